@@ -1,0 +1,1 @@
+"""kdlib: the library behind "Does Knowledge Distillation Really Work?", re-executed."""

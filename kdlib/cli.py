@@ -1,0 +1,206 @@
+"""The command line: `kdlib run|record|claims|runs|audit|book|data`."""
+
+import errno
+import random
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Does knowledge distillation really work? The paper, re-executed.")
+data_app = typer.Typer(no_args_is_help=True, help="Real data sets.")
+app.add_typer(data_app, name="data")
+
+ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")]
+SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="one-thread worker processes")]
+
+
+def _chapters(name, profile):
+    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments.design import DesignError
+
+    if name != "all" and name not in CHAPTERS:
+        raise DesignError(f"unknown chapter {name!r}; there are all, {', '.join(CHAPTERS)}")
+    if profile == "workstation":
+        if name not in ("all", "01_fidelity_gap"):
+            raise DesignError(f"{name} has no workstation runs yet; 01_fidelity_gap has (real MNIST)")
+        name = "01_fidelity_gap"
+    return list(CHAPTERS) if name == "all" else [name]
+
+
+def _trained(chapter, profile, seeds, workers):
+    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments.design import Design
+
+    names = _chapters(chapter, profile)
+    design = Design(profile, seeds)
+    runs = {(name, key): row for name in names for key, row in CHAPTERS[name].runs(design).items()}
+    return design, runs, design.train(runs, workers, progress=True)
+
+
+@app.command()
+def run(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
+    """Train what CHAPTER (or all) needs and the store does not have yet."""
+    from kdlib.compute import last
+
+    _trained(chapter, profile, seeds, workers)
+    print(f"{last['trained']} runs trained, {last['reused']} reused, {last['seconds']:.0f} s")
+
+
+@app.command()
+def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
+    """Write the store's runs to results/PROFILE/CHAPTER.jsonl (training what is missing), each run once."""
+    from kdlib.compute import compute, levels
+    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments.design import Design
+    from kdlib.paths import atomic, results_dir
+
+    seen = set()
+    for name in _chapters("all", profile):
+        rows = CHAPTERS[name].runs(Design(profile)).values()
+        specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
+        seen |= set(specs)
+        records = compute(specs, workers, profile, progress=True)
+        path = results_dir() / profile / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as file:
+            file.writelines(records[s].line().encode() + b"\n" for s in specs)
+        print(f"{path.name}: {len(specs)} runs")
+
+
+@app.command()
+def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = 2):
+    """Every claim with its estimate, interval, n and verdict, from the committed records (or the store)."""
+    from kdlib.experiments import verdicts
+
+    for claim in verdicts(profile, workers, recorded):
+        print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source})")
+        for row in claim.to_rows():
+            print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
+                  f"{row['rule']}: {row['verdict']}")
+
+
+@app.command()
+def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
+         kind: Annotated[str, typer.Option(help="teacher, student or surface")] = ""):
+    """List the runs in the store; with KEY, show one whole."""
+    from kdlib.store import Store, StoreError
+
+    found = [r for r in Store().all() if r.key.startswith(key) and r.spec["kind"].startswith(kind)]
+    if key and not found:
+        raise StoreError(f"no run in the store has a key that begins with {key!r}")
+    if key and len(found) == 1:
+        print(found[0].line())
+        return
+    for r in found:
+        numbers = " ".join(f"{k}={r.metrics[k]:.4g}" for k in ("accuracy", "agreement", "barrier")
+                           if k in r.metrics)
+        print(f"{r.key} {r.spec['kind']:8} {r.seconds:7.2f} s  {numbers}")
+    print(f"{len(found)} runs")
+
+
+@app.command()
+def audit(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOption = "laptop",
+          seed: Annotated[int, typer.Option(help="which sample")] = 0,
+          tolerance: Annotated[float, typer.Option(min=0, help="largest allowed difference of a metric")] = 0.0):
+    """Train SAMPLE recorded runs again, with what they need, and compare; exit 1 on a difference."""
+    from kdlib.store import Recorded, StoreError
+
+    recorded = Recorded(profile)
+    if not recorded.records:
+        raise StoreError(f"there are no records in {recorded.folder}")
+    keys = sorted(recorded.records)
+    worst = 0.0
+    for key in random.Random(seed).sample(keys, min(sample, len(keys))):
+        difference = retrained_difference(recorded.records[key])
+        worst = max(worst, difference)
+        print(f"{key} {recorded.records[key].spec['kind']:8} largest difference {difference:.3g}")
+    if worst > tolerance:
+        print(f"differs: {worst:.3g} is more than the tolerance of {tolerance:g}")
+        raise typer.Exit(1)
+
+
+def retrained_difference(record) -> float:
+    """The largest difference in any metric between a record and the same run trained again from nothing."""
+    import json
+
+    import torch
+    from pydantic import TypeAdapter
+
+    from kdlib.spec import Spec
+    from kdlib.store import fresh
+
+    torch.set_num_threads(1)
+    made = {}
+
+    def weights_of(spec):
+        if spec.key not in made:
+            made[spec.key] = fresh(spec, weights_of)[1]
+        return made[spec.key]
+
+    again, _ = fresh(TypeAdapter(Spec).validate_json(json.dumps(record.spec)), weights_of)
+    return max(abs(again.metrics[name] - value) for name, value in record.metrics.items())
+
+
+@app.command()
+def book(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
+    """Execute every chapter with papermill at PROFILE and render the book."""
+    from kdlib.book import build
+
+    build(profile, workers)
+
+
+@data_app.command("import")
+def import_(name: str, path: Path):
+    """Store a local copy of data set NAME (mnist): a folder or zip with the official files."""
+    from kdlib import data
+
+    _only_mnist(name)
+    data.import_mnist(path)
+    print("mnist is stored")
+
+
+@data_app.command()
+def fetch(name: str):
+    """Download data set NAME (mnist) and store it."""
+    from kdlib import data
+
+    _only_mnist(name)
+    data.fetch_mnist()
+    print("mnist is stored")
+
+
+def _only_mnist(name):
+    from kdlib.data import DataError
+
+    if name != "mnist":
+        raise DataError(f"unknown data set {name!r}; there is mnist (MNIST-1D is generated)")
+
+
+def main():
+    """Run the command line; what a user can mend is one sentence and exit code 2, never a traceback."""
+    from kdlib.book import BookError
+    from kdlib.data import DataError
+    from kdlib.experiments.design import DesignError
+    from kdlib.spec import sentence
+    from kdlib.store import StoreError
+    from kdlib.train import Diverged
+
+    try:
+        app()
+    except (StoreError, DataError, DesignError, BookError, Diverged) as error:
+        message = str(error)
+    except ValidationError as error:
+        message = sentence(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+            raise
+        message = f"cannot write {error.filename or 'the run store'}: {error.strerror}; finished runs are kept"
+    except KeyboardInterrupt:
+        message = "interrupted; finished runs are kept: the same command goes on from here"
+    print(f"kdlib: {message}", file=sys.stderr)
+    sys.exit(2)

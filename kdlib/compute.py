@@ -1,0 +1,93 @@
+"""Many runs: those that exist are read, the others trained by one-thread worker processes, teachers first."""
+
+import logging
+import os
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from kdlib.spec import needs
+from kdlib.store import Recorded, Store, StoreError
+
+last = {"trained": 0, "reused": 0, "seconds": 0.0}  # of this process's calls, for the table `make book` prints
+
+
+def levels(specs) -> list[list]:
+    """Everything `specs` need, once each, in layers that depend only on earlier layers."""
+    depth = {}
+
+    def visit(spec):
+        if spec not in depth:
+            depth[spec] = 1 + max((visit(n) for n in needs(spec)), default=-1)
+        return depth[spec]
+
+    for spec in specs:
+        visit(spec)
+    return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]
+
+
+def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> dict:
+    """Records by spec. With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained."""
+    specs = list(specs)
+    if os.environ.get("KDLIB_FROM_RECORDS"):
+        return recorded(specs, profile)
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1 (got {workers})")
+    store, start, done = Store(), time.perf_counter(), {}
+    layers = levels(specs)
+    for layer in layers:
+        done |= {spec: record for spec in layer if (record := store.get(spec))}
+    missing = sum(map(len, layers)) - len(done)
+    last["reused"] += len(done)
+    log = _log(store)
+    with tqdm(total=missing, disable=not (progress and missing), unit="run", file=sys.stderr) as bar:
+        for layer in layers:
+            todo = [spec for spec in layer if spec not in done]
+            # the longest first, so that no worker waits long at the end
+            todo.sort(key=lambda s: -(s.training.steps if s.kind != "surface" else s.grid**2))
+            if not todo:
+                continue
+            pool = Parallel(n_jobs=min(workers, len(todo)), return_as="generator_unordered")
+            try:
+                for spec, record, trained in pool(delayed(_one)(spec, store.root) for spec in todo):
+                    done[spec] = record
+                    last["trained" if trained else "reused"] += 1
+                    log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
+                    bar.update()
+            except BrokenProcessPool:
+                raise StoreError("a worker process died (out of memory?); what was finished is kept: "
+                                 "run again, with fewer workers") from None
+    last["seconds"] += time.perf_counter() - start
+    return {spec: done[spec] for spec in specs}
+
+
+def recorded(specs, profile) -> dict:
+    """Committed records by spec; a missing one is an error that names it."""
+    source = Recorded(profile)
+    found = {spec: source.get(spec) for spec in specs}
+    absent = [spec for spec, record in found.items() if record is None]
+    if absent:
+        raise StoreError(f"{len(absent)} of {len(specs)} runs are not recorded in {source.folder} "
+                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record` writes them")
+    return found
+
+
+def _one(spec, root):
+    torch.set_num_threads(1)  # bit-identical results, and two small runs beat one on two threads
+    record, trained = Store(root).run(spec)
+    return spec, record, trained
+
+
+def _log(store):
+    log = logging.getLogger("kdlib")
+    if not log.handlers:
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        handler = logging.FileHandler(store.root / "runs.log", delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(handler)
+    return log

@@ -1,0 +1,85 @@
+"""Chapter 3, the data: augmentation policies (Fig 3, 11), recycling (Fig 4), temperature by ensemble size (Fig 9)."""
+
+import numpy as np
+
+from kdlib.experiments.design import Design
+from kdlib.stats import Claim, Part, leave_one_out_best
+
+POLICIES = ("baseline", "shift", "scale", "jitter", "combined", "mixup", "fresh", "ood", "noise")
+TEMPERATURES = (1.0, 4.0)
+SETS = ("D0", "D1", "D0+D1")
+ENSEMBLES = (1, 3, 5)
+TAUS = (1.0, 4.0, 8.0, 16.0)
+CELLS = [(p, t) for p in POLICIES for t in TEMPERATURES]
+
+
+def runs(d: Design) -> dict:
+    out = {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in CELLS}
+    # Fig 11's smaller ensembles at the temperature of the paper's unnamed policies, 1
+    out |= {("policy", m, p, 1.0): d.students(m, policy=p) for m in (1, 3) for p in POLICIES}
+    for s in SETS:
+        for m in ENSEMBLES:
+            out["recycle", s, m, 4.0] = _recycle(d, s, m, 4.0)
+        for t in TAUS[:3]:
+            out["recycle", s, 3, t] = _recycle(d, s, 3, t)
+    out |= {("tau", m, t): d.students(m, temperature=t) for m in ENSEMBLES for t in TAUS}
+    return out
+
+
+def _recycle(d, inputs, m, temperature):
+    # D0+D1 is spelled as D0 and as many fresh inputs: the same set, so the same run as chapter 1's x2
+    options = {"factor": 2} if inputs == "D0+D1" else {"inputs": inputs}
+    return d.students(m, temperature=temperature, **options)
+
+
+def policy_table(r, metric, m=5):
+    return r.table([("policy", m, p, t) for p, t in CELLS], metric)
+
+
+def chosen(r, metric) -> np.ndarray:
+    """[trials] index into CELLS: the best policy by the mean over the other trials."""
+    return leave_one_out_best(policy_table(r, metric))
+
+
+def claims(r) -> list[Claim]:
+    """Policies are compared at m = 5; the best is always chosen on other trials than it is judged on."""
+    def cell(p, t, metric="agreement"):
+        return r(("policy", 5, p, t), metric)
+
+    agree, accurate = policy_table(r, "agreement"), policy_table(r, "accuracy")
+    trial = np.arange(len(agree))
+    faithful, best = chosen(r, "agreement"), chosen(r, "accuracy")
+    mixup = cell("mixup", 4.0)
+    others = [i for i, c in enumerate(CELLS) if c != ("mixup", 4.0)]
+    runner_up = np.array(others)[leave_one_out_best(agree[:, others])]
+
+    def recycle(s, metric):
+        return r(("recycle", s, 3, 4.0), metric)
+
+    return [
+        Claim("P5", "The most accurate student is not the most faithful", "Fig 3, 4", (
+            Part("agreement, most faithful minus most accurate policy",
+                 agree[trial, faithful] - agree[trial, best], "above", 0, "points"),
+            Part("accuracy, most accurate minus most faithful policy",
+                 accurate[trial, best] - accurate[trial, faithful], "above", 0, "points"))),
+        Claim("D1", "Temperature 4 beats 1 in fidelity", "Fig 3, 4, 9", (
+            Part("test agreement, tau = 4 minus 1, baseline, m = 5", cell("baseline", 4.0) - cell("baseline", 1.0),
+                 "above", 0, "points"),)),
+        Claim("D2", "Mixup at tau = 4 is the most faithful policy, baseline at 4 close behind", "Fig 3", (
+            Part("test agreement, mixup tau = 4 minus the best other", mixup - agree[trial, runner_up], "above", 0,
+                 "points"),
+            Part("test agreement, mixup minus baseline, tau = 4", mixup - cell("baseline", 4.0), "within", 0.03,
+                 "points"))),
+        Claim("D3", "Noise and out-of-domain data hurt", "Fig 3", tuple(
+            Part(f"{label}, {p} minus baseline, tau = 1", cell(p, 1.0, metric) - cell("baseline", 1.0, metric),
+                 "below", 0, "points")
+            for p in ("noise", "ood") for metric, label in (("agreement", "test agreement"),
+                                                           ("accuracy", "accuracy")))),
+        Claim("D4", "Recycling: D1 more faithful, D0 more accurate, D0+D1 best", "Fig 4", (
+            Part("agreement, D1 minus D0", recycle("D1", "agreement") - recycle("D0", "agreement"), "above", 0,
+                 "points"),
+            Part("accuracy, D0 minus D1", recycle("D0", "accuracy") - recycle("D1", "accuracy"), "above", 0,
+                 "points"),
+            Part("agreement, D0+D1 minus D1", recycle("D0+D1", "agreement") - recycle("D1", "agreement"), "above",
+                 0, "points"))),
+    ]

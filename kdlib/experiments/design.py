@@ -1,0 +1,98 @@
+"""The sizes of the experiment (a profile), the specs of a trial, and the results of many trials.
+
+A trial draws its own training, test and fresh data and trains its own pool of teachers: members 0 ... 11
+teach, members 12 ... 23 are foils that no student of the trial ever sees. Trials share nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdlib.compute import compute
+from kdlib.spec import Data, Student, Surface, Teacher, Training
+
+POOL = 12
+FACTORS = (1, 2, 5, 33)  # distillation inputs, as multiples of the teacher's training set
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    seeds: int
+    train: int
+    test: int
+    steps: int
+    grid: int
+    easy_train: int
+
+
+# Chosen before any claim was looked at, by one rule: teachers fit >= 95 % of their training set
+# in the fewest steps. Smoke only proves that everything runs.
+PROFILES = {p.name: p for p in (
+    Profile("smoke", seeds=2, train=200, test=200, steps=20, grid=5, easy_train=50),
+    Profile("laptop", seeds=5, train=1000, test=2000, steps=800, grid=21, easy_train=200),
+    Profile("workstation", seeds=3, train=0, test=0, steps=0, grid=0, easy_train=200),
+)}
+
+
+class DesignError(ValueError):
+    """A profile, chapter or number of seeds that does not exist."""
+
+
+class Design:
+    """What a chapter's runs are made of, at one profile."""
+
+    def __init__(self, profile: str, seeds: int | None = None):
+        if profile not in PROFILES:
+            raise DesignError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
+        self.profile = PROFILES[profile]
+        self.seeds = self.profile.seeds if seeds is None else seeds
+        if self.seeds < 1:
+            raise DesignError(f"seeds must be at least 1 (got {self.seeds})")
+        self.training = Training(steps=max(self.profile.steps, 1))
+
+    def members(self, trial: int, first: int, count: int) -> tuple[Teacher, ...]:
+        p = self.profile
+        data = Data(trial=trial, train=p.train, test=p.test)
+        return tuple(Teacher(data=data, model="cnn1d", training=self.training, member=first + i)
+                     for i in range(count))
+
+    def student(self, trial: int, m: int = 1, factor: int = 1, **options) -> Student:
+        """A student of an m-member teacher on `factor` times the teacher's training inputs."""
+        options = {"fresh": (factor - 1) * self.profile.train, "training": self.training} | options
+        return Student(teachers=self.members(trial, 0, m), foil=self.members(trial, POOL, m),
+                       model="cnn1d", **options)
+
+    def students(self, m=1, factor=1, **options) -> list[Student]:
+        """One student per trial."""
+        return [self.student(trial, m, factor, **options) for trial in range(self.seeds)]
+
+    def surfaces(self, students, grid=0) -> list[Surface]:
+        return [Surface(student=s, grid=grid) for s in students]
+
+    def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
+        """Compute every spec of {name: [one spec per trial]}."""
+        specs = list(dict.fromkeys(s for row in runs.values() for s in row))
+        records = compute(specs, workers, self.profile.name, progress)
+        return Results({name: [records[s] for s in row] for name, row in runs.items()})
+
+
+@dataclass(frozen=True)
+class Results:
+    """Records by name of the condition, one per trial."""
+
+    rows: dict
+
+    def __call__(self, name, metric: str) -> np.ndarray:
+        """[trials] values of one metric in one condition."""
+        return np.array([record.metrics[metric] for record in self.rows[name]])
+
+    def table(self, names, metric: str) -> np.ndarray:
+        """[trials, conditions]."""
+        return np.stack([self(name, metric) for name in names], 1)
+
+    def gap(self, name, metric="agreement") -> np.ndarray:
+        return 1 - self(name, metric)
+
+    def records(self):
+        return [record for row in self.rows.values() for record in row]

@@ -1,0 +1,77 @@
+"""Chapter 1, the fidelity gap: Fig 1, Fig 2 and the independent-student baseline (F1-F5)."""
+
+import numpy as np
+
+from kdlib.experiments.design import FACTORS, Design
+from kdlib.spec import Data, Student, Teacher, Training
+from kdlib.stats import Claim, Part, slope
+
+ENSEMBLES = (1, 3, 5)
+EASY_FACTORS = (1, 5, 33, 165)
+MNIST_COPIES = (0, 1, 3)  # images x1, x2, x4
+
+
+def runs(d: Design) -> dict:
+    if d.profile.name == "workstation":
+        return mnist(d)
+    sizes = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
+    return sizes | {("easy", f): [_easy(d, t, f) for t in range(d.seeds)] for f in EASY_FACTORS}
+
+
+def _easy(d, trial, factor):
+    data = Data(name="mnist1d-easy", trial=trial, train=d.profile.easy_train, test=d.profile.test)
+    teacher, foil = (Teacher(data=data, model="cnn1d", training=d.training, member=i) for i in (0, 12))
+    return Student(teachers=(teacher,), foil=(foil,), fresh=(factor - 1) * data.train,
+                   model="cnn1d", training=d.training)
+
+
+def mnist(d: Design) -> dict:
+    """Fig 2 on real MNIST: the teacher sees 200 images for 100 epochs, the student all 60,000 and affine copies."""
+    row = {}
+    for copies in MNIST_COPIES:
+        row["mnist", copies + 1] = [_mnist(trial, copies) for trial in range(d.seeds)]
+    return row
+
+
+def _mnist(trial, copies):
+    data = Data(name="mnist", trial=trial, train=200, test=10_000)
+    fit = Training(lr=2e-3, weight_decay=1e-4, batch=50, steps=400)
+    teacher, foil = (Teacher(data=data, model="lenet5", training=fit, member=i) for i in (0, 12))
+    return Student(teachers=(teacher,), foil=(foil,), fresh=59_800, copies=copies, model="lenet5",
+                   training=Training(lr=2e-3, weight_decay=1e-4, batch=128, steps=14_000))
+
+
+def f1(r, names, where) -> Claim:
+    last = names[-1]
+    return Claim("F1", "On an easy task distillation works", f"Fig 2, {where}", (
+        Part("test agreement, largest set", r(last, "agreement"), "above", 0.99, "points"),
+        Part("student - teacher accuracy, largest set", r(last, "accuracy") - r(last, "teacher_accuracy"),
+             "within", 0.01, "points")))
+
+
+def claims(r) -> list[Claim]:
+    """Thresholds, fixed before the first run: a gap is large above 5 points; "much" is more than half."""
+    largest, smallest = FACTORS[-1], FACTORS[0]
+    doublings = np.log2(FACTORS)
+    agree = {m: r.table([("size", m, f) for f in FACTORS], "agreement") for m in ENSEMBLES}
+    base = ("size", 1, smallest)
+    return [
+        f1(r, [("easy", f) for f in EASY_FACTORS], "easy MNIST-1D"),
+        Claim("F2", "A large fidelity gap remains though the student could match exactly", "Fig 1", (
+            Part("1 - test agreement, m = 1, x33", r.gap(("size", 1, largest)), "above", 0.05, "points"),)),
+        Claim("F3", "More distillation data gives more test fidelity", "Fig 1", (
+            Part("slope of agreement per doubling, m = 1", slope(doublings, agree[1]), "above", 0, "points"),)),
+        Claim("F4", "Much of the agreement is generic", "Sec 3.2, Fig 11", (
+            Part("agreement with an unseen teacher / with its own, m = 1, x1",
+                 r(base, "independent_agreement") / r(base, "agreement"), "above", 0.5, ""),
+            Part("agreement(t, s) - agreement(t, s'), m = 1, x1",
+                 r(base, "agreement") - r(base, "independent_agreement"), "within", 0.2, "points"))),
+        Claim("F5", "An ensemble teacher is easier to match, yet a gap remains", "Fig 1b, 10", (
+            Part("agreement m = 3 minus m = 1, x33", agree[3][:, -1] - agree[1][:, -1], "above", 0, "points"),
+            Part("agreement m = 5 minus m = 1, x33", agree[5][:, -1] - agree[1][:, -1], "above", 0, "points"),
+            Part("1 - test agreement, m = 5, x33", 1 - agree[5][:, -1], "above", 0.05, "points"))),
+    ]
+
+
+def mnist_claims(r) -> list[Claim]:
+    return [f1(r, [("mnist", c + 1) for c in MNIST_COPIES], "MNIST")]

@@ -1,0 +1,71 @@
+"""Chapter 2, optimization: Fig 5, Fig 6a-c, Table 1 (O1-O6)."""
+
+import numpy as np
+
+from kdlib.experiments.design import FACTORS, Design
+from kdlib.spec import Training
+from kdlib.stats import Claim, Part, slope
+
+ENSEMBLES = (1, 3, 5)
+LIGHT = ("shift", "scale", "jitter")
+POLICIES = ("baseline", *LIGHT, "combined")
+LENGTHS = (1, 3, 10)
+LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
+PLANES = (0.0, 0.25, 0.375)
+SET = 5  # optimisation is studied on 5 times the teacher's inputs, where the train gap is plain
+
+
+def runs(d: Design) -> dict:
+    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
+    out |= {("policy", m, p): d.students(m, policy=p) for m in ENSEMBLES for p in POLICIES}
+    for k in LENGTHS:
+        steps = k * d.training.steps
+        out["AdamW", k] = d.students(factor=SET, training=d.training.model_copy(update={"steps": steps}))
+        out["SGD", k] = d.students(factor=SET, training=Training(
+            optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=steps))
+    for x in LAMBDAS:
+        near = d.students(factor=SET, toward_teacher=x)
+        out["lambda", x] = near
+        out["surface", x] = d.surfaces(near, d.profile.grid if x in PLANES else 0)
+    out["teacher-initial"] = d.students(start="teacher-initial")
+    return out
+
+
+def claims(r) -> list[Claim]:
+    """Thresholds, fixed before the first run."""
+    train = r.table([("size", 1, f) for f in FACTORS], "train_agreement")
+
+    def policy(name, metric, m):
+        return r(("policy", m, name), metric)
+
+    def light(metric, m):
+        return np.mean([policy(p, metric, m) for p in LIGHT], 0)
+
+    start, quarter, three_eighths = (r(("lambda", x), "train_kl") for x in (0.0, 0.25, 0.375))
+    barrier = {x: r(("surface", x), "barrier") for x in (0.0, 0.375)}
+    same, other = "teacher-initial", ("size", 1, 1)
+    return [
+        Claim("O1", "More distillation data, lower train agreement", "Fig 5", (
+            Part("slope of train agreement per doubling, m = 1", slope(np.log2(FACTORS), train), "below", 0,
+                 "points"),)),
+        Claim("O2", "Heavier augmentation: lower train, yet higher test agreement", "Fig 3, 5", (
+            Part("train agreement, combined minus mean of single ones, m = 1",
+                 policy("combined", "train_agreement", 1) - light("train_agreement", 1), "below", 0, "points"),
+            Part("test agreement, combined minus mean of single ones, m = 5",
+                 policy("combined", "agreement", 5) - light("agreement", 5), "above", 0, "points"))),
+        Claim("O3", "Neither optimizer nor 10x longer training closes the train gap", "Fig 6a", tuple(
+            Part(f"1 - train agreement, {o}, 10x steps", r.gap((o, 10), "train_agreement"), "above", 0.05,
+                 "points") for o in ("AdamW", "SGD"))),
+        Claim("O4", "Near the teacher the same optimizer succeeds: a sudden change in lambda", "Fig 6b", (
+            Part("share of the train KL at 0 that vanishes between .25 and .375",
+                 (quarter - three_eighths) / start, "above", 0.5, ""),
+            Part("train agreement at .375", r(("lambda", 0.375), "train_agreement"), "above", 0.99, "points"))),
+        Claim("O5", "Far starts end in another basin", "Fig 6c", (
+            Part("barrier to the teacher, lambda = 0", barrier[0.0], "above", 0.1, "nats"),
+            Part("barrier to the teacher, lambda = .375", barrier[0.375], "below", 0.02, "nats"))),
+        Claim("O6", "The teacher's initial weights change features a little, the function not", "Table 1", (
+            Part("test agreement, teacher's initial weights minus random",
+                 r(same, "agreement") - r(other, "agreement"), "within", 0.01, "points"),
+            Part("CKA, mean of three stages, teacher's initial weights minus random",
+                 np.mean([r(same, f"cka{k}") - r(other, f"cka{k}") for k in (1, 2, 3)], 0), "above", 0, ""))),
+    ]

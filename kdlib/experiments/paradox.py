@@ -1,0 +1,61 @@
+"""Chapter 4, the paradox: accuracy against fidelity (Fig 1), m = 1 ... 12 (Fig 10), calibration, labels (Fig 14)."""
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from kdlib.experiments import data as policies
+from kdlib.experiments.design import FACTORS, Design
+from kdlib.stats import Claim, Part, slope
+
+MEMBERS = (1, 2, 3, 4, 5, 6, 8, 12)
+ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
+ENSEMBLES = (1, 3, 5)
+
+
+def runs(d: Design) -> dict:
+    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
+    out |= {("members", m): d.students(m) for m in MEMBERS}
+    out |= {("alpha", m, a): d.students(m, alpha=a) for m in ENSEMBLES for a in ALPHAS}
+    out |= {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in policies.CELLS}
+    return out
+
+
+def calibration(r) -> np.ndarray:
+    """[trials] Spearman correlation of agreement and ECE over the students of the 5-member teacher."""
+    agree, ece = policies.policy_table(r, "agreement"), policies.policy_table(r, "ece")
+    return np.array([spearmanr(a, e).statistic for a, e in zip(agree, ece, strict=True)])
+
+
+def claims(r) -> list[Claim]:
+    """Thresholds, fixed before the first run: "saturated" is less than 0.1 points of accuracy per member."""
+    doublings = np.log2(FACTORS)
+
+    def grow(metric, m):
+        return slope(doublings, r.table([("size", m, f) for f in FACTORS], metric))
+
+    late = [m for m in MEMBERS if m >= 4]
+
+    def per_member(metric):
+        return slope(late, r.table([("members", m) for m in late], metric))
+
+    per_alpha = np.mean([slope(ALPHAS, r.table([("alpha", m, a) for a in ALPHAS], "agreement"))
+                         for m in ENSEMBLES], 0)
+    small = ("size", 1, 1)
+    return [
+        Claim("P1", "In self-distillation the student beats its teacher", "Fig 1a", (
+            Part("student - teacher accuracy, m = 1, x1", r(small, "accuracy") - r(small, "teacher_accuracy"),
+                 "above", 0, "points"),)),
+        Claim("P2", "... and loses that as it becomes more faithful", "Fig 1a", (
+            Part("accuracy per doubling, m = 1", grow("accuracy", 1), "below", 0, "points"),
+            Part("agreement per doubling, m = 1", grow("agreement", 1), "above", 0, "points"))),
+        Claim("P3", "With an ensemble teacher fidelity and accuracy rise together", "Fig 1b", (
+            Part("accuracy per doubling, m = 3", grow("accuracy", 3), "above", 0, "points"),
+            Part("agreement per doubling, m = 3", grow("agreement", 3), "above", 0, "points"))),
+        Claim("P4", "Accuracy saturates in m while agreement keeps rising", "Fig 10", (
+            Part("accuracy per member, m >= 4", per_member("accuracy"), "within", 0.001, "points"),
+            Part("agreement per member, m >= 4", per_member("agreement"), "above", 0, "points"))),
+        Claim("P6", "Distilling ensembles, the most faithful student is the best calibrated", "Sec 7", (
+            Part("rank correlation of agreement and ECE over policies, m = 5", calibration(r), "below", 0, ""),)),
+        Claim("P7", "Mixing in true labels does not help fidelity", "Fig 14", (
+            Part("agreement per unit of alpha, mean over m", per_alpha, "below", 0.01, "points"),)),
+    ]

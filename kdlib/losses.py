@@ -1,0 +1,40 @@
+"""Losses: pure functions of logits, one value per example. The caller reduces."""
+
+import torch
+import torch.nn.functional as F
+
+
+def nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood in nats: logits [n, c], labels int64 [n] -> [n]."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def distillation(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float = 1.0):
+    """L_KD = -tau^2 sum_j softmax(z_t / tau)_j log softmax(z_s / tau)_j (paper, Eq. 2): [n, c] twice -> [n].
+
+    tau^2 keeps the gradient's size as tau grows. The optimum is tau^2 times the softened teacher's entropy, not 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive (got {temperature})")
+    if temperature == 1:
+        return F.cross_entropy(student_logits, F.softmax(teacher_logits, -1), reduction="none")
+    soft = F.softmax(teacher_logits / temperature, -1)
+    return temperature**2 * F.cross_entropy(student_logits / temperature, soft, reduction="none")
+
+
+def mixed(student_logits, teacher_logits, labels, alpha: float, temperature: float = 1.0) -> torch.Tensor:
+    """alpha * nll + (1 - alpha) * distillation, [n]; a term of weight 0 is not computed."""
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [0, 1] (got {alpha})")
+    if alpha == 0:
+        return distillation(student_logits, teacher_logits, temperature)
+    if alpha == 1:
+        return nll(student_logits, labels)
+    return (alpha * nll(student_logits, labels)
+            + (1 - alpha) * distillation(student_logits, teacher_logits, temperature))
+
+
+def ensemble_logits(member_logits: torch.Tensor) -> torch.Tensor:
+    """log of the members' mean probability: [m, n, c] -> [n, c] (paper, section 3.1)."""
+    return torch.logsumexp(F.log_softmax(member_logits, -1), 0) - torch.log(
+        torch.tensor(float(len(member_logits)), device=member_logits.device))

@@ -1,0 +1,77 @@
+"""Metrics of a whole set, from its logits at once: float64 inside, Python floats out, shares in [0, 1]."""
+
+import torch
+
+
+def _checked(*logits):
+    first = logits[0]
+    for z in logits:
+        if z.ndim != 2 or len(z) == 0:
+            raise ValueError(f"logits must be [n, classes] with n > 0 (got {list(z.shape)})")
+        if z.shape != first.shape:
+            raise ValueError(f"logits differ in shape: {list(first.shape)} and {list(z.shape)}")
+        if not torch.isfinite(z).all():
+            raise ValueError("logits contain NaN or infinity")
+    return [z.double() for z in logits]
+
+
+def _labelled(logits, labels):
+    (z,) = _checked(logits)
+    if labels.shape != z.shape[:1]:
+        raise ValueError(f"{len(z)} rows of logits need as many labels (got {list(labels.shape)})")
+    if labels.min() < 0 or labels.max() >= z.shape[1]:
+        raise ValueError(f"labels must lie in 0 ... {z.shape[1] - 1}")
+    return z
+
+
+def accuracy(logits, labels) -> float:
+    """Share of rows whose largest logit is the label's; logits [n, c], labels int64 [n]."""
+    return float((_labelled(logits, labels).argmax(1) == labels).double().mean())
+
+
+def nll(logits, labels) -> float:
+    """Mean negative log-likelihood, nats."""
+    z = _labelled(logits, labels).log_softmax(1)
+    return float(-z.gather(1, labels[:, None]).mean())
+
+
+def ece(logits, labels, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., 2017): |confidence - accuracy| over equal-width bins (a, b]."""
+    confidence, guess = _labelled(logits, labels).softmax(1).max(1)
+    index = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gaps = torch.zeros(bins, dtype=torch.double)
+    gaps.index_add_(0, index.cpu(), (confidence - (guess == labels).double()).cpu())
+    return float(gaps.abs().sum() / len(confidence))
+
+
+def agreement(student_logits, teacher_logits) -> float:
+    """Top-1 agreement: share of rows with the same largest logit (paper, Eq. 4); ties go to the first class."""
+    s, t = _checked(student_logits, teacher_logits)
+    return float((s.argmax(1) == t.argmax(1)).double().mean())
+
+
+def predictive_kl(teacher_logits, student_logits) -> float:
+    """Mean KL(p_teacher || p_student) at temperature 1, nats (paper, Eq. 5)."""
+    t, s = (z.log_softmax(1) for z in _checked(teacher_logits, student_logits))
+    return float(torch.where(t.exp() > 0, t.exp() * (t - s), 0.0).sum(1).mean().clamp(min=0))
+
+
+def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
+    """Linear CKA (Kornblith et al., 2019, Eq. 3) of two feature maps of the same n inputs, in [0, 1].
+
+    Rows are examples: [n, d] or any [n, ...], flattened here. Constant features have no similarity: an error.
+    """
+    if len(features_a) != len(features_b) or len(features_a) == 0:
+        raise ValueError(f"features of the same inputs are needed (got {len(features_a)} and {len(features_b)})")
+    a, b = features_a.flatten(1).double(), features_b.flatten(1).double()
+    if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+        raise ValueError("features contain NaN or infinity")
+    a, b = a - a.mean(0), b - b.mean(0)
+    if a.shape[1] > len(a) and b.shape[1] > len(b):
+        k, h = a @ a.T, b @ b.T
+        cross, norms = (k * h).sum(), k.norm() * h.norm()
+    else:
+        cross, norms = (a.T @ b).square().sum(), (a.T @ a).norm() * (b.T @ b).norm()
+    if norms == 0:
+        raise ValueError("CKA of constant features is not defined")
+    return float(cross / norms)

@@ -1,0 +1,112 @@
+"""Estimates with intervals over trials, and claims with verdicts by rules fixed before the runs."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n trials and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def text(self, scale=1.0, digits=1) -> str:
+        """For example 61.2 [59.9, 62.5]."""
+        return f"{self.mean * scale:.{digits}f} {self.interval(scale, digits)}"
+
+    def interval(self, scale=1.0, digits=1) -> str:
+        return f"[{self.low * scale:.{digits}f}, {self.high * scale:.{digits}f}]"
+
+
+def estimate(values, confidence: float = 0.95) -> Estimate:
+    """Mean and Student-t interval of independent trials [n]; one trial alone says nothing about the spread."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
+        raise ValueError("an estimate needs a row of finite values, one per trial")
+    n, mean = len(values), float(values.mean())
+    if n == 1:
+        return Estimate(mean, -math.inf, math.inf, 1)
+    half = float(student_t.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def slope(x, ys) -> np.ndarray:
+    """Least-squares slope in each trial: x [k], ys [trials, k] -> [trials]."""
+    x = np.asarray(x, dtype=float)
+    x = x - x.mean()
+    return np.asarray(ys, dtype=float) @ x / (x @ x)
+
+
+def leave_one_out_best(scores) -> np.ndarray:
+    """[trials, items] -> [trials]: the item with the highest mean over the OTHER trials.
+
+    What is chosen on one trial and judged on the same one is flattered; this is not.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if len(scores) < 2:
+        return scores.argmax(1)
+    return (scores.sum(0) - scores).argmax(1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One statistic of a claim. side: the values lie "above" or "below" the threshold, or "within" +- it."""
+
+    label: str
+    values: np.ndarray
+    side: str
+    threshold: float
+    unit: str  # "points" (shares, shown times 100), "nats" or "" (a ratio)
+
+    @property
+    def estimate(self) -> Estimate:
+        return estimate(self.values)
+
+    @property
+    def verdict(self) -> str:
+        e, limit = self.estimate, self.threshold
+        if self.side == "within":
+            inside, outside = -limit < e.low and e.high < limit, e.low > limit or e.high < -limit
+        elif self.side == "above":
+            inside, outside = e.low > limit, e.high < limit
+        elif self.side == "below":
+            inside, outside = e.high < limit, e.low > limit
+        else:
+            raise ValueError(f"unknown side {self.side!r}; there are above, below and within")
+        return "holds" if inside else "does not hold" if outside else "undecided"
+
+    def row(self) -> dict:
+        scale, digits = (100, 1) if self.unit == "points" else (1, 3)
+        if self.unit == "points" and 0 < abs(self.threshold) < 0.005 or "per " in self.label:
+            digits = 2
+        sign = {"above": ">", "below": "<", "within": "within ±"}[self.side]
+        e = self.estimate
+        return {"statistic": self.label, "estimate": f"{e.mean * scale:.{digits}f}",
+                "interval": e.interval(scale, digits), "n": e.n,
+                "rule": f"{sign} {self.threshold * scale:g} {self.unit}".strip(), "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper: it holds if every part does, and does not if any part does not."""
+
+    id: str
+    statement: str
+    source: str
+    parts: tuple[Part, ...]
+
+    @property
+    def verdict(self) -> str:
+        verdicts = {part.verdict for part in self.parts}
+        if "does not hold" in verdicts:
+            return "does not hold"
+        return "holds" if verdicts == {"holds"} else "undecided"
+
+    def to_rows(self) -> list[dict]:
+        return [{"id": self.id, "statement": self.statement} | part.row() for part in self.parts]

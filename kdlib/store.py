@@ -1,0 +1,188 @@
+"""Records and checkpoints on disk, addressed by the content of their spec; written whole or not at all."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from kdlib.paths import atomic, project_root, results_dir, store_dir
+from kdlib.run import device, execute
+from kdlib.spec import Spec
+
+_spec = TypeAdapter(Spec)
+
+
+class StoreError(Exception):
+    """A record or checkpoint that is missing, damaged, edited or not what it says it is."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run: its spec, plain numbers, and where they came from."""
+
+    key: str
+    spec: dict
+    metrics: dict
+    curves: dict
+    seconds: float
+    device: str
+    versions: dict
+    commit: str
+
+    def line(self) -> str:
+        """One line of JSON, closed by a checksum over all of it."""
+        body = dict(vars(self))
+        return json.dumps(body | {"checksum": checksum(body)})
+
+    def same_result(self, other: "Record") -> bool:
+        return (self.key, self.metrics, self.curves) == (other.key, other.metrics, other.curves)
+
+
+def checksum(body: dict) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse(line: str, where) -> Record:
+    """A record from its line; says what is wrong with one that is damaged, edited or foreign."""
+    try:
+        body = json.loads(line)
+        given = body.pop("checksum")
+        record = Record(**body)
+        spec = _spec.validate_json(json.dumps(record.spec))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
+        raise StoreError(f"{where} is not a whole kdlib record (truncated or foreign)") from None
+    if checksum(body) != given:
+        raise StoreError(f"{where} was changed after it was written (checksum differs)")
+    if spec.key != record.key:
+        raise StoreError(f"{where} was made by another version of kdlib: its key is not that of its spec")
+    return record
+
+
+class Store:
+    """`runs/<key>.json` and `weights/<key>.safetensors` under one folder, one lock per run."""
+
+    def __init__(self, root: Path | None = None):
+        self.root = Path(root or store_dir())
+        try:
+            for part in ("runs", "weights", "locks", "set-aside"):
+                (self.root / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the run store {self.root} cannot be written ({error.strerror}); "
+                             "set KDLIB_STORE to a folder that can") from None
+
+    def record_path(self, key):
+        return self.root / "runs" / f"{key}.json"
+
+    def weights_path(self, key):
+        return self.root / "weights" / f"{key}.safetensors"
+
+    def get(self, spec) -> Record | None:
+        """The record of a spec, None where it was never run; a damaged one is set aside and named."""
+        path = self.record_path(spec.key)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            self._set_aside(path, f"{path} cannot be read ({error})")
+        try:
+            record = parse(text, path)
+        except StoreError as error:
+            self._set_aside(path, str(error))
+        if record.key != spec.key:
+            self._set_aside(path, f"{path} holds the record of another run")
+        return record
+
+    def weights(self, spec) -> dict[str, torch.Tensor]:
+        path = self.weights_path(spec.key)
+        try:
+            return load_file(path)
+        except FileNotFoundError:
+            raise StoreError(f"the checkpoint {path} is missing; delete {self.record_path(spec.key)} "
+                             "and run again to retrain it") from None
+        except (SafetensorError, OSError, ValueError) as error:
+            self._set_aside(path, f"the checkpoint {path} is damaged ({error})", self.record_path(spec.key))
+
+    def _set_aside(self, path, message, *others):
+        for item in (path, *others):
+            if item.exists():
+                os.replace(item, self.root / "set-aside" / item.name)
+        raise StoreError(f"{message}; it was moved to {self.root / 'set-aside'}: run again to retrain it")
+
+    def run(self, spec) -> tuple[Record, bool]:
+        """The record of a spec, and whether it was trained now. Two processes never train the same run."""
+        found = self.get(spec)
+        if found:
+            return found, False
+        with FileLock(self.root / "locks" / f"{spec.key}.lock"):
+            found = self.get(spec)
+            if found:
+                return found, False
+            record, weights = fresh(spec, self.weights)
+            if weights is not None:
+                with atomic(self.weights_path(spec.key)) as file:
+                    file.write(save({k: v.contiguous() for k, v in weights.items()}))
+            # the record last: where it exists, the weights do
+            with atomic(self.record_path(spec.key)) as file:
+                file.write(record.line().encode())
+            return record, True
+
+    def all(self) -> list[Record]:
+        return [parse(p.read_text(), p) for p in sorted((self.root / "runs").glob("*.json"))]
+
+
+def fresh(spec, weights_of) -> tuple[Record, dict | None]:
+    """Run a spec now, whatever the store has."""
+    start = time.perf_counter()
+    metrics, curves, weights = execute(spec, weights_of)
+    record = Record(
+        key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
+        seconds=round(time.perf_counter() - start, 3), device=device().type,
+        versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
+        commit=commit())
+    return record, weights
+
+
+def _rounded(value):
+    """Six significant digits are more than a curve in a picture shows, and keep records small."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.6g}")
+
+
+_commit = None
+
+
+def commit() -> str:
+    global _commit
+    if _commit is None:
+        done = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=project_root(),
+                              capture_output=True, text=True, check=False)
+        _commit = done.stdout.strip() or "unknown"
+    return _commit
+
+
+class Recorded:
+    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`."""
+
+    def __init__(self, profile: str):
+        self.folder, self.records = results_dir() / profile, {}
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                record = parse(line, f"{path}, line {number},")
+                self.records[record.key] = record
+
+    def get(self, spec) -> Record | None:
+        return self.records.get(spec.key)
