@@ -1,0 +1,38 @@
+PYTHON  ?= python3
+PROFILE ?= laptop
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
+BIN = .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test lint lock clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+
+setup: .venv/.installed ## make .venv with the locked versions and the package itself
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("kdlib needs Python 3.11 or newer: make PYTHON=python3.11" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r requirements.lock
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@
+
+book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=cores)
+	$(BIN)/kdlib book --profile $(PROFILE) --workers $(WORKERS)
+
+test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
+	$(BIN)/pytest -q
+
+lint: setup ## check the style of the code
+	$(BIN)/ruff check .
+
+lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e '.[book,test]'
+	$(BIN)/pip freeze --exclude-editable | sed -E '/^(nvidia-|cuda-|triton)/ s/$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' > requirements.lock
+	@touch .venv/.installed
+
+clean: ## remove the environment, the local run store and what was built (never results/)
+	rm -rf .venv .kdlib book/_build book/executed .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,143 @@
+"""One look for every figure of the book: Okabe-Ito colours, a marker per method, intervals over trials.
+
+Everywhere: bands and bars are 95 % Student-t intervals (`stats.estimate`); one trial alone draws no interval.
+"""
+
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import LogLocator
+
+from kdlib.stats import estimate
+
+# Okabe & Ito (2008), without yellow: too pale for lines on white.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+# One colour and marker per method in the whole book.
+_KEYS = {
+    "m=1": (BLUE, "o"), "m=3": (ORANGE, "s"), "m=5": (GREEN, "^"),
+    "teacher": (BLACK, "*"), "independent": ("#666666", "X"),
+    "SGD": (BLUE, "o"), "Adam": (RED, "D"),
+    "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
+    "tau=1": (SKY, "<"), "tau=4": (RED, ">"),
+}
+COLOURS = {key: colour for key, (colour, _) in _KEYS.items()}
+MARKERS = {key: marker for key, (_, marker) in _KEYS.items()}
+FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
+
+
+def style() -> None:
+    """Set matplotlib's rcParams; call once per notebook."""
+    plt.rcParams.update({
+        "figure.figsize": (6, 3.6), "figure.dpi": 200, "savefig.dpi": 200,
+        "figure.constrained_layout.use": True,
+        "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
+        "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10,
+        "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
+        "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.6, "axes.axisbelow": True,
+        "lines.linewidth": 1.6, "lines.markersize": 6, "svg.hashsalt": "kdlib",
+    })
+
+
+def _look(ax, key):
+    """(colour, marker) of a method; one that has none takes the next of the axes' own cycle."""
+    if key in _KEYS:
+        return _KEYS[key]
+    if not hasattr(ax, "_kdlib_looks"):
+        ax._kdlib_looks, ax._kdlib_cycle = {}, cycle(FALLBACK)
+    if key not in ax._kdlib_looks:
+        ax._kdlib_looks[key] = next(ax._kdlib_cycle)
+    return ax._kdlib_looks[key]
+
+
+def _intervals(values, width, name):
+    """[trials, k] -> mean [k] and half-width [k]; a half-width is NaN (not drawn) for a single trial."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise ValueError(f"{name} must be [trials, {width}] (got {list(values.shape)})")
+    rows = [estimate(column) for column in values.T]
+    half = np.array([e.high - e.mean for e in rows])
+    return np.array([e.mean for e in rows]), np.where(np.isfinite(half), half, np.nan)
+
+
+def line(ax, x, values, label: str, key: str | None = None) -> None:
+    """Mean and interval band over x [k] of values [trials, k], labelled at its right end.
+
+    `key` names the method in COLOURS. Set the axes' scale first: the labels are spread by it.
+    ValueError if the shapes do not match.
+    """
+    colour, marker = _look(ax, key or label)
+    mean, half = _intervals(values, len(x), "values")
+    ax.plot(x, mean, color=colour, marker=marker)
+    ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+    text = ax.annotate(label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points", va="center",
+                       color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
+    ax._kdlib_labels = [*getattr(ax, "_kdlib_labels", []), text]
+    _spread(ax)
+
+
+def _spread(ax, gap=11.0):
+    """Move the end labels of an axes apart: at least `gap` points between neighbours, in their order."""
+    to_points = 72 / ax.figure.dpi
+    texts = sorted(ax._kdlib_labels, key=lambda t: t.xy[1])
+    own = [ax.transData.transform(t.xy)[1] * to_points for t in texts]
+    places = list(own)
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    # centred on where they belong, so that the lowest does not keep its place at the others' cost
+    shift = np.mean(np.subtract(own, places))
+    for text, wanted, place in zip(texts, own, places, strict=True):
+        text.set_position((8, place + shift - wanted))
+
+
+def points(ax, labels, groups: dict) -> None:
+    """Horizontal dot plot: a row per label; groups {name: values [trials, len(labels)]}, means and bars."""
+    rows = np.arange(len(labels))
+    offsets = np.linspace(-0.2, 0.2, len(groups)) if len(groups) > 1 else [0]
+    for offset, (name, values) in zip(offsets, groups.items(), strict=True):
+        colour, marker = _look(ax, name)
+        mean, half = _intervals(values, len(labels), f"values of {name}")
+        ax.errorbar(mean, rows + offset, xerr=half, fmt=marker, color=colour, capsize=2, label=name)
+    ax.set_yticks(rows, labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    if len(groups) > 1:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), borderaxespad=0.2)
+
+
+def scatter(ax, x, y, labels, key: str) -> None:
+    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points."""
+    colour, marker = _look(ax, key)
+    mean_x, half_x = _intervals(x, len(labels), "x")
+    mean_y, half_y = _intervals(y, len(labels), "y")
+    ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt=marker, color=colour, elinewidth=0.8, alpha=0.9)
+    for label, a, b in zip(labels, mean_x, mean_y, strict=True):
+        ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
+
+
+def surface(ax, grid_x, grid_y, values, points: dict | None = None, floor: float = 1e-3) -> None:
+    """Filled contours of values [len(grid_y), len(grid_x)] on a log scale, marked points {name: (x, y)}.
+
+    What lies under `floor` is drawn as `floor`: the loss above its optimum is 0 at the teacher.
+    ValueError if a value is NaN or infinite, or the shapes do not match.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.shape != (len(grid_y), len(grid_x)):
+        raise ValueError(f"values must be [{len(grid_y)}, {len(grid_x)}] (got {list(values.shape)})")
+    if not np.isfinite(values).all():
+        raise ValueError("the surface contains NaN or infinity")
+    values = np.maximum(values, floor)
+    low, high = values.min(), max(values.max(), values.min() * 1.01)
+    filled = ax.contourf(grid_x, grid_y, values, levels=np.geomspace(low, high, 17), cmap="cividis",
+                         norm=LogNorm(low, high), extend="neither")
+    ax.grid(False)
+    bar = ax.figure.colorbar(filled, ax=ax, label="loss")
+    bar.set_ticks(LogLocator(subs=(1, 2, 5)))
+    bar.ax.yaxis.set_major_formatter("{x:.3g}")
+    for (name, (a, b)), (_, marker) in zip((points or {}).items(), cycle(FALLBACK), strict=False):
+        ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
+        ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
+                    bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})

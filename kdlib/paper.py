@@ -1,0 +1,26 @@
+"""What the paper prints for each claim (Stanton et al., NeurIPS 2021); "about" marks values read off a chart."""
+
+FOUND = {
+    "F1": "above 99 % agreement, student as accurate as its teacher (Fig 2)",
+    "F2": "agreement below 80 %: a gap of more than 20 points (Fig 1a)",
+    "F3": "agreement rises with every addition of GAN images (Fig 1)",
+    "F4": "independent students agree nearly as much as the real ones (Fig 11)",
+    "F5": "about 77 to 80 % at m = 3 (Fig 1b), about 86 % at m = 12 (Fig 10)",
+    "P1": "the student starts above its teacher (Fig 1a)",
+    "P2": "accuracy falls toward the teacher's as agreement rises (Fig 1a)",
+    "P3": "both rise (Fig 1b)",
+    "P4": "accuracy flat past m = 4, agreement still rising (Fig 10)",
+    "P5": "mixup at tau = 4 most faithful, mixup and GAN most accurate (Fig 3)",
+    "P6": "the most faithful student is the best calibrated (Sec 7)",
+    "P7": "alpha > 0 never helps agreement consistently (Fig 14)",
+    "D1": "m = 5, ResNet-20: 67.16 % at tau = 1, 74.77 % at tau = 4 (Fig 9)",
+    "D2": "mixup 86 %, baseline 84.5 %, both at tau = 4 (Fig 3)",
+    "D3": "noise and OOD worse than baseline on everything (Fig 3)",
+    "D4": "D1 more faithful, D0 more accurate, the union best on both (Fig 4)",
+    "O1": "self-distillation: down to 95 % with 50k GAN images (Fig 5)",
+    "O2": "CombAug about 60 % train agreement at m = 1 (Fig 5)",
+    "O3": "SGD 78.95 % train agreement at 300 epochs, 83.3 % at 5,000 (Fig 6a)",
+    "O4": "from lambda = .375 on, optimal loss and about 100 % agreement (Fig 6b)",
+    "O5": "small lambda ends in another basin, .375 in the teacher's (Fig 6c)",
+    "O6": "agreement 77.174 (.352) against 77.098 (.238), CKA .939/.925/.885 against .951/.937/.890 (Table 1)",
+}

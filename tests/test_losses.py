@@ -1,0 +1,139 @@
+"""The value and gradient of every loss, against the formula written out, scipy and torch's own KL."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import log_softmax, softmax
+
+from kdlib import losses
+
+
+def logits(*shape, seed=0, scale=3.0):
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+def gradient(student, teacher, temperature):
+    student = student.clone().requires_grad_()
+    losses.distillation(student, teacher, temperature).sum().backward()
+    return student.grad
+
+
+def test_nll_of_a_hand_computed_row():
+    z = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])  # probabilities 3/4, 1/4 and a tie
+    torch.testing.assert_close(losses.nll(z, torch.tensor([1, 0])), torch.tensor([math.log(4), math.log(2)]))
+
+
+def test_distillation_of_a_hand_computed_row():
+    student, teacher = torch.zeros(1, 2), torch.tensor([[2 * math.log(3.0), 0.0]])
+    # the uniform student costs log 2 whatever the teacher says; tau^2 = 4
+    assert losses.distillation(student, teacher, 2.0).item() == pytest.approx(4 * math.log(2))
+    # roles exchanged: the softened student is (3/4, 1/4) and the teacher uniform
+    expected = -4 * 0.5 * (math.log(3 / 4) + math.log(1 / 4))
+    assert losses.distillation(teacher, student, 2.0).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 1.0, 4.0, 16.0])
+@pytest.mark.parametrize("shape", [(1, 2), (7, 10), (13, 3)])
+def test_distillation_equals_the_formula(shape, temperature):
+    s, t = logits(*shape, seed=1), logits(*shape, seed=2)
+    expected = -temperature**2 * (softmax(t.numpy() / temperature, 1)
+                                  * log_softmax(s.numpy() / temperature, 1)).sum(1)
+    np.testing.assert_allclose(losses.distillation(s, t, temperature).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_distillation_above_its_optimum_is_tau_squared_kl(temperature):
+    s, t = logits(6, 5, seed=1), logits(6, 5, seed=2)
+    above = losses.distillation(s, t, temperature) - losses.distillation(t, t, temperature)
+    kl = F.kl_div(F.log_softmax(s / temperature, 1), F.softmax(t / temperature, 1), reduction="none").sum(1)
+    torch.testing.assert_close(above, temperature**2 * kl)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 16.0])
+def test_gradient_is_zero_where_student_equals_teacher(temperature):
+    t = logits(8, 10)
+    torch.testing.assert_close(gradient(t, t, temperature), torch.zeros_like(t), atol=1e-12, rtol=0)
+    # logits are only defined up to a constant per row
+    torch.testing.assert_close(gradient(t + 5, t, temperature), torch.zeros_like(t), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_gradient_is_tau_times_the_difference_of_softened_probabilities(temperature):
+    s, t = logits(8, 10, seed=1), logits(8, 10, seed=2)
+    expected = temperature * (F.softmax(s / temperature, 1) - F.softmax(t / temperature, 1))
+    torch.testing.assert_close(gradient(s, t, temperature), expected)
+
+
+def test_gradient_tends_to_the_centred_logit_difference_over_c_as_tau_grows():
+    s, t = logits(8, 10, seed=1), logits(8, 10, seed=2)
+    difference = s - t
+    limit = (difference - difference.mean(1, keepdim=True)) / 10
+    torch.testing.assert_close(gradient(s, t, 1e5), limit, atol=1e-3, rtol=0)
+    errors = [(gradient(s, t, tau) - limit).abs().max() for tau in (10.0, 100.0, 1000.0)]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_the_teacher_gets_no_gradient_when_it_needs_none():
+    s, t = logits(4, 3, seed=1).requires_grad_(), logits(4, 3, seed=2)
+    losses.distillation(s, t, 4.0).sum().backward()
+    assert t.grad is None and s.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_huge_logits_stay_finite(dtype):
+    s = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], dtype=dtype)
+    t = s.flip(1)
+    for temperature in (1.0, 4.0):
+        assert torch.isfinite(losses.distillation(s, t, temperature)).all()
+        assert torch.isfinite(gradient(s, t, temperature)).all()
+    assert losses.nll(s, torch.tensor([1, 1])).tolist() == pytest.approx([2e4, math.log(2)])
+    assert torch.isfinite(losses.ensemble_logits(torch.stack([s, s]))).all()
+
+
+def test_one_class_costs_nothing():
+    z = logits(5, 1)
+    assert losses.nll(z, torch.zeros(5, dtype=torch.long)).abs().max() == 0
+    assert losses.distillation(z, -z, 4.0).abs().max() == 0
+
+
+@pytest.mark.parametrize("alpha", [0, 0.1, 0.5, 0.7, 1])
+def test_mixed_weights_both_terms(alpha):
+    s, t, y = logits(9, 4, seed=1), logits(9, 4, seed=2), torch.arange(9) % 4
+    expected = alpha * losses.nll(s, y) + (1 - alpha) * losses.distillation(s, t, 4.0)
+    torch.testing.assert_close(losses.mixed(s, t, y, alpha, 4.0), expected)
+
+
+def test_mixed_does_not_touch_a_term_without_weight():
+    s, t, y = logits(4, 3, seed=1), logits(4, 3, seed=2), torch.tensor([0, 1, 2, 0])
+    assert torch.isfinite(losses.mixed(s, t, None, 0, 2.0)).all()
+    assert torch.isfinite(losses.mixed(s, t * math.nan, y, 1, 2.0)).all()
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, math.nan])
+def test_a_temperature_that_is_not_positive_is_an_error(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        losses.distillation(logits(2, 2), logits(2, 2), temperature)
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, math.nan])
+def test_an_alpha_outside_the_unit_interval_is_an_error(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        losses.mixed(logits(2, 2), logits(2, 2), torch.zeros(2, dtype=torch.long), alpha, 1.0)
+
+
+@pytest.mark.parametrize("members", [1, 3, 12])
+def test_ensemble_logits_are_the_log_of_the_mean_probability(members):
+    z = logits(members, 6, 5)
+    expected = np.log(softmax(z.numpy(), 2).mean(0))
+    # log m is taken in float32, so no better than that
+    np.testing.assert_allclose(losses.ensemble_logits(z).numpy(), expected, rtol=1e-6)
+
+
+def test_equal_members_are_one_member():
+    z = logits(4, 3)
+    same = losses.ensemble_logits(z.expand(5, 4, 3))
+    torch.testing.assert_close(same, F.log_softmax(z, 1))
+    torch.testing.assert_close(losses.ensemble_logits(torch.stack([z, z + 7])), same)

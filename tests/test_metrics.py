@@ -1,0 +1,174 @@
+"""Every metric against hand-computed numbers, sklearn, scipy and torchmetrics."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr, softmax
+from sklearn.metrics import accuracy_score, log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from kdlib import metrics
+
+
+def logits(*shape, seed=0, scale=2.0):
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+def labels(n, classes, seed=9):
+    return torch.randint(classes, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+# 97 divides into no bin evenly
+Z, Y = logits(97, 10), labels(97, 10)
+
+
+def test_accuracy_and_nll_equal_sklearn():
+    p = softmax(Z.numpy(), 1)
+    assert metrics.accuracy(Z, Y) == pytest.approx(accuracy_score(Y, p.argmax(1)))
+    assert metrics.nll(Z, Y) == pytest.approx(log_loss(Y, p, labels=range(10)))
+
+
+@pytest.mark.parametrize("bins", [1, 10, 15])
+def test_ece_equals_torchmetrics(bins):
+    expected = multiclass_calibration_error(Z.softmax(1), Y, num_classes=10, n_bins=bins, norm="l1")
+    assert metrics.ece(Z, Y, bins) == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_ece_of_hand_computed_bins():
+    # confidences .9, .9, .6; right, wrong, right: bins of 10 hold {.9, .9} and {.6}
+    z = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]], dtype=torch.double).log()
+    y = torch.tensor([0, 1, 0])
+    assert metrics.ece(z, y, bins=15) == pytest.approx((2 * abs(0.9 - 0.5) + abs(0.6 - 1)) / 3)
+    # in one bin over- and underconfidence cancel
+    assert metrics.ece(z, y, bins=1) == pytest.approx(abs(2.4 / 3 - 2 / 3))
+
+
+def test_agreement_counts_equal_guesses_and_is_symmetric():
+    a = torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    b = torch.tensor([[5.0, 0], [0, 1], [0, 1], [1, 0]])
+    assert metrics.agreement(a, b) == metrics.agreement(b, a) == 0.5
+    assert metrics.agreement(a, a) == 1
+    assert metrics.agreement(a, 100 * a - 3) == 1
+
+
+def test_ties_go_to_the_first_class():
+    tie = torch.zeros(3, 4)
+    assert metrics.accuracy(tie, torch.tensor([0, 1, 0])) == pytest.approx(2 / 3)
+    assert metrics.agreement(tie, torch.eye(4)[[0, 0, 1]]) == pytest.approx(2 / 3)
+
+
+def test_predictive_kl_equals_scipy_and_is_not_symmetric():
+    other = logits(97, 10, seed=1)
+    p, q = softmax(Z.numpy(), 1), softmax(other.numpy(), 1)
+    assert metrics.predictive_kl(Z, other) == pytest.approx(rel_entr(p, q).sum(1).mean())
+    assert metrics.predictive_kl(other, Z) == pytest.approx(rel_entr(q, p).sum(1).mean())
+    assert metrics.predictive_kl(Z, Z + 4) == pytest.approx(0, abs=1e-12)
+
+
+def test_predictive_kl_of_a_hand_computed_pair():
+    teacher, student = torch.tensor([[math.log(3), 0.0]]), torch.zeros(1, 2)  # (3/4, 1/4) against (1/2, 1/2)
+    expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert metrics.predictive_kl(teacher, student) == pytest.approx(expected, abs=1e-6)
+
+
+def test_huge_logits_give_exact_numbers():
+    z = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]])
+    y = torch.tensor([0, 0])
+    assert metrics.nll(z, y) == pytest.approx(1e4)
+    assert metrics.accuracy(z, y) == 0.5
+    assert metrics.ece(z, y) == pytest.approx(0.5)
+    assert metrics.predictive_kl(z, z) == 0
+    assert metrics.predictive_kl(z, z.flip(0)) == pytest.approx(2e4)
+
+
+def test_one_class_is_always_right():
+    z, y = logits(5, 1), torch.zeros(5, dtype=torch.long)
+    assert (metrics.accuracy(z, y), metrics.nll(z, y), metrics.ece(z, y)) == (1, 0, 0)
+    assert (metrics.agreement(z, -z), metrics.predictive_kl(z, -z)) == (1, 0)
+
+
+def test_results_are_python_floats_and_shares_lie_in_the_unit_interval():
+    z, other = Z.float(), logits(97, 10, seed=1).float()
+    shares = [metrics.accuracy(z, Y), metrics.ece(z, Y), metrics.agreement(z, other), metrics.cka(z, other)]
+    assert all(type(v) is float and 0 <= v <= 1 for v in shares)
+    assert type(metrics.nll(z, Y)) is type(metrics.predictive_kl(z, other)) is float
+
+
+def naive_cka(a, b):
+    """HSIC with centring matrices (Kornblith et al., 2019, Eq. 3), nothing rearranged."""
+    a, b = a.flatten(1).numpy(), b.flatten(1).numpy()
+    centre = np.eye(len(a)) - 1 / len(a)
+
+    def hsic(u, v):
+        return np.trace(u @ u.T @ centre @ v @ v.T @ centre)
+
+    return hsic(a, b) / math.sqrt(hsic(a, a) * hsic(b, b))
+
+
+@pytest.mark.parametrize("da, db", [(4, 7), (50, 60), (4, 60), (60, 4)])
+def test_cka_equals_the_definition_in_either_form(da, db):
+    a, b = logits(20, da), logits(20, db, seed=1) + 3
+    assert metrics.cka(a, b) == pytest.approx(naive_cka(a, b))
+    assert metrics.cka(b, a) == pytest.approx(metrics.cka(a, b))
+
+
+def test_cka_of_maps_flattens_them():
+    a, b = logits(20, 3, 5), logits(20, 2, 4, 2, seed=1)
+    assert metrics.cka(a, b) == pytest.approx(naive_cka(a, b))
+
+
+def test_cka_ignores_rotation_shift_and_scale():
+    a = logits(40, 6)
+    rotation = torch.linalg.qr(logits(6, 6, seed=2)).Q
+    assert metrics.cka(a, 3 * a @ rotation + 5) == pytest.approx(1)
+
+
+def test_cka_falls_when_the_pairs_are_shuffled():
+    a = logits(200, 6)
+    b = a + 0.1 * logits(200, 6, seed=1)
+    shuffled = b[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
+    assert metrics.cka(a, b) > 0.95
+    assert metrics.cka(a, shuffled) < 0.2
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_errors(bad):
+    z = Z.clone()
+    z[3, 2] = bad
+    calls = [lambda: metrics.accuracy(z, Y), lambda: metrics.nll(z, Y), lambda: metrics.ece(z, Y),
+             lambda: metrics.agreement(Z, z), lambda: metrics.predictive_kl(z, Z), lambda: metrics.cka(Z, z)]
+    for call in calls:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            call()
+
+
+def test_shapes_that_do_not_match_are_errors():
+    calls = [lambda: metrics.accuracy(Z, Y[:-1]), lambda: metrics.nll(Z, Y[:, None]),
+             lambda: metrics.agreement(Z, Z[:-1]), lambda: metrics.predictive_kl(Z, Z[:, :-1]),
+             lambda: metrics.cka(Z, Z[:-1]), lambda: metrics.accuracy(Z[0], Y[0])]
+    for call in calls:
+        with pytest.raises(ValueError):
+            call()
+
+
+def test_labels_outside_the_classes_are_an_error():
+    for wrong in (-1, 10):
+        with pytest.raises(ValueError, match="labels"):
+            metrics.accuracy(Z, torch.full_like(Y, wrong))
+
+
+def test_an_empty_set_is_an_error():
+    z, y = Z[:0], Y[:0]
+    calls = [lambda: metrics.accuracy(z, y), lambda: metrics.nll(z, y), lambda: metrics.ece(z, y),
+             lambda: metrics.agreement(z, z), lambda: metrics.predictive_kl(z, z), lambda: metrics.cka(z, z)]
+    for call in calls:
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1])
+def test_cka_of_constant_features_is_an_error(constant):
+    with pytest.raises(ValueError, match="constant"):
+        metrics.cka(torch.full((7, 3), constant), logits(7, 3))

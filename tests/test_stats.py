@@ -1,0 +1,114 @@
+"""Intervals against scipy, verdict rules on both sides of every threshold."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from kdlib.stats import Claim, Part, estimate, leave_one_out_best, slope
+
+VALUES = np.array([0.60, 0.62, 0.59, 0.65, 0.61])
+
+
+def part(values, side="above", threshold=0.0, unit="points", label="x"):
+    return Part(label, np.asarray(values, dtype=float), side, threshold, unit)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+def test_the_interval_is_students_t(confidence):
+    e = estimate(VALUES, confidence)
+    low, high = scipy_stats.t.interval(confidence, 4, VALUES.mean(), scipy_stats.sem(VALUES))
+    assert (e.mean, e.low, e.high, e.n) == pytest.approx((VALUES.mean(), low, high, 5))
+
+
+def test_two_trials_by_hand():
+    e = estimate([1.0, 3.0])  # mean 2, standard error 1, t(0.975, 1) = 12.7062
+    assert (e.mean, e.low, e.high) == pytest.approx((2, 2 - 12.7062047, 2 + 12.7062047))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rows = np.random.default_rng(0).normal(size=(2000, 5))
+    covered = np.mean([e.low <= 0 <= e.high for e in map(estimate, rows)])
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def test_one_trial_is_undecided():
+    e = estimate([0.7])
+    assert (e.mean, e.low, e.high, e.n) == (0.7, -math.inf, math.inf, 1)
+    assert {part([9.0], side).verdict for side in ("above", "below", "within")} == {"undecided"}
+
+
+@pytest.mark.parametrize("values", [[], [0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]]])
+def test_values_without_an_estimate_are_errors(values):
+    with pytest.raises(ValueError):
+        estimate(values)
+
+
+def test_an_estimate_as_text():
+    e = estimate([0.61, 0.61])
+    assert e.text(scale=100) == "61.0 [61.0, 61.0]"
+    assert estimate([0.5]).text(digits=2) == "0.50 [-inf, inf]"
+
+
+def test_slope_equals_polyfit_in_every_trial():
+    x, ys = [0.0, 1.0, 3.0, 3.5], np.random.default_rng(0).normal(size=(3, 4))
+    np.testing.assert_allclose(slope(x, ys), [np.polyfit(x, y, 1)[0] for y in ys])
+    np.testing.assert_allclose(slope([1, 2, 4], [[5, 7, 11]]), [2])
+
+
+def test_the_best_is_chosen_by_the_other_trials():
+    # item 1 wins only through its own trial 0; without that trial item 0 is ahead
+    scores = np.array([[0.5, 9.0], [0.6, 0.5], [0.6, 0.5]])
+    assert leave_one_out_best(scores).tolist() == [0, 1, 1]
+
+
+def test_choosing_among_equals_flatters_no_item():
+    noise = np.random.default_rng(0).normal(size=(4000, 5, 8))
+    chosen = np.mean([s[np.arange(5), leave_one_out_best(s)].mean() for s in noise])
+    naive = np.mean([s.max(1).mean() for s in noise])
+    assert abs(chosen) < 0.02 < 1 < naive
+
+
+@pytest.mark.parametrize("side, threshold, values, verdict", [
+    ("above", 0.0, [0.10, 0.11, 0.12], "holds"),
+    ("above", 0.0, [-0.10, -0.11, -0.12], "does not hold"),
+    ("above", 0.0, [-0.10, 0.11, 0.12], "undecided"),
+    ("above", 0.2, [0.10, 0.11, 0.12], "does not hold"),
+    ("below", 0.0, [-0.10, -0.11, -0.12], "holds"),
+    ("below", 0.0, [0.10, 0.11, 0.12], "does not hold"),
+    ("below", 0.11, [0.10, 0.11, 0.12], "undecided"),
+    ("within", 0.2, [0.10, 0.11, 0.12], "holds"),
+    ("within", 0.2, [-0.10, -0.11, -0.12], "holds"),
+    ("within", 0.05, [0.10, 0.11, 0.12], "does not hold"),
+    ("within", 0.05, [-0.10, -0.11, -0.12], "does not hold"),
+    ("within", 0.11, [0.10, 0.11, 0.12], "undecided"),
+    ("within", 0.2, [-0.9, 0.0, 0.9], "undecided"),  # wider than the band on both sides
+])
+def test_verdict_rules(side, threshold, values, verdict):
+    assert part(values, side, threshold).verdict == verdict
+
+
+def test_an_unknown_side_is_an_error():
+    with pytest.raises(ValueError, match="sideways"):
+        _ = part([1, 2], "sideways").verdict
+
+
+HOLDS, FAILS, OPEN = part([1.0, 1.1, 1.2]), part([-1.0, -1.1, -1.2]), part([-1.0, 1.0])
+
+
+@pytest.mark.parametrize("parts, verdict", [
+    ((HOLDS,), "holds"), ((HOLDS, HOLDS), "holds"), ((HOLDS, OPEN), "undecided"), ((OPEN,), "undecided"),
+    ((HOLDS, FAILS), "does not hold"), ((OPEN, FAILS), "does not hold"), ((), "undecided"),
+])
+def test_a_claim_needs_all_its_parts(parts, verdict):
+    assert Claim("X1", "a statement", "Fig 1a", parts).verdict == verdict
+
+
+def test_rows_say_what_was_measured_and_by_which_rule():
+    claim = Claim("X1", "a statement", "Fig 1a", (
+        part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
+    first, second = claim.to_rows()
+    assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
+                     "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds"}
+    assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
