@@ -31,6 +31,7 @@ def atomic(path: Path):
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
+            os.fchmod(handle, 0o644)  # mkstemp makes it private
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

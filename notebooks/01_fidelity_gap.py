@@ -33,8 +33,8 @@ import numpy as np
 
 from kdlib import figures
 from kdlib.chapter import claim_table, comparison, open_chapter, provenance, say, say_claims, table
-from kdlib.experiments import gap, verdicts
-from kdlib.experiments.design import FACTORS, PROFILES
+from kdlib.experiments import gap
+from kdlib.experiments.design import FACTORS
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
 claims = gap.claims(r)

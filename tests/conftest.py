@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from kdlib.spec import Data, Student, Surface, Teacher, Training
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def store_here(tmp_path, monkeypatch):
+    """A run store of the test's own; data draws are shared with the project, they are only a cache."""
+    monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
+    return tmp_path / "store"
+
+
+def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):
+    return Teacher(data=Data(name=name, trial=trial, train=50, test=60), model=model, member=member,
+                   training=Training(steps=steps, batch=10))
+
+
+def student(m=1, **options):
+    options = {"model": "cnn1d", "training": Training(steps=5, batch=10)} | options
+    return Student(teachers=tuple(teacher(i) for i in range(m)), foil=(teacher(20),), **options)
+
+
+def surface(grid=3):
+    return Surface(student=student(), grid=grid, segment=3)

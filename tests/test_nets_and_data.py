@@ -1,0 +1,138 @@
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from kdlib import augment, data, landscape
+from kdlib.models import Ensemble, HalvingConv, build
+from kdlib.spec import Data
+from kdlib.streams import stream
+
+NETS = {"cnn1d": (1, 40), "mlp": (1, 40), "resnet1d-bn": (1, 40), "resnet1d-ln": (1, 40), "lenet5": (1, 28, 28)}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_gives_ten_logits_and_its_weights_come_from_its_stream(name):
+    x = torch.randn(3, *NETS[name])
+    one, same, other = (build(name, *s).eval() for s in ((0, "a"), (0, "a"), (1, "a")))
+    assert one(x).shape == (3, 10)
+    assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
+
+
+def test_building_a_net_leaves_the_global_stream_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    build("cnn1d", 0)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_matrix_product_is_the_convolution():
+    layer = HalvingConv(4, 6)
+    x = torch.randn(5, 20, 4)
+    weight = layer.weight.view(6, 3, 4).transpose(1, 2)
+    expected = torch.nn.functional.conv1d(x.transpose(1, 2), weight, layer.bias, 2, 1).transpose(1, 2)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_lenet5_has_the_published_number_of_parameters():
+    assert sum(p.numel() for p in build("lenet5").parameters()) == 61_706
+
+
+def test_an_ensemble_predicts_the_mean_probability_and_stays_frozen():
+    members = [build("resnet1d-bn", i) for i in range(3)]
+    ensemble = Ensemble(members)
+    ensemble.train()
+    x = torch.randn(4, 1, 40)
+    expected = sum(m(x).softmax(1) for m in members) / 3
+    torch.testing.assert_close(ensemble(x).exp(), expected)
+    assert not any(m.training for m in ensemble.modules())
+    assert not any(p.requires_grad for p in ensemble.parameters())
+
+
+def test_splits_of_a_trial_and_of_two_trials_share_no_signal():
+    one, two = (data.load(Data(trial=t, train=60, test=60)) for t in (0, 1))
+    everything = torch.cat([one.train_x, one.test_x, one.unlabelled(60), two.train_x, two.test_x])
+    assert len(everything.flatten(1).unique(dim=0)) == len(everything)
+
+
+def test_a_draw_is_a_value_and_leaves_numpys_stream_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    np.random.seed(1)
+    x, y = data.signals("mnist1d", (9, "train"), 200)
+    after = np.random.rand()
+    np.random.seed(1)
+    assert after == np.random.rand()
+    first = x.clone()
+    next(tmp_path.rglob("*.npy")).unlink()
+    again, _ = data.signals("mnist1d", (9, "train"), 200)
+    assert torch.equal(first, again) and y.bincount().tolist() == [20] * 10
+
+
+def test_a_damaged_draw_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    data.signals("mnist1d", (9, "train"), 200)
+    file = next(tmp_path.rglob("*.npy"))
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(data.DataError, match=file.name):
+        data.signals("mnist1d", (9, "train"), 200)
+
+
+@pytest.mark.parametrize("policy", ["shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"])
+def test_a_policy_changes_signals_and_repeats_with_its_stream(policy):
+    x, pool = torch.randn(50, 1, 40), torch.randn(7, 1, 40)
+    one, two = (augment.augment(x, policy, stream("a"), pool) for _ in range(2))
+    assert one.shape == x.shape and torch.equal(one, two) and not torch.equal(one, x)
+
+
+def test_shift_keeps_the_samples_and_moves_by_at_most_four():
+    x = torch.arange(40.0).expand(100, 1, 40)
+    out = augment.augment(x, "shift", stream("a"))
+    assert torch.equal(out.sort(2).values, x)
+    assert set(out[:, 0, 20].long().tolist()) == set(range(16, 25))
+
+
+def test_mixup_draws_one_weight_per_example():
+    x = torch.eye(8)[:, None].repeat(1, 1, 5)
+    out = augment.augment(x, "mixup", stream("b"))[:, 0]
+    weights = out.max(1).values
+    torch.testing.assert_close(out.sum(1), torch.full((8,), 5.0))
+    assert len(weights.unique()) > 4
+
+
+def test_noise_replaces_a_fifth_and_fresh_every_fifth():
+    x = torch.full((5000, 1, 40), 9.0)
+    kept = (augment.augment(x, "noise", stream("c"))[:, 0, 0] == 9).float().mean()
+    assert abs(kept - 0.8) < 0.03
+    out = augment.augment(x, "fresh", stream("c"), torch.zeros(3, 1, 40))
+    assert (out[:, 0, 0] == 0).sum() == 1000
+
+
+def test_the_barrier_of_a_straight_line_is_zero_and_of_a_hill_its_height():
+    assert landscape.barrier([0.0, 1.0, 2.0]) == 0
+    assert landscape.barrier([0.0, 5.0, 2.0]) == pytest.approx(4)
+
+
+def test_the_plane_of_a_quadratic_bowl():
+    centre, b, c = torch.zeros(3), torch.tensor([4.0, 0, 0]), torch.tensor([1.0, 2, 0])
+    out = landscape.plane(lambda w: float(w @ w), centre, b, c, grid=7)
+    for i, y in enumerate(out["y"]):
+        for j, x in enumerate(out["x"]):
+            assert out["loss"][i][j] == pytest.approx(x * x + y * y, abs=1e-4)
+    assert out["points"] == [(0, 0), (4, 0), (1, 2)]
+
+
+def test_mnist_is_checked_on_import(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+    raw, source = bytes(16) + bytes(784 * 3), tmp_path / "raw"
+    source.mkdir()
+    for name in data.MNIST_FILES:
+        (source / f"{name}.gz").write_bytes(gzip.compress(raw))
+    with pytest.raises(data.DataError, match="not the official file"):
+        data.import_mnist(source)
+    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(data, "MNIST_FILES", {name: digest for name in data.MNIST_FILES if "images" in name})
+    data.import_mnist(source)
+    assert data._mnist("t10k-images-idx3-ubyte").shape == (3, 28, 28)

@@ -1,0 +1,62 @@
+"""nbval itself runs from the Makefile; here: that the notebooks are whole, and that nbval can fail."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import jupytext
+import pytest
+
+from kdlib.cli import retrained_difference
+from kdlib.experiments import verdicts
+from kdlib.paths import project_root
+from kdlib.store import Recorded, checksum
+
+NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
+    script, notebook = jupytext.read(path), jupytext.read(path.with_suffix(".ipynb"))
+    assert [(c.cell_type, c.source) for c in script.cells] == [(c.cell_type, c.source) for c in notebook.cells]
+    assert all(c.execution_count for c in notebook.cells if c.cell_type == "code")
+    assert not any(o.output_type in ("error", "stream") for c in notebook.cells for o in c.get("outputs", ()))
+
+
+@pytest.mark.slow
+def test_nbval_goes_red_when_a_recorded_number_changes(tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(project_root() / "results", results)
+    path = results / "laptop" / "01_fidelity_gap.jsonl"
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"kind": "student"' in line)
+    body = json.loads(lines[at])
+    body.pop("checksum")
+    body["metrics"]["agreement"] += 0.05
+    lines[at] = json.dumps(body | {"checksum": checksum(body)})
+    path.write_text("\n".join(lines) + "\n")
+    shutil.copy(project_root() / "notebooks" / "05_claims.ipynb", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "05_claims.ipynb"]
+    environment = os.environ | {"KDLIB_FROM_RECORDS": "1"}
+    edited = subprocess.run(command, cwd=tmp_path, env=environment | {"KDLIB_RESULTS": str(results)},
+                            capture_output=True, text=True)
+    assert edited.returncode == 1 and "failed" in edited.stdout
+    whole = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["teacher", "student", "surface"])
+def test_a_record_of_each_kind_comes_out_again(kind):
+    records = [r for r in Recorded("laptop").records.values() if r.spec["kind"] == kind]
+    cheapest = min(records, key=lambda r: r.seconds)
+    # other processors round differently; the same one gives the same bits (tests/test_runs.py)
+    assert retrained_difference(cheapest) < 0.05
+
+
+def test_every_claim_of_the_four_chapters_has_a_verdict():
+    ids = [c.id for c in verdicts("laptop")]
+    assert ids == [*(f"F{i}" for i in range(1, 6)), *(f"P{i}" for i in range(1, 8)), *(f"D{i}" for i in range(1, 5)),
+                   *(f"O{i}" for i in range(1, 7))]
