@@ -38,7 +38,7 @@ def _mnist(trial, copies):
     fit = Training(lr=2e-3, weight_decay=1e-4, batch=50, steps=400)
     teacher, foil = (Teacher(data=data, model="lenet5", training=fit, member=i) for i in (0, 12))
     return Student(teachers=(teacher,), foil=(foil,), fresh=59_800, copies=copies, model="lenet5",
-                   training=Training(lr=2e-3, weight_decay=1e-4, batch=128, steps=14_000))
+                   training=Training(lr=2e-3, weight_decay=1e-4, batch=128, steps=5_000))
 
 
 def f1(r, names, where) -> Claim:
