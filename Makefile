@@ -23,6 +23,7 @@ book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, 
 
 test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
 	$(BIN)/pytest -q
+	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
 
 lint: setup ## check the style of the code
 	$(BIN)/ruff check .

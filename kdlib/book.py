@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -18,8 +19,11 @@ class BookError(Exception):
     """A chapter that failed, or a page that did not render without warnings."""
 
 
-def build(profile: str, workers: int) -> None:
-    """Execute and render at `profile`; prints a line per chapter, the comparison, and where to open the book."""
+def build(profile: str, workers: int, root: Path | None = None) -> None:
+    """Execute and render the book under `root` (default: this checkout) at `profile`.
+
+    Prints a line per chapter, how far the estimates are from the recorded ones, and where to open the book.
+    """
     import papermill
 
     from kdlib.experiments import CHAPTERS
@@ -28,7 +32,7 @@ def build(profile: str, workers: int) -> None:
     design = Design(profile)
     if profile == "workstation":
         raise BookError("the book is built at smoke or laptop; workstation results come from its records")
-    root, start, rows = project_root(), time.perf_counter(), []
+    root, start, rows = Path(root or project_root()).resolve(), time.perf_counter(), []
     executed = root / "book" / "executed"
     executed.mkdir(parents=True, exist_ok=True)
     for page in PAGES:
