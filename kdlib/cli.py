@@ -148,7 +148,7 @@ def retrained_difference(record) -> float:
 
 @app.command()
 def book(profile: ProfileOption = "laptop", workers: WorkersOption = 2,
-         root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml; this checkout if not given")] = None):
+         root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None):
     """Execute every chapter with papermill at PROFILE and render the book."""
     from kdlib.book import build
 

@@ -66,12 +66,13 @@ def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
     a, b = features_a.flatten(1).double(), features_b.flatten(1).double()
     if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
         raise ValueError("features contain NaN or infinity")
+    spread = [f.abs().max() for f in (a, b)]
     a, b = a - a.mean(0), b - b.mean(0)
+    if any(f.abs().max() <= 1e-12 * s for f, s in zip((a, b), spread, strict=True)):
+        raise ValueError("CKA of constant features is not defined")
     if a.shape[1] > len(a) and b.shape[1] > len(b):
         k, h = a @ a.T, b @ b.T
         cross, norms = (k * h).sum(), k.norm() * h.norm()
     else:
         cross, norms = (a.T @ b).square().sum(), (a.T @ a).norm() * (b.T @ b).norm()
-    if norms == 0:
-        raise ValueError("CKA of constant features is not defined")
-    return float(cross / norms)
+    return min(1.0, float(cross / norms))

@@ -168,7 +168,7 @@ def test_an_empty_set_is_an_error():
             call()
 
 
-@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1])
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, -1e6])
 def test_cka_of_constant_features_is_an_error(constant):
     with pytest.raises(ValueError, match="constant"):
         metrics.cka(torch.full((7, 3), constant), logits(7, 3))
