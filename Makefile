@@ -37,3 +37,4 @@ lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 
 clean: ## remove the environment, the local run store and what was built (never results/)
 	rm -rf .venv .kdlib book/_build book/executed .pytest_cache .ruff_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

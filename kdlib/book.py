@@ -93,8 +93,9 @@ def strip(path) -> None:
 def render(root) -> None:
     """Build the HTML; a warning is an error. Jupyter Book writes to book/_build/html."""
     done = subprocess.run(
-        [sys.executable, "-m", "jupyter_book", "build", str(root), "--path-output", str(root / "book"), "-W", "-n",
-         "--keep-going", "--all"], capture_output=True, text=True, check=False)
+        [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(root),
+         "--path-output", str(root / "book"), "-W", "-n", "--keep-going", "--all"],
+        capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
         raise BookError("the book did not render: " + " | ".join(lines[:5] or done.stderr.splitlines()[-3:]))

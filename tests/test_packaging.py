@@ -1,4 +1,5 @@
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -21,3 +22,18 @@ def test_pyproject_lock_and_conda_agree(pin):
 
 def test_the_lock_has_no_addresses():
     assert not re.search(r"https?:|file:| @ ", (ROOT / "requirements.lock").read_text())
+
+
+def test_the_conda_environment_pins_nothing_else():
+    conda = re.findall(r"^ +- ([\w.-]+==\S+)$", (ROOT / "environment.yml").read_text(), re.M)
+    assert sorted(conda) == sorted(PINS)
+
+
+def test_no_file_names_the_host_of_a_package_registry():
+    hosts = re.compile(r"(py" r"pi\.org|python" r"hosted\.org|download\.py" r"torch\.org|anaconda" r"\.(org|com)"
+                       r"|npm" r"js\.(org|com)|index-" r"url)")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and not name.startswith("results/")]
+    files = files or [path for path in ROOT.glob("*") if path.is_file()]  # not a git checkout
+    named = [path.name for path in files if path.exists() and hosts.search(path.read_text(errors="ignore"))]
+    assert not named
