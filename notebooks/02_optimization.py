@@ -45,7 +45,7 @@ for key, values in {
 }.items():
     say(key, values)
 say("barrier-0", r(("surface", 0.0), "barrier"), 1, 3)
-say("barrier-375", r(("surface", 0.375), "barrier"), 1, 3);
+_ = say("barrier-375", r(("surface", 0.375), "barrier"), 1, 3)
 
 # %% [markdown]
 # ```{admonition} In one box

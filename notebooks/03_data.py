@@ -42,7 +42,7 @@ say("baseline-1", r(("policy", 5, "baseline", 1.0), "agreement"))
 say("baseline-4", r(("policy", 5, "baseline", 4.0), "agreement"))
 say("recycle-D0", r(("recycle", "D0", 3, 4.0), "agreement"))
 say("recycle-D1", r(("recycle", "D1", 3, 4.0), "agreement"))
-say("recycle-both", r(("recycle", "D0+D1", 3, 4.0), "agreement"));
+_ = say("recycle-both", r(("recycle", "D0+D1", 3, 4.0), "agreement"))
 
 # %% [markdown]
 # ```{admonition} In one box

@@ -41,7 +41,7 @@ say("edge", r(small, "accuracy") - r(small, "teacher_accuracy"))
 say("edge-large", r(large, "accuracy") - r(large, "teacher_accuracy"))
 say("ensemble-small", r(("size", 3, 1), "accuracy"))
 say("ensemble-large", r(("size", 3, FACTORS[-1]), "accuracy"))
-say("rank", paradox.calibration(r), 1, 2);
+_ = say("rank", paradox.calibration(r), 1, 2)
 
 # %% [markdown]
 # ```{admonition} In one box
