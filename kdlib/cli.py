@@ -139,10 +139,10 @@ def retrained_difference(record) -> float:
 
     def weights_of(spec):
         if spec.key not in made:
-            made[spec.key] = fresh(spec, weights_of)[1]
+            made[spec.key] = fresh([spec], weights_of)[0][1]
         return made[spec.key]
 
-    again, _ = fresh(TypeAdapter(Spec).validate_json(json.dumps(record.spec)), weights_of)
+    [(again, _)] = fresh([TypeAdapter(Spec).validate_json(json.dumps(record.spec))], weights_of)
     return max(abs(again.metrics[name] - value) for name, value in record.metrics.items())
 
 

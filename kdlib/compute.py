@@ -10,8 +10,10 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from kdlib.run import cohort
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
+from kdlib.train import Diverged
 
 last = {"trained": 0, "reused": 0, "seconds": 0.0}  # of this process's calls, for the table `make book` prints
 
@@ -30,6 +32,30 @@ def levels(specs) -> list[list]:
     return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]
 
 
+TOGETHER = 8  # runs advanced together: more gains nothing, and a kill loses the group in flight
+
+
+def cohorts(specs, workers: int) -> list[list]:
+    """Groups of runs to execute together, the longest first, so that no worker waits long at the end."""
+    groups = {}
+    for spec in specs:
+        groups.setdefault(cohort(spec) or spec, []).append(spec)
+    tasks = []
+    for group in groups.values():
+        size = min(TOGETHER, -(-len(group) // workers))
+        tasks += [group[i : i + size] for i in range(0, len(group), size)]
+    return sorted(tasks, key=lambda task: -sum(map(_cost, task)))
+
+
+def _cost(spec) -> float:
+    """Roughly how long a run takes, in steps of a student on fixed inputs."""
+    if spec.kind == "teacher":
+        return spec.training.steps
+    if spec.kind == "surface":
+        return spec.grid**2
+    return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
+
+
 def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> dict:
     """Records by spec. With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained."""
     specs = list(specs)
@@ -46,18 +72,17 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     log = _log(store)
     with tqdm(total=missing, disable=not (progress and missing), unit="run", file=sys.stderr) as bar:
         for layer in layers:
-            todo = [spec for spec in layer if spec not in done]
-            # the longest first, so that no worker waits long at the end
-            todo.sort(key=lambda s: -(s.training.steps if s.kind != "surface" else s.grid**2))
-            if not todo:
+            tasks = cohorts([spec for spec in layer if spec not in done], workers)
+            if not tasks:
                 continue
-            pool = Parallel(n_jobs=min(workers, len(todo)), return_as="generator_unordered")
+            pool = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator_unordered")
             try:
-                for spec, record, trained in pool(delayed(_one)(spec, store.root) for spec in todo):
-                    done[spec] = record
-                    last["trained" if trained else "reused"] += 1
-                    log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
-                    bar.update()
+                for task, results in pool(delayed(_together)(task, store.root) for task in tasks):
+                    for spec, (record, trained) in zip(task, results, strict=True):
+                        done[spec] = record
+                        last["trained" if trained else "reused"] += 1
+                        log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
+                    bar.update(len(task))
             except BrokenProcessPool:
                 raise StoreError("a worker process died (out of memory?); what was finished is kept: "
                                  "run again, with fewer workers") from None
@@ -76,10 +101,24 @@ def recorded(specs, profile) -> dict:
     return found
 
 
-def _one(spec, root):
+def _together(specs, root):
     torch.set_num_threads(1)  # bit-identical results, and two small runs beat one on two threads
-    record, trained = Store(root).run(spec)
-    return spec, record, trained
+    store = Store(root)
+    try:
+        return specs, store.run(specs)
+    except Diverged:
+        if len(specs) == 1:
+            raise
+    # one of them diverged: each by itself, so that the others are not lost
+    results, failure = [], None
+    for spec in specs:
+        try:
+            results += store.run([spec])
+        except Diverged as error:
+            failure = error
+    if failure:
+        raise failure
+    return specs, results
 
 
 def _log(store):

@@ -1,5 +1,8 @@
 """The nets. Each maps inputs to logits [n, 10]; `features(x)` gives the hidden stages, for CKA."""
 
+import copy
+from functools import partial
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -12,12 +15,34 @@ CLASSES = 10
 
 
 class Net(nn.Module):
+    # Nets of a stackable class accept weights with a leading dimension of nets: see `Together`.
+    stackable = False
+
     def forward(self, x):
         return self.head(self.features(x)[-1].flatten(1))
 
 
-class HalvingConv(nn.Linear):
-    """Conv1d(kernel 3, stride 2, padding 1) on [n, length, channels] as one matrix product.
+class StackableNet(Net):
+    """A net of matrix products only: inputs [n, 1, length], or [g, n, 1, length] for g stacked nets."""
+
+    stackable = True
+
+    def forward(self, x):
+        return self.head(self.features(x)[-1].flatten(x.ndim - 2))
+
+
+class Linear(nn.Linear):
+    """x [n, ..., in] -> [n, ..., out]; with weights [g, out, in] of g nets, x [g, n, ..., in] -> [g, n, ..., out]."""
+
+    def forward(self, x):
+        if self.weight.ndim == 2:
+            return super().forward(x)
+        rows = x.reshape(len(x), -1, x.shape[-1])
+        return torch.baddbmm(self.bias[:, None], rows, self.weight.mT).view(*x.shape[:-1], -1)
+
+
+class HalvingConv(Linear):
+    """Conv1d(kernel 3, stride 2, padding 1) on [..., length, channels] as one matrix product.
 
     For nets this small the product is about twice as fast on a CPU as the convolution kernel.
     """
@@ -26,36 +51,37 @@ class HalvingConv(nn.Linear):
         super().__init__(3 * width_in, width_out)
 
     def forward(self, x):
-        n, length, width = x.shape
-        pairs = x.reshape(n, length // 2, 2 * width)
-        before = F.pad(pairs[:, :-1, width:], (0, 0, 1, 0))
-        return super().forward(torch.cat((before, pairs), 2))
+        *lead, length, width = x.shape
+        pairs = x.reshape(*lead, length // 2, 2 * width)
+        before = F.pad(pairs[..., :-1, width:], (0, 0, 1, 0))
+        return super().forward(torch.cat((before, pairs), -1))
 
 
-class CNN1d(Net):
+class CNN1d(StackableNet):
     """The 3-layer CNN of the MNIST-1D paper (25 channels there, 24 here: a multiple of 8 is faster)."""
 
     def __init__(self, width=24):
         super().__init__()
-        self.first = nn.Linear(5, width)  # kernel 5, stride 2, padding 2
+        self.first = Linear(5, width)  # kernel 5, stride 2, padding 2
         self.second, self.third = HalvingConv(width, width), HalvingConv(width, width)
-        self.head = nn.Linear(5 * width, CLASSES)
+        self.head = Linear(5 * width, CLASSES)
 
     def features(self, x):
-        windows = F.pad(x.squeeze(1), (2, 2)).unfold(1, 5, 2)  # [n, 20, 5]
+        # a copy: on overlapping windows the product itself is ten times slower
+        windows = F.pad(x.squeeze(-2), (2, 2)).unfold(-1, 5, 2).contiguous()  # [n, 20, 5]
         one = F.relu(self.first(windows))  # [n, 20, width]
         two = F.relu(self.second(one))  # [n, 10, width]
         return one, two, F.relu(self.third(two))  # [n, 5, width]
 
 
-class MLP(Net):
+class MLP(StackableNet):
     def __init__(self, width=100):
         super().__init__()
-        self.first, self.second = nn.Linear(40, width), nn.Linear(width, width)
-        self.head = nn.Linear(width, CLASSES)
+        self.first, self.second = Linear(40, width), Linear(width, width)
+        self.head = Linear(width, CLASSES)
 
     def features(self, x):
-        one = F.relu(self.first(x.flatten(1)))
+        one = F.relu(self.first(x.flatten(-2)))
         return one, F.relu(self.second(one))
 
 
@@ -127,15 +153,55 @@ class Ensemble(nn.Module):
         return logits[0] if len(logits) == 1 else ensemble_logits(torch.stack(logits))
 
 
+class Together(nn.Module):
+    """g nets of one architecture advanced together: inputs [g, n, ...] -> logits [g, n, c].
+
+    Their weights become views of one vector `flat`, their gradients of its gradient, so that one optimizer call
+    updates them all; of stackable nets, the whole step costs about as many calls as that of one net. A net's result
+    does not depend on the others in its group (tests/test_runs.py): every operation keeps the nets apart.
+    """
+
+    def __init__(self, nets):
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+        self.stacked = copy.deepcopy(nets[0]) if nets[0].stackable else None
+        groups = list(zip(*(net.parameters() for net in nets), strict=True))
+        values = torch.cat([torch.stack(group).detach().flatten() for group in groups])
+        # whole vector registers only: the remainder of a vector is rounded by other instructions
+        self.flat = nn.Parameter(F.pad(values, (0, -len(values) % 64)))
+        self.flat.grad, start = torch.zeros_like(self.flat), 0
+        targets = self.stacked.parameters() if self.stacked is not None else (None for _ in groups)
+        for group, target in zip(groups, targets, strict=True):
+            stop, shape = start + len(group) * group[0].numel(), (len(group), *group[0].shape)
+            value, grad = (v[start:stop].view(shape) for v in (self.flat.data, self.flat.grad))
+            for row, p in enumerate(group):
+                p.data, p.grad = value[row], grad[row]
+            if target is not None:
+                target.data, target.grad = value, grad
+            start = stop
+
+    def forward(self, x):
+        if self.stacked is not None:
+            return self.stacked(x)
+        return torch.stack([net(part) for net, part in zip(self.nets, x, strict=True)])
+
+
+NETS = {
+    "cnn1d": CNN1d,
+    "mlp": MLP,
+    "resnet1d-bn": partial(ResNet1d, nn.BatchNorm1d),
+    "resnet1d-ln": partial(ResNet1d, partial(nn.GroupNorm, 1)),  # LayerNorm over channels and length
+    "lenet5": LeNet5,
+}
+
+
+def stackable(name: Architecture) -> bool:
+    """Whether several nets of this architecture advance faster together than one after another."""
+    return getattr(NETS[name], "stackable", False)
+
+
 def build(name: Architecture, *stream_name) -> nn.Module:
     """A net with weights drawn from the named stream (the global stream is left as it was)."""
-    make = {
-        "cnn1d": CNN1d,
-        "mlp": MLP,
-        "resnet1d-bn": lambda: ResNet1d(nn.BatchNorm1d),
-        "resnet1d-ln": lambda: ResNet1d(lambda width: nn.GroupNorm(1, width)),  # LayerNorm over channels, length
-        "lenet5": LeNet5,
-    }[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))
-        return make()
+        return NETS[name]()

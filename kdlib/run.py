@@ -1,55 +1,83 @@
-"""From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here touches disk."""
+"""From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here writes to disk."""
+
+from functools import partial
 
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, landscape, losses, metrics
-from kdlib.models import Ensemble, build
+from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import Student, Surface, Teacher
 from kdlib.streams import stream
-from kdlib.train import fit, logits_of
+from kdlib.train import Source, fit, logits_of
 
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def execute(spec, weights_of):
-    """Run one spec. `weights_of(spec)` gives the weights (a state dict) of a run it needs.
+def cohort(spec):
+    """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
+    if spec.kind == "surface" or not stackable(spec.model):
+        return None
+    loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
+    return spec.kind, spec.model, spec.training, loss
 
-    Returns (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
+
+def execute(specs, weights_of) -> list[tuple[dict, dict, dict | None]]:
+    """Run specs of one cohort. `weights_of(spec)` gives the weights (a state dict) of a run that they need.
+
+    Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
-    return {"teacher": _teacher, "student": _student, "surface": _surface}[spec.kind](spec, weights_of)
+    if specs[0].kind == "surface":
+        return [_surface(spec, weights_of) for spec in specs]
+    prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
+    nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
+    curves = fit(nets, specs[0].training, sources, _loss(specs[0]))
+    return [(evaluate(), {"loss": curve}, _cpu(net))
+            for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
+
+
+def _loss(spec):
+    if spec.kind == "teacher":
+        return losses.nll
+    if spec.alpha > 0:
+        return partial(losses.mixed, alpha=spec.alpha, temperature=spec.temperature)
+    return partial(losses.distillation, temperature=spec.temperature)
 
 
 def _initial(teacher: Teacher):
     return build(teacher.model, teacher.data.trial, "teacher", teacher.member, "init")
 
 
-def _teacher(spec: Teacher, weights_of):
-    splits, where = data.load(spec.data), device()
+def _teacher(spec: Teacher):
+    """(net, source of its batches, function that evaluates it once trained)."""
+    splits, where = data.load(**dict(spec.data)), device()
     x, y = splits.train_x.to(where), splits.train_y.to(where)
     net = _initial(spec).to(where)
-    curve = fit(net, spec.training, len(x), lambda rows: (x[rows.to(where)], y[rows.to(where)]), losses.nll,
-                stream(spec.data.trial, "teacher", spec.member, "order"), spec.key)
-    test = logits_of(net, splits.test_x.to(where)).cpu()
-    return {
-        "accuracy": metrics.accuracy(test, splits.test_y),
-        "nll": metrics.nll(test, splits.test_y),
-        "ece": metrics.ece(test, splits.test_y),
-        "train_accuracy": metrics.accuracy(logits_of(net, x).cpu(), splits.train_y),
-    }, {"loss": curve}, _cpu(net)
+
+    def evaluate():
+        test = logits_of(net, splits.test_x.to(where)).cpu()
+        return {
+            "accuracy": metrics.accuracy(test, splits.test_y),
+            "nll": metrics.nll(test, splits.test_y),
+            "ece": metrics.ece(test, splits.test_y),
+            "train_accuracy": metrics.accuracy(logits_of(net, x).cpu(), splits.train_y),
+        }
+
+    order = stream(spec.data.trial, "teacher", spec.member, "order")
+    return net, Source(spec.key, len(x), lambda rows: (x[rows.to(where)], y[rows.to(where)]), order), evaluate
 
 
-def _load(teacher: Teacher, weights_of):
-    net = build(teacher.model)
-    net.load_state_dict(weights_of(teacher))
+def _load(spec: Teacher | Student, weights_of):
+    net = build(spec.model)
+    net.load_state_dict(weights_of(spec))
     return net
 
 
 def _inputs(spec: Student, splits):
     """The distillation set [n, ...] before augmentation."""
-    new = splits.unlabelled((spec.inputs != "D0") * len(splits.train_x) + spec.fresh)
+    new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
     x = new if spec.inputs == "D1" else torch.cat([splits.train_x, new])
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
     return torch.cat([x, copies])
@@ -71,7 +99,8 @@ def _start(spec: Student, weights_of):
 
 
 def _student(spec: Student, weights_of):
-    splits, where, trial = data.load(spec.data), device(), spec.data.trial
+    """(net, source of its batches, function that evaluates it once trained)."""
+    splits, where, trial = data.load(**dict(spec.data)), device(), spec.data.trial
     teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
     inputs = _inputs(spec, splits).to(where)
     labels = splits.train_y.to(where)
@@ -92,17 +121,19 @@ def _student(spec: Student, weights_of):
         x = augment.augment(inputs[rows], spec.policy, draws, pool)
         return x, logits_of(teacher, x)
 
-    def loss(student_logits, teacher_logits, y=None):
-        if y is None:
-            return losses.distillation(student_logits, teacher_logits, spec.temperature)
-        return losses.mixed(student_logits, teacher_logits, y, spec.alpha, spec.temperature)
+    def evaluate():
+        seen = augment.augment(inputs, spec.policy, stream(trial, "evaluation"), pool)
+        foil = Ensemble([_load(t, weights_of) for t in spec.foil]).to(where) if spec.foil else None
+        return _fidelity(net, teacher, foil, splits, seen)
 
-    curve = fit(net, spec.training, len(inputs), prepare, loss,
-                stream(trial, "student", len(spec.teachers), "order"), spec.key)
+    order = stream(trial, "student", len(spec.teachers), "order")
+    return net, Source(spec.key, len(inputs), prepare, order), evaluate
 
-    test_x, y = splits.test_x.to(where), splits.test_y
+
+def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
+    """Every metric of a student: on the test set, and on `seen`, its distillation data as seen in training."""
+    test_x, y = splits.test_x.to(seen.device), splits.test_y
     of_student, of_teacher = logits_of(net, test_x).cpu(), logits_of(teacher, test_x).cpu()
-    seen = augment.augment(inputs, spec.policy, stream(trial, "evaluation"), pool)
     seen_student, seen_teacher = logits_of(net, seen).cpu(), logits_of(teacher, seen).cpu()
     result = {
         "accuracy": metrics.accuracy(of_student, y),
@@ -115,28 +146,27 @@ def _student(spec: Student, weights_of):
         "kl": metrics.predictive_kl(of_teacher, of_student),
         "train_agreement": metrics.agreement(seen_student, seen_teacher),
         "train_kl": metrics.predictive_kl(seen_teacher, seen_student),
-        "inputs": len(inputs),
+        "inputs": len(seen),
     }
-    if spec.foil:
-        foil = Ensemble([_load(t, weights_of) for t in spec.foil]).to(where)
+    if foil is not None:
         of_foil = logits_of(foil, test_x).cpu()
         result["independent_agreement"] = metrics.agreement(of_student, of_foil)
         result["independent_kl"] = metrics.predictive_kl(of_foil, of_student)
-    if len(spec.teachers) == 1 and spec.teachers[0].model == spec.model:
+    if len(teacher.members) == 1 and type(teacher.members[0]) is type(net):
         with torch.no_grad():
             pairs = zip(net.features(test_x), teacher.members[0].features(test_x), strict=True)
             for stage, (a, b) in enumerate(pairs, 1):
                 result[f"cka{stage}"] = metrics.cka(a.cpu(), b.cpu())
-    return result, {"loss": curve}, _cpu(net)
+    return result
 
 
 def _surface(spec: Surface, weights_of):
     student = spec.student
-    splits, where = data.load(student.data), device()
+    splits, where = data.load(**dict(student.data)), device()
     teacher_net = _load(student.teachers[0], weights_of).to(where)
     inputs = _inputs(student, splits).to(where)
     target = logits_of(Ensemble([_load(t, weights_of) for t in student.teachers]).to(where), inputs)
-    final = _load_student(student, weights_of).to(where)
+    final = _load(student, weights_of).to(where)
     probe = build(student.model).to(where).eval()
     vector = {name: parameters_to_vector(net.parameters()).detach() for name, net in (
         ("teacher", teacher_net), ("initial", _start(student, weights_of).to(where)), ("final", final))}
@@ -159,12 +189,6 @@ def _surface(spec: Surface, weights_of):
         curves["plane"] = landscape.plane(kl(500), vector["teacher"], vector["initial"], vector["final"], spec.grid)
     return {"barrier": landscape.barrier(values), "distance": float((vector["final"] - vector["teacher"]).norm())
             }, curves, None
-
-
-def _load_student(student, weights_of):
-    net = build(student.model)
-    net.load_state_dict(weights_of(student))
-    return net
 
 
 def _cpu(net):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -67,8 +67,8 @@ class Student(Frozen):
     kind: Literal["student"] = "student"
     teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
     foil: tuple[Teacher, ...] = ()
-    inputs: Literal["D0", "D1", "D0+D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
-    fresh: Index = 0  # further unlabelled signals from the data's own distribution
+    inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
+    fresh: Index = 0  # further unlabelled inputs from the data's own distribution
     copies: Index = 0  # random affine copies of every input (images)
     policy: Policy = "baseline"
     temperature: Positive = 1.0

@@ -1,11 +1,13 @@
 """Records and checkpoints on disk, addressed by the content of their spec; written whole or not at all."""
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,38 +121,43 @@ class Store:
                 os.replace(item, self.root / "set-aside" / item.name)
         raise StoreError(f"{message}; it was moved to {self.root / 'set-aside'}: run again to retrain it")
 
-    def run(self, spec) -> tuple[Record, bool]:
-        """The record of a spec, and whether it was trained now. Two processes never train the same run."""
-        found = self.get(spec)
-        if found:
-            return found, False
-        with FileLock(self.root / "locks" / f"{spec.key}.lock"):
-            found = self.get(spec)
-            if found:
-                return found, False
-            record, weights = fresh(spec, self.weights)
-            if weights is not None:
-                with atomic(self.weights_path(spec.key)) as file:
-                    file.write(save({k: v.contiguous() for k, v in weights.items()}))
-            # the record last: where it exists, the weights do
-            with atomic(self.record_path(spec.key)) as file:
-                file.write(record.line().encode())
-            return record, True
+    def run(self, specs) -> list[tuple[Record, bool]]:
+        """The records of specs of one cohort, each with whether it was trained now.
+
+        Two processes never train the same run: the second waits for the first and reads what it wrote.
+        """
+        found = {spec: self.get(spec) for spec in specs}
+        missing = sorted((s for s in found if found[s] is None), key=lambda s: s.key)
+        trained = {}
+        with ExitStack() as locks:
+            for spec in missing:  # in the same order everywhere, so that no two processes wait for each other
+                locks.enter_context(FileLock(self.root / "locks" / f"{spec.key}.lock"))
+            found |= {spec: self.get(spec) for spec in missing}
+            todo = [spec for spec in missing if found[spec] is None]
+            for spec, (record, weights) in zip(todo, fresh(todo, self.weights) if todo else (), strict=True):
+                if weights is not None:
+                    with atomic(self.weights_path(spec.key)) as file:
+                        file.write(save({k: v.contiguous() for k, v in weights.items()}))
+                # the record last: where it exists, the weights do
+                with atomic(self.record_path(spec.key)) as file:
+                    file.write(record.line().encode())
+                trained[spec] = record
+        return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
 
     def all(self) -> list[Record]:
         return [parse(p.read_text(), p) for p in sorted((self.root / "runs").glob("*.json"))]
 
 
-def fresh(spec, weights_of) -> tuple[Record, dict | None]:
-    """Run a spec now, whatever the store has."""
+def fresh(specs, weights_of) -> list[tuple[Record, dict | None]]:
+    """Run specs of one cohort now, whatever the store has. `seconds` of a record is its share of the cohort's."""
     start = time.perf_counter()
-    metrics, curves, weights = execute(spec, weights_of)
-    record = Record(
+    results = execute(specs, weights_of)
+    seconds = round((time.perf_counter() - start) / len(specs), 3)
+    return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
-        seconds=round(time.perf_counter() - start, 3), device=device().type,
+        seconds=seconds, device=device().type,
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
-        commit=commit())
-    return record, weights
+        commit=commit()), weights) for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
 def _rounded(value):
@@ -162,16 +169,17 @@ def _rounded(value):
     return float(f"{value:.6g}")
 
 
-_commit = None
-
-
+@functools.cache
 def commit() -> str:
-    global _commit
-    if _commit is None:
-        done = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=project_root(),
-                              capture_output=True, text=True, check=False)
-        _commit = done.stdout.strip() or "unknown"
-    return _commit
+    """The commit that the code is at, marked where `kdlib/` differs from it."""
+    def git(*command):
+        return subprocess.run(["git", *command], cwd=project_root(), capture_output=True, text=True, check=False)
+
+    try:
+        at = git("rev-parse", "--short=12", "HEAD").stdout.strip()
+        return (at + "+changes" * bool(git("status", "--porcelain", "--", "kdlib").stdout)) if at else "unknown"
+    except FileNotFoundError:  # no git on this machine
+        return "unknown"
 
 
 class Recorded:

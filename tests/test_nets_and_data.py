@@ -4,10 +4,10 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from mnist1d.data import get_dataset_args, make_dataset
 
 from kdlib import augment, data, landscape
-from kdlib.models import Ensemble, HalvingConv, build
-from kdlib.spec import Data
+from kdlib.models import Ensemble, HalvingConv, Together, build, stackable
 from kdlib.streams import stream
 
 NETS = {"cnn1d": (1, 40), "mlp": (1, 40), "resnet1d-bn": (1, 40), "resnet1d-ln": (1, 40), "lenet5": (1, 28, 28)}
@@ -37,6 +37,19 @@ def test_the_matrix_product_is_the_convolution():
     torch.testing.assert_close(layer(x), expected)
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_nets_together_give_what_each_gives_alone(name):
+    nets = [build(name, i) for i in range(3)]
+    x = torch.randn(3, 4, *NETS[name])
+    expected = torch.stack([net(part) for net, part in zip(nets, x, strict=True)])
+    together = Together(nets)
+    assert (together.stacked is not None) == stackable(name)
+    torch.testing.assert_close(together(x), expected)
+    # the nets' own weights are views of the group's: what trains the one trains the other
+    together.flat.data.mul_(1.1)
+    torch.testing.assert_close(together(x), torch.stack([net(part) for net, part in zip(nets, x, strict=True)]))
+
+
 def test_lenet5_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in build("lenet5").parameters()) == 61_706
 
@@ -53,7 +66,7 @@ def test_an_ensemble_predicts_the_mean_probability_and_stays_frozen():
 
 
 def test_splits_of_a_trial_and_of_two_trials_share_no_signal():
-    one, two = (data.load(Data(trial=t, train=60, test=60)) for t in (0, 1))
+    one, two = (data.load("mnist1d", trial=t, train=60, test=60) for t in (0, 1))
     everything = torch.cat([one.train_x, one.test_x, one.unlabelled(60), two.train_x, two.test_x])
     assert len(everything.flatten(1).unique(dim=0)) == len(everything)
 
@@ -68,7 +81,23 @@ def test_a_draw_is_a_value_and_leaves_numpys_stream_alone(tmp_path, monkeypatch)
     first = x.clone()
     next(tmp_path.rglob("*.npy")).unlink()
     again, _ = data.signals("mnist1d", (9, "train"), 200)
-    assert torch.equal(first, again) and y.bincount().tolist() == [20] * 10
+    assert torch.equal(first, again)
+    assert data.signals("mnist1d", (9, "train"), 1000)[1].bincount().tolist() == [100] * 10
+
+
+@pytest.mark.parametrize("name", data.GENERATORS)
+def test_signals_are_those_of_the_mnist1d_package_to_the_bit(name):
+    args = get_dataset_args()
+    vars(args).update(data.GENERATORS[name], num_samples=120, seed=5, train_split=1.0)
+    theirs = make_dataset(args)
+    ours = data.generate(name, 5, 120)
+    assert np.array_equal(ours[:, :-1], theirs["x"].astype(np.float32))
+    assert np.array_equal(ours[:, -1], theirs["y"])
+
+
+def test_a_larger_draw_begins_with_the_smaller_one():
+    small, large = (data.signals("mnist1d", (9, "train"), n)[0] for n in (300, 1300))
+    assert torch.equal(small, large[:300])
 
 
 def test_a_damaged_draw_is_named(tmp_path, monkeypatch):

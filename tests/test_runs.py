@@ -6,10 +6,12 @@ import torch
 from conftest import student, surface, teacher
 
 from kdlib import run
-from kdlib.compute import compute, levels
+from kdlib.compute import TOGETHER, cohorts, compute, levels
+from kdlib.models import build
+from kdlib.run import cohort
 from kdlib.spec import Training
 from kdlib.store import Store, StoreError, checksum, fresh
-from kdlib.train import Diverged, fit
+from kdlib.train import Diverged, Source, fit
 
 KINDS = [teacher(), student(), student(3, policy="combined"), student(alpha=0.3), student(toward_teacher=0.25),
          student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface()]
@@ -20,15 +22,51 @@ def result(spec, made=None):
 
     def weights_of(needed):
         if needed.key not in made:
-            made[needed.key] = fresh(needed, weights_of)[1]
+            made[needed.key] = fresh([needed], weights_of)[0][1]
         return made[needed.key]
 
-    return fresh(spec, weights_of)[0]
+    return fresh([spec], weights_of)[0][0]
 
 
 @pytest.mark.parametrize("spec", KINDS)
 def test_equal_specs_give_equal_records_to_the_bit(spec):
     assert result(spec).same_result(result(spec))
+
+
+def test_a_run_gives_the_same_bits_alone_and_among_others():
+    group = [student(training=Training(steps=30, batch=10), **options) for options in (
+        {}, {"fresh": 40}, {"policy": "mixup"}, {"toward_teacher": 0.5}, {"m": 3}, {"fresh": 900}, {"policy": "noise"})]
+    assert len({cohort(spec) for spec in group}) == 1
+    made = {}
+    alone = [result(spec, made) for spec in group]
+    for size in (2, 3, 7):
+        together = [record for record, _ in fresh(group[:size], lambda spec: made[spec.key])]
+        assert all(a.same_result(b) for a, b in zip(together, alone, strict=False))
+
+
+def test_a_cohort_shares_net_steps_and_loss():
+    longer = student(training=Training(steps=6, batch=10))
+    for other in (student(temperature=4.0), student(alpha=0.5), longer, teacher()):
+        assert cohort(other) != cohort(student())
+    assert cohort(student(model="resnet1d-bn")) is cohort(surface()) is None
+    specs = [student(temperature=t, toward_teacher=x / 20) for t in (1.0, 4.0) for x in range(20)]
+    tasks = cohorts(specs, 2)
+    assert sorted(s.key for task in tasks for s in task) == sorted(s.key for s in specs)
+    assert all(len({cohort(s) for s in task}) == 1 and len(task) <= TOGETHER for task in tasks)
+
+
+def test_a_run_that_diverges_takes_no_other_with_it(store_here, monkeypatch):
+    wild, tame = student(2), [student(fresh=n) for n in range(3)]
+
+    def diverging(specs, weights_of):
+        if wild in specs:
+            raise Diverged(f"run {wild.key}: the loss became non-finite")
+        return run.execute(specs, weights_of)
+
+    monkeypatch.setattr("kdlib.store.execute", diverging)
+    with pytest.raises(Diverged, match=wild.key):
+        compute([*tame, wild], workers=1)
+    assert all(Store().get(spec) for spec in tame)
 
 
 def test_workers_and_order_change_nothing(store_here, tmp_path):
@@ -38,12 +76,12 @@ def test_workers_and_order_change_nothing(store_here, tmp_path):
     for spec in reversed(specs):
         for layer in levels([spec]):
             for needed in layer:
-                again[needed] = Store(tmp_path / "other").run(needed)[0]
+                again[needed] = Store(tmp_path / "other").run([needed])[0][0]
         assert one[spec].same_result(again[spec])
 
 
 def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypatch):
-    monkeypatch.setattr(run, "fit", lambda *_: [0.0])
+    monkeypatch.setattr(run, "fit", lambda *_: [[0.0]])
     metrics = result(student(toward_teacher=1.0), {teacher(i).key: fresh_weights(i) for i in (0, 20)}).metrics
     assert metrics["agreement"] == 1 and metrics["kl"] == pytest.approx(0, abs=1e-12)
     assert metrics["cka1"] == pytest.approx(1)
@@ -60,9 +98,9 @@ def test_teachers_come_before_students_and_only_once():
 
 def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):
     store = Store()
-    first, trained = store.run(teacher())
+    [(first, trained)] = store.run([teacher()])
     monkeypatch.setattr("kdlib.store.execute", lambda *_: pytest.fail("trained again"))
-    again, trained_again = store.run(teacher())
+    [(again, trained_again)] = store.run([teacher()])
     assert trained and not trained_again and again == first
 
 
@@ -70,18 +108,18 @@ def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):
                                     lambda t: t.replace('"accuracy": 0', '"accuracy": 1')])
 def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store_here, damage):
     store = Store()
-    good, _ = store.run(teacher())
+    [(good, _)] = store.run([teacher()])
     path = store.record_path(teacher().key)
     path.write_text(damage(path.read_text()))
     with pytest.raises(StoreError, match=path.name):
         store.get(teacher())
     assert (store.root / "set-aside" / path.name).exists()
-    assert store.run(teacher())[0].same_result(good)
+    assert store.run([teacher()])[0][0].same_result(good)
 
 
 def test_a_damaged_checkpoint_is_named_and_set_aside(store_here):
     store = Store()
-    store.run(teacher())
+    store.run([teacher()])
     path = store.weights_path(teacher().key)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=path.name):
@@ -91,7 +129,7 @@ def test_a_damaged_checkpoint_is_named_and_set_aside(store_here):
 
 def test_a_record_of_another_run_is_refused(store_here):
     store = Store()
-    store.run(teacher())
+    store.run([teacher()])
     store.record_path(teacher(1).key).write_text(store.record_path(teacher().key).read_text())
     with pytest.raises(StoreError, match="another run"):
         store.get(teacher(1))
@@ -105,7 +143,7 @@ def test_nothing_half_written_stays_behind(store_here, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError):
-        store.run(teacher())
+        store.run([teacher()])
     assert not list((store.root / "runs").iterdir()) and not list((store.root / "weights").iterdir())
 
 
@@ -117,14 +155,15 @@ def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path
 
 
 def test_a_loss_that_is_not_finite_names_run_and_step():
-    net = torch.nn.Linear(2, 2)
-    x = torch.randn(30, 2)
+    net = build("mlp", 0)
+    x = torch.randn(30, 1, 40)
 
     def loss(logits, row):
         return logits.sum(1) * math.nan
 
     with pytest.raises(Diverged, match="run abc.*step 0 of 7"):
-        fit(net, Training(steps=7, batch=3), 30, lambda rows: (x[rows], x[rows]), loss, torch.Generator(), "abc")
+        fit([net], Training(steps=7, batch=3),
+            [Source("abc", 30, lambda rows: (x[rows], x[rows]), torch.Generator())], loss)
 
 
 def test_the_learning_rate_does_not_depend_on_where_the_student_starts():

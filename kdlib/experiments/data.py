@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from kdlib.experiments.design import Design
+from kdlib.experiments.design import SETS, Design
 from kdlib.stats import Claim, Part, leave_one_out_best
 
 POLICIES = ("baseline", "shift", "scale", "jitter", "combined", "mixup", "fresh", "ood", "noise")
 TEMPERATURES = (1.0, 4.0)
-SETS = ("D0", "D1", "D0+D1")
 ENSEMBLES = (1, 3, 5)
 TAUS = (1.0, 4.0, 8.0, 16.0)
 CELLS = [(p, t) for p in POLICIES for t in TEMPERATURES]
@@ -19,17 +18,11 @@ def runs(d: Design) -> dict:
     out |= {("policy", m, p, 1.0): d.students(m, policy=p) for m in (1, 3) for p in POLICIES}
     for s in SETS:
         for m in ENSEMBLES:
-            out["recycle", s, m, 4.0] = _recycle(d, s, m, 4.0)
+            out["recycle", s, m, 4.0] = d.recycled(s, m, 4.0)
         for t in TAUS[:3]:
-            out["recycle", s, 3, t] = _recycle(d, s, 3, t)
+            out["recycle", s, 3, t] = d.recycled(s, 3, t)
     out |= {("tau", m, t): d.students(m, temperature=t) for m in ENSEMBLES for t in TAUS}
     return out
-
-
-def _recycle(d, inputs, m, temperature):
-    # D0+D1 is spelled as D0 and as many fresh inputs: the same set, so the same run as chapter 1's x2
-    options = {"factor": 2} if inputs == "D0+D1" else {"inputs": inputs}
-    return d.students(m, temperature=temperature, **options)
 
 
 def policy_table(r, metric, m=5):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kdlib.experiments.design import FACTORS, Design
+from kdlib.experiments.design import FACTORS, SETS, Design
 from kdlib.spec import Training
 from kdlib.stats import Claim, Part, slope
 
@@ -18,6 +18,7 @@ SET = 5  # optimisation is studied on 5 times the teacher's inputs, where the tr
 def runs(d: Design) -> dict:
     out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
     out |= {("policy", m, p): d.students(m, policy=p) for m in ENSEMBLES for p in POLICIES}
+    out |= {("recycle", s, m): d.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
     for k in LENGTHS:
         steps = k * d.training.steps
         out["AdamW", k] = d.students(factor=SET, training=d.training.model_copy(update={"steps": steps}))
