@@ -4,7 +4,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lint lock clean
+.PHONY: help setup book test lint notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -27,6 +27,10 @@ test: lint ## style, unit tests, nbval over the notebooks, one whole execution a
 
 lint: setup ## check the style of the code
 	$(BIN)/ruff check .
+
+notebooks: setup ## write the chapters' outputs anew from the committed records (after changing text, code or records)
+	$(BIN)/jupytext --quiet --sync notebooks/*.py
+	$(BIN)/kdlib notebooks
 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	rm -rf .venv

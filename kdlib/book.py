@@ -7,9 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
-from kdlib.paths import project_root
+from kdlib.paths import atomic, project_root
 from kdlib.store import Store
 
 PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims")
@@ -22,7 +20,7 @@ class BookError(Exception):
 def build(profile: str, workers: int, root: Path | None = None) -> None:
     """Execute and render the book under `root` (default: this checkout) at `profile`.
 
-    Prints a line per chapter, how far the estimates are from the recorded ones, and where to open the book.
+    Prints a line per chapter (runs, seconds, distance from the records) and where to open the book.
     """
     import papermill
 
@@ -55,28 +53,56 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
         now = {p.stem for p in (Store().root / "runs").glob("*.json")}
         rows.append((page, len(now - had), len(needed & had), time.perf_counter() - before))
     render(root)
-    print(f"\n{'chapter':20} {'trained':>8} {'reused':>8} {'seconds':>8}")
+    distances = compare(profile, workers)
+    print(f"\n{'chapter':18} {'trained':>8} {'reused':>8} {'seconds':>8}  against the records")
     for page, trained, reused, seconds in rows:
-        print(f"{page:20} {trained:8d} {reused:8d} {seconds:8.1f}")
-    print(f"{'whole book':20} {sum(r[1] for r in rows):8d} {sum(r[2] for r in rows):8d} "
+        print(f"{page:18} {trained:8d} {reused:8d} {seconds:8.1f}  {distances.get(page, '')}")
+    print(f"{'whole book':18} {sum(r[1] for r in rows):8d} {sum(r[2] for r in rows):8d} "
           f"{time.perf_counter() - start:8.1f}")
-    print(compare(profile, workers))
     print(f"open {os.path.relpath(root / 'book' / '_build' / 'html' / 'index.html')}")
 
 
-def compare(profile, workers) -> str:
-    """How far this machine's estimates are from the recorded ones."""
+def compare(profile, workers) -> dict[str, str]:
+    """By chapter: how far this machine's estimates are from the recorded ones, and the verdicts that differ.
+
+    A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
+    where another machine's rounding leads to an estimate that the record's interval contains.
+    """
     from kdlib.experiments import verdicts
     from kdlib.paths import results_dir
 
     if not list((results_dir() / profile).glob("*.jsonl")):
-        return f"no records of profile {profile} to compare with"
-    here, there = verdicts(profile, workers, from_records=False), verdicts(profile)
-    largest = max(abs(np.mean(a.values) - np.mean(b.values))
-                  for one, two in zip(here, there, strict=True) for a, b in zip(one.parts, two.parts, strict=True))
-    changed = [a.id for a, b in zip(here, there, strict=True) if a.verdict != b.verdict]
-    return (f"estimates differ from the recorded ones by at most {largest:.2g}; "
-            + (f"verdicts that differ: {', '.join(changed)}" if changed else "every verdict is the same"))
+        return {page: "no records" for page in PAGES[:-1]}
+    here, there, out = verdicts(profile, workers=workers, records=False), verdicts(profile), {}
+    for name in here:
+        pairs = list(zip(here[name], there[name], strict=True))
+        parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
+        distance = max(abs(a.mean - b.mean) / max(b.high - b.mean, 1e-12) for a, b in parts)
+        changed = [a.id for a, b in pairs if a.verdict != b.verdict]
+        out[name] = f"furthest estimate {distance:.2f} half-intervals off; " + (
+            f"verdicts that differ: {', '.join(changed)}" if changed else "same verdicts")
+    return out
+
+
+def refresh(root: Path | None = None) -> None:
+    """Execute notebooks/*.ipynb in place from the committed records, training nothing: what nbval compares with."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    os.environ["KDLIB_FROM_RECORDS"] = "1"
+    for page in PAGES:
+        path = Path(root or project_root()) / "notebooks" / f"{page}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        try:
+            NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": path.parent}}).execute()
+        except CellExecutionError as error:
+            raise BookError(f"{page} failed: {error.ename}: {error.evalue}") from None
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)
+        with atomic(path) as file:
+            file.write((nbformat.writes(notebook) + "\n").encode())
+        print(f"{page} is executed")
 
 
 def strip(path) -> None:

@@ -1,13 +1,16 @@
 """What every notebook does besides its science: open the runs, glue numbers, show claims and provenance."""
 
+import ast
 import hashlib
 import html
+import math
 
+from IPython import get_ipython
 from IPython.display import HTML
 from myst_nb import glue
 
 from kdlib import figures
-from kdlib.experiments import CHAPTERS
+from kdlib.experiments import CHAPTERS, trained
 from kdlib.experiments.design import Design, Results
 from kdlib.paper import FOUND
 from kdlib.stats import Claim, Estimate, estimate
@@ -17,12 +20,31 @@ MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
 
 def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tuple[Design, Results]:
     """The design of a chapter and the results of its runs; trains what the store does not have."""
+    check_parameters()
     figures.style()
     if profile == "workstation":
         raise ValueError("chapters run at smoke or laptop; workstation results are recorded with "
                          "`kdlib run 01_fidelity_gap --profile workstation` and shown beside them")
     design = Design(profile, seeds)
-    return design, design.train(CHAPTERS[name].runs(design), workers)
+    return design, trained(name, design, workers)
+
+
+def check_parameters(known=("profile", "seeds", "workers")) -> None:
+    """Make a misspelt `papermill -p` name an error: papermill itself only warns, and the default would run."""
+    shell = get_ipython()
+    for source in shell.user_ns.get("In", ()) if shell else ():
+        if source.startswith("# Parameters\n"):  # the cell that papermill injects
+            given = [t.id for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
+            unknown = sorted(set(given) - set(known))
+            if unknown:
+                raise ValueError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
+
+
+def panels(r: Results, n: int = 1, height: float = 3.3):
+    """Axes of a figure of n panels, one below the other so that a phone can show them, and a fresh account of the
+    runs that the figure reads: see `provenance`."""
+    r.read.clear()
+    return figures.panels(n, height)
 
 
 def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate:
@@ -51,11 +73,16 @@ def table(headers, rows, caption="") -> HTML:
                 f"<tbody>{body}</tbody></table></div>")
 
 
-def claim_table(claims: list[Claim]) -> HTML:
-    rows = [(row["id"] if i == 0 else "", row["statistic"], row["estimate"], row["interval"], row["n"], row["rule"],
-             f"{MARK[row['verdict']]} {row['verdict']}") for c in claims for i, row in enumerate(c.to_rows())]
-    return table(("claim", "statistic", "estimate", "95 % interval", "n", "holds if", "verdict"), rows,
-                 "Claims, statistics and verdicts; shares in percentage points")
+def claim_table(claims: list[Claim], caption="Claims, statistics and verdicts") -> HTML:
+    """A row per statistic; `to decide` is the number of trials that would decide an undecided one."""
+    def decide(n):
+        return "" if n is None else "over 1,000 trials" if n > 1000 else f"{n} trials"
+
+    rows = [(row["id"] if i == 0 else "", row["statistic"], f"{row['estimate']} {row['interval']}", row["n"],
+             row["rule"], f"{MARK[row['verdict']]} {row['verdict']}", decide(row["trials to decide"]))
+            for c in claims for i, row in enumerate(c.to_rows())]
+    return table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict", "to decide"), rows,
+                 f"{caption}; shares in percentage points")
 
 
 def comparison(claims: list[Claim]) -> HTML:
@@ -63,19 +90,52 @@ def comparison(claims: list[Claim]) -> HTML:
     rows = [(c.id, c.statement, FOUND[c.id],
              "; ".join(f"{r['statistic']}: {r['estimate']} {r['interval']}" for r in c.to_rows()),
              f"{MARK[c.verdict]} {c.verdict}") for c in claims]
-    return table(("claim", "statement", "paper", "this book", "verdict here"), rows, "Paper and this book")
+    return table(("claim", "statement", "paper", "this book", "verdict here"), rows, "The paper and this book")
 
 
-def provenance(*results: Results) -> HTML:
-    """Where the numbers come from: runs, their hash, commit, device, versions and seconds."""
-    records = {r.key: r for result in results for r in result.records()}
-    keys = hashlib.sha256("".join(sorted(f"{k}{records[k].metrics}" for k in records)).encode()).hexdigest()[:12]
+def provenance(r: Results) -> HTML:
+    """Where the last figure's or table's numbers come from: the runs read since the last such line."""
+    records = list(r.read.values())
+    r.read.clear()
+    return _line(records)
+
+
+def all_runs(name: str, r: Results) -> HTML:
+    """How to run this page again, and where all its numbers come from."""
+    records = r.needed
+    half = sum(record.seconds for record in records) / 2
+    return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb</code>. From nothing that "
+                f"takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these records, "
+                "from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)
+
+
+def cost(profile: str, seeds: int | None, workers: int) -> HTML:
+    """Runs and time of every chapter, with the device, versions and code that made them; glues the number of runs."""
+    design, everything, rows = Design(profile, seeds), {}, []
+
+    def row(label, records):
+        rows.append((label, len(records), f"{sum(r.seconds for r in records):.0f}", *(
+            ", ".join(sorted(set(values))) for values in zip(
+                *((r.device, r.versions["torch"], r.commit) for r in records), strict=True))))
+
+    for name in CHAPTERS:
+        records = trained(name, design, workers).needed
+        everything |= {r.key: r for r in records}
+        row(name, records)
+    row("all, each run once", everything.values())
+    glue("runs", float(len(everything)), display=False)
+    return table(("chapter", "runs", "seconds on one core", "device", "torch", "commit"), rows,
+                 "Runs behind each chapter")
+
+
+def _line(records) -> HTML:
+    text = "".join(sorted(f"{r.key}{r.metrics}" for r in records))
 
     def these(values):
         return ", ".join(sorted(set(values)))
 
-    text = (f"{len(records)} runs (hash {keys}) · commit {these(r.commit for r in records.values())} · "
-            f"{these(r.device for r in records.values())} · "
-            f"torch {these(r.versions['torch'] for r in records.values())} · "
-            f"{sum(r.seconds for r in records.values()):.0f} s of training")
-    return HTML(f'<p class="provenance">{html.escape(text)}</p>')
+    return HTML('<p class="provenance">' + html.escape(
+        f"{len(records)} runs (hash {hashlib.sha256(text.encode()).hexdigest()[:12]}) · "
+        f"commit {these(r.commit for r in records)} · {these(r.device for r in records)} · "
+        f"torch {these(r.versions['torch'] for r in records)} · "
+        f"{sum(r.seconds for r in records):.0f} s of training on one core") + "</p>")

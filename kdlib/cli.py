@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|record|claims|runs|audit|book|data`."""
+"""The command line: `kdlib run|record|claims|runs|audit|book|notebooks|data`."""
 
 import errno
 import random
@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+
+INTERRUPTED = 130  # typer's exit code after Ctrl-C, the shell's convention
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Does knowledge distillation really work? The paper, re-executed.")
@@ -19,25 +21,11 @@ SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own
 WorkersOption = Annotated[int, typer.Option(min=1, help="one-thread worker processes")]
 
 
-def _chapters(name, profile):
-    from kdlib.experiments import CHAPTERS
-    from kdlib.experiments.design import DesignError
-
-    if name != "all" and name not in CHAPTERS:
-        raise DesignError(f"unknown chapter {name!r}; there are all, {', '.join(CHAPTERS)}")
-    if profile == "workstation":
-        if name not in ("all", "01_fidelity_gap"):
-            raise DesignError(f"{name} has no workstation runs yet; 01_fidelity_gap has (real MNIST)")
-        name = "01_fidelity_gap"
-    return list(CHAPTERS) if name == "all" else [name]
-
-
 def _trained(chapter, profile, seeds, workers):
-    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
 
-    names = _chapters(chapter, profile)
-    design = Design(profile, seeds)
+    design, names = Design(profile, seeds), chapters(chapter, profile)
     runs = {(name, key): row for name in names for key, row in CHAPTERS[name].runs(design).items()}
     return design, runs, design.train(runs, workers, progress=True)
 
@@ -55,13 +43,13 @@ def run(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = No
 def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
     """Write the store's runs to results/PROFILE/CHAPTER.jsonl (training what is missing), each run once."""
     from kdlib.compute import compute, levels
-    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
     from kdlib.paths import atomic, results_dir
 
-    seen = set()
-    for name in _chapters("all", profile):
-        rows = CHAPTERS[name].runs(Design(profile)).values()
+    design, seen = Design(profile), set()
+    for name in chapters("all", profile):
+        rows = CHAPTERS[name].runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
         records = compute(specs, workers, profile, progress=True)
@@ -75,9 +63,9 @@ def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
 @app.command()
 def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = 2):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store)."""
-    from kdlib.experiments import verdicts
+    from kdlib.experiments import in_order, verdicts
 
-    for claim in verdicts(profile, workers, recorded):
+    for claim in in_order(verdicts(profile, workers=workers, records=recorded)):
         print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source})")
         for row in claim.to_rows():
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
@@ -155,6 +143,14 @@ def book(profile: ProfileOption = "laptop", workers: WorkersOption = 2,
     build(profile, workers, root)
 
 
+@app.command()
+def notebooks():
+    """Write the outputs of notebooks/*.ipynb anew from the committed records (`make notebooks`)."""
+    from kdlib.book import refresh
+
+    refresh()
+
+
 @data_app.command("import")
 def import_(name: str, path: Path):
     """Store a local copy of data set NAME (mnist): a folder or zip with the official files."""
@@ -183,7 +179,7 @@ def _only_mnist(name):
 
 
 def main():
-    """Run the command line; what a user can mend is one sentence and exit code 2, never a traceback."""
+    """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
     from kdlib.book import BookError
     from kdlib.data import DataError
     from kdlib.experiments.design import DesignError
@@ -191,6 +187,7 @@ def main():
     from kdlib.store import StoreError
     from kdlib.train import Diverged
 
+    code = 2
     try:
         app()
     except (StoreError, DataError, DesignError, BookError, Diverged) as error:
@@ -201,7 +198,9 @@ def main():
         if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
             raise
         message = f"cannot write {error.filename or 'the run store'}: {error.strerror}; finished runs are kept"
-    except KeyboardInterrupt:
-        message = "interrupted; finished runs are kept: the same command goes on from here"
-    print(f"kdlib: {message}", file=sys.stderr)
-    sys.exit(2)
+    except SystemExit as done:
+        if done.code != INTERRUPTED:
+            raise
+        message, code = "interrupted; finished runs are kept: the same command goes on from here", INTERRUPTED
+    print(f"\nkdlib: {message}" if code == INTERRUPTED else f"kdlib: {message}", file=sys.stderr)
+    sys.exit(code)

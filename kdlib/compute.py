@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
@@ -57,12 +58,15 @@ def _cost(spec) -> float:
 
 
 def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> dict:
-    """Records by spec. With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained."""
+    """Records of `specs` and of all that they need, by spec.
+
+    With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained.
+    """
     specs = list(specs)
     if os.environ.get("KDLIB_FROM_RECORDS"):
         return recorded(specs, profile)
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1 (got {workers})")
+    if not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"workers must be a whole number of at least 1 (got {workers!r})")
     store, start, done = Store(), time.perf_counter(), {}
     layers = levels(specs)
     for layer in layers:
@@ -70,6 +74,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     missing = sum(map(len, layers)) - len(done)
     last["reused"] += len(done)
     log = _log(store)
+    # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
     with tqdm(total=missing, disable=not (progress and missing), unit="run", file=sys.stderr) as bar:
         for layer in layers:
             tasks = cohorts([spec for spec in layer if spec not in done], workers)
@@ -87,16 +93,16 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
                 raise StoreError("a worker process died (out of memory?); what was finished is kept: "
                                  "run again, with fewer workers") from None
     last["seconds"] += time.perf_counter() - start
-    return {spec: done[spec] for spec in specs}
+    return done
 
 
 def recorded(specs, profile) -> dict:
-    """Committed records by spec; a missing one is an error that names it."""
+    """Committed records of `specs` and of all that they need, by spec; a missing one is an error that names it."""
     source = Recorded(profile)
-    found = {spec: source.get(spec) for spec in specs}
+    found = {spec: source.get(spec) for layer in levels(specs) for spec in layer}
     absent = [spec for spec, record in found.items() if record is None]
     if absent:
-        raise StoreError(f"{len(absent)} of {len(specs)} runs are not recorded in {source.folder} "
+        raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {source.folder} "
                          f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record` writes them")
     return found
 

@@ -18,20 +18,18 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
 # One colour and marker per method in the whole book.
 _KEYS = {
     "m=1": (BLUE, "o"), "m=3": (ORANGE, "s"), "m=5": (GREEN, "^"),
-    "teacher": (BLACK, "*"), "independent": ("#666666", "X"),
+    "teacher": (BLACK, "*"), "unseen": ("#666666", "X"),
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
-    "tau=1": (SKY, "<"), "tau=4": (RED, ">"),
+    "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
 }
-COLOURS = {key: colour for key, (colour, _) in _KEYS.items()}
-MARKERS = {key: marker for key, (_, marker) in _KEYS.items()}
 FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
 
 
 def style() -> None:
     """Set matplotlib's rcParams; call once per notebook."""
     plt.rcParams.update({
-        "figure.figsize": (6, 3.6), "figure.dpi": 200, "savefig.dpi": 200,
+        "figure.dpi": 200, "savefig.dpi": 200,
         "figure.constrained_layout.use": True,
         "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
         "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10,
@@ -40,6 +38,12 @@ def style() -> None:
         "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.6, "axes.axisbelow": True,
         "lines.linewidth": 1.6, "lines.markersize": 6, "svg.hashsalt": "kdlib",
     })
+
+
+def panels(n: int = 1, height: float = 3.3):
+    """(figure, list of n axes, one below the other): side by side they would be too small on a phone."""
+    figure, axes = plt.subplots(n, 1, figsize=(5.6, height * n), squeeze=False)
+    return figure, list(axes[:, 0])
 
 
 def _look(ax, key):
@@ -63,16 +67,20 @@ def _intervals(values, width, name):
     return np.array([e.mean for e in rows]), np.where(np.isfinite(half), half, np.nan)
 
 
-def line(ax, x, values, label: str, key: str | None = None) -> None:
-    """Mean and interval band over x [k] of values [trials, k], labelled at its right end.
+def line(ax, x, values, label: str, key: str | None = None, style: str = "-") -> None:
+    """Mean over x [k] of values [trials, k] with its interval, labelled at its right end.
 
-    `key` names the method in COLOURS. Set the axes' scale first: the labels are spread by it.
-    ValueError if the shapes do not match.
+    `key` names the method in _KEYS; a dashed `style` is the same student against an unseen teacher, whose interval is a
+    bar, not a band, since six bands on each other cannot be told apart. Set the axes' scale first: the labels are
+    spread by it. ValueError if the shapes do not match.
     """
     colour, marker = _look(ax, key or label)
     mean, half = _intervals(values, len(x), "values")
-    ax.plot(x, mean, color=colour, marker=marker)
-    ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+    ax.plot(x, mean, style, color=colour, marker=marker)
+    if style == "-":
+        ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+    else:
+        ax.errorbar(x, mean, half, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
     text = ax.annotate(label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points", va="center",
                        color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
     ax._kdlib_labels = [*getattr(ax, "_kdlib_labels", []), text]
@@ -118,10 +126,18 @@ def scatter(ax, x, y, labels, key: str) -> None:
         ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
 
 
-def surface(ax, grid_x, grid_y, values, points: dict | None = None, floor: float = 1e-3) -> None:
-    """Filled contours of values [len(grid_y), len(grid_x)] on a log scale, marked points {name: (x, y)}.
+def legend(ax, keys) -> None:
+    """A legend of methods by their colour and marker, where points cannot be labelled directly."""
+    for key in keys:
+        colour, marker = _look(ax, key)
+        ax.plot([], [], marker, color=colour, label=key)
+    ax.legend()
 
-    What lies under `floor` is drawn as `floor`: the loss above its optimum is 0 at the teacher.
+
+def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -> None:
+    """Filled contours of values [len(grid_y), len(grid_x)] on a log scale from `low` to `high`, the same for every
+    surface that is compared, and marked points {name: (x, y)}. What lies outside is drawn as its limit.
+
     ValueError if a value is NaN or infinite, or the shapes do not match.
     """
     values = np.asarray(values, dtype=float)
@@ -129,15 +145,14 @@ def surface(ax, grid_x, grid_y, values, points: dict | None = None, floor: float
         raise ValueError(f"values must be [{len(grid_y)}, {len(grid_x)}] (got {list(values.shape)})")
     if not np.isfinite(values).all():
         raise ValueError("the surface contains NaN or infinity")
-    values = np.maximum(values, floor)
-    low, high = values.min(), max(values.max(), values.min() * 1.01)
-    filled = ax.contourf(grid_x, grid_y, values, levels=np.geomspace(low, high, 17), cmap="cividis",
-                         norm=LogNorm(low, high), extend="neither")
+    filled = ax.contourf(grid_x, grid_y, np.clip(values, low, high), levels=np.geomspace(low, high, 17),
+                         cmap="cividis", norm=LogNorm(low, high))
     ax.grid(False)
-    bar = ax.figure.colorbar(filled, ax=ax, label="loss")
-    bar.set_ticks(LogLocator(subs=(1, 2, 5)))
-    bar.ax.yaxis.set_major_formatter("{x:.3g}")
-    for (name, (a, b)), (_, marker) in zip((points or {}).items(), cycle(FALLBACK), strict=False):
+    ax.set_aspect("equal")
+    bar = ax.figure.colorbar(filled, ax=ax, label="loss above its optimum (nats)")
+    bar.set_ticks(LogLocator(subs=(1,)))
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    for (name, (a, b)), (_, marker) in zip(points.items(), FALLBACK, strict=False):
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
         ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})

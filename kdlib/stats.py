@@ -81,6 +81,18 @@ class Part:
             raise ValueError(f"unknown side {self.side!r}; there are above, below and within")
         return "holds" if inside else "does not hold" if outside else "undecided"
 
+    @property
+    def trials_to_decide(self) -> int | None:
+        """How many trials would decide an undecided part if their mean and spread stayed what they are."""
+        n, e = len(self.values), self.estimate
+        if self.verdict != "undecided" or n < 2:
+            return None
+        limits = (-self.threshold, self.threshold) if self.side == "within" else (self.threshold,)
+        distance, spread = min(abs(e.mean - limit) for limit in limits), self.values.std(ddof=1)
+        while n <= 10_000 and student_t.ppf(0.975, n - 1) * spread / math.sqrt(n) >= distance:
+            n += 1
+        return n
+
     def row(self) -> dict:
         scale, digits = (100, 1) if self.unit == "points" else (1, 3)
         if self.unit == "points" and 0 < abs(self.threshold) < 0.005 or "per " in self.label:
@@ -89,7 +101,8 @@ class Part:
         e = self.estimate
         return {"statistic": self.label, "estimate": f"{e.mean * scale:.{digits}f}",
                 "interval": e.interval(scale, digits), "n": e.n,
-                "rule": f"{sign} {self.threshold * scale:g} {self.unit}".strip(), "verdict": self.verdict}
+                "rule": f"{sign} {self.threshold * scale:g} {self.unit}".strip(), "verdict": self.verdict,
+                "trials to decide": self.trials_to_decide}
 
 
 @dataclass(frozen=True)

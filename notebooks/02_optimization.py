@@ -8,6 +8,7 @@
 #       extension: .py
 #       format_name: percent
 #       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -17,11 +18,12 @@
 # %% [markdown]
 # # Optimization
 #
-# The student could match its teacher: the teacher's own weights are a solution. If it does not match it even on the
-# data it is trained on, then the optimizer did not find that solution. {cite:t}`stanton2021` hold this to be a key
-# reason for low fidelity. Five experiments look at it.
+# The student could match its teacher: the teacher's own weights are a solution. It does not match it even on the data it
+# is trained on. So the optimizer did not find that solution, and {cite:t}`stanton2021` hold this to be a key
+# reason for low fidelity. Six experiments look at it. Here, patience closes most of the gap on the training inputs; on
+# new inputs it buys little.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-input"]
 profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
 workers = 2  # one-thread worker processes
@@ -31,156 +33,250 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kdlib import figures
-from kdlib.chapter import claim_table, comparison, open_chapter, provenance, say, say_claims, table
+from kdlib.chapter import (
+    all_runs,
+    claim_table,
+    comparison,
+    open_chapter,
+    panels,
+    provenance,
+    say,
+    say_claims,
+    table,
+)
 from kdlib.experiments import optimization as opt
-from kdlib.experiments.design import FACTORS
+from kdlib.experiments.design import FACTORS, SETS
 
 d, r = open_chapter("02_optimization", profile, seeds, workers)
 claims = opt.claims(r)
+
+# %% tags=["remove-input"]
 say_claims(claims)
 for key, values in {
     "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, FACTORS[-1]), "train_agreement"),
-    "adam-10": r(("AdamW", 10), "train_agreement"), "sgd-10": r(("SGD", 10), "train_agreement"),
+    "combined": r(("policy", 1, "combined"), "train_agreement"),
+    "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, "scale"), "agreement"),
+    "adam-1": r(("AdamW", 1), "train_agreement"), "adam-10": r(("AdamW", 10), "train_agreement"),
+    "sgd-10": r(("SGD", 10), "train_agreement"),
+    "adam-1-test": r(("AdamW", 1), "agreement"), "adam-10-test": r(("AdamW", 10), "agreement"),
+    "sgd-1-test": r(("SGD", 1), "agreement"), "sgd-10-test": r(("SGD", 10), "agreement"),
+    "sgd-over-adam": r(("SGD", 10), "agreement") - r(("AdamW", 10), "agreement"),
     "near": r(("lambda", 0.375), "train_agreement"), "far": r(("lambda", 0.0), "train_agreement"),
+    "near-test": r(("lambda", 0.375), "agreement"), "far-test": r(("lambda", 0.0), "agreement"),
+    "at": r(("lambda", 1.0), "train_agreement"), "at-test": r(("lambda", 1.0), "agreement"),
+    "init-gain": r("teacher-initial", "agreement") - r(("size", 1, 1), "agreement"),
 }.items():
     say(key, values)
-say("barrier-0", r(("surface", 0.0), "barrier"), 1, 3)
-_ = say("barrier-375", r(("surface", 0.375), "barrier"), 1, 3)
+for x in (0.0, 0.25, 0.375):
+    say(f"barrier-{x:g}", r(("surface", x), "barrier"), 1, 3)
+say("distance-0", r(("surface", 0.0), "distance"), 1)
+_ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 
 # %% [markdown]
 # ```{admonition} In one box
 # :class: tip
-# On five times the teacher's data, ten times longer training leaves AdamW at {glue:text}`adam-10` % and SGD at
-# {glue:text}`sgd-10` % agreement with the teacher on the distillation data itself; a start 37.5 % of the way to the
-# teacher ends at {glue:text}`near` %.
+# On five times the teacher's data, ten times longer training lifts the agreement on the distillation data from
+# {glue:text}`adam-1` to **{glue:text}`adam-10` %** (AdamW; SGD **{glue:text}`sgd-10` %**), and leaves AdamW's test
+# agreement at **{glue:text}`adam-10-test` %**. A start 37.5 % of the way to the teacher reaches
+# **{glue:text}`near-test` %** on the test set in a tenth of those steps.
 # ```
 #
-# ## Train agreement falls as the data grows
+# ## What the paper found
 #
-# Agreement on the distillation data itself, as seen in training, with augmentation. It falls from {glue:text}`train-1` % on the
-# teacher's own signals to {glue:text}`train-33` % on 33 times as many, while test agreement rises (the first
-# chapter): the student passes from memorising labels to imitating a function.
+# Agreement on the distillation data itself, augmentation included, falls from nearly 100 % to about 95 % as GAN
+# images are added and to 60 % under the heaviest augmentation (its Figure 5). Neither Adam nor 5,000 epochs close that gap
+# (6a). Students that start close to the teacher's weights succeed, and success comes suddenly, between λ = .25 and λ =
+# .375 (6b), when start and teacher begin to share a basin of the loss (6c). Starting from the teacher's own *initial*
+# weights changes next to nothing (Table 1).
+#
+# ## The runs
+#
+# Everything as in the {doc}`first chapter <01_fidelity_gap>`: trials that share nothing, students of three times the teacher's
+# steps. Experiments on the optimizer use five times the teacher's inputs, a size at which the gap on the training
+# inputs is plain. SGD uses Nesterov momentum .9, a cosine from .05 and weight decay 1e-4 as in the paper; AdamW is
+# this book's default. No learning rate was tuned.
+#
+# ## Train agreement falls as the task grows
+#
+# {numref}`fig-train-agreement` has the three panels of the paper's Figure 5. On the teacher's own signals the student
+# agrees with it nearly everywhere ({glue:text}`train-1` %); on 33 times as many it does so on {glue:text}`train-33` %. Its
+# test agreement moves the other way at the same time: the student passes from memorising labels to imitating a
+# function. Augmentation acts in the same manner. All three transforms combined leave {glue:text}`combined` % train
+# agreement, the lowest, and {glue:text}`combined-test` % on the test set, more than the mildest one's
+# {glue:text}`scale-test` %.
 
-# %% mystnb={"figure": {"caption": "Left: agreement on the distillation data against its amount. Right: the same by augmentation policy on the teacher's own signals (x1). The independent-student baseline of test agreement is in chapters 1 and 3. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Left line chart: train agreement falls with data for each ensemble size. Right dot plot: train agreement by augmentation policy.", "width": "95%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8))
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. There is no baseline here because an unseen teacher was not asked about these inputs; for test agreement see the other chapters. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, (sizes, halves, policies) = panels(r, 3)
+sizes.set_xscale("log", base=2)
+sizes.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
 for m in opt.ENSEMBLES:
-    figures.line(left, FACTORS, 100 * r.table([("size", m, f) for f in FACTORS], "train_agreement"), f"m = {m}",
+    figures.line(sizes, FACTORS, 100 * r.table([("size", m, f) for f in FACTORS], "train_agreement"), f"m = {m}",
                  f"m={m}")
-left.set_xscale("log", base=2)
-left.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
-left.set(xlabel="distillation inputs", ylabel="train agreement (%)")
-figures.points(right, opt.POLICIES, {
-    f"m={m}": 100 * r.table([("policy", m, p) for p in opt.POLICIES], "train_agreement") for m in opt.ENSEMBLES})
-right.set_xlabel("train agreement (%)")
+sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
+for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in SETS], SETS),
+                          (policies, lambda m: [("policy", m, p) for p in opt.POLICIES], opt.POLICIES)):
+    figures.points(ax, labels, {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES})
+    ax.set_xlabel("train agreement (%)")
 plt.show()
 
-# %% [markdown]
-# ## Neither another optimizer nor more steps?
-#
-# On x5 inputs, AdamW (learning rate 0.01) and SGD with Nesterov momentum (0.05), at 1, 3 and 10 times the steps.
+# %% tags=["remove-input"]
+provenance(r)
 
-# %% mystnb={"figure": {"caption": "Agreement on the distillation data (left) and on the test set (right) against training length, x5 inputs; grey: the test agreement with an unseen teacher. Points are means over trials, bands 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Line charts: train and test agreement against training length for SGD and AdamW.", "width": "95%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
-for name, key in (("AdamW", "Adam"), ("SGD", "SGD")):
-    runs = [(name, k) for k in opt.LENGTHS]
-    figures.line(left, opt.LENGTHS, 100 * r.table(runs, "train_agreement"), name, key)
-    figures.line(right, opt.LENGTHS, 100 * r.table(runs, "agreement"), name, key)
-    figures.line(right, opt.LENGTHS, 100 * r.table(runs, "independent_agreement"), f"{name}, unseen", "independent")
-for ax, label in ((left, "train agreement (%)"), (right, "test agreement (%)")):
+# %% [markdown]
+# ## Does patience help?
+#
+# On the training inputs it does: train agreement climbs steadily with the number of steps and neither optimizer has reached its
+# end at ten times the steps ({numref}`fig-optimizers`). The paper's picture is bleaker: from 300 to 5,000 epochs SGD
+# gains four points and stays under 84 %. On *new* inputs AdamW gains nothing at all from it
+# ({glue:text}`adam-1-test` % before, {glue:text}`adam-10-test` % after): what it learns late is specific to the inputs it is
+# shown. SGD does gain ({glue:text}`sgd-1-test` % to {glue:text}`sgd-10-test` %), and at ten times the steps it lies
+# {glue:text}`sgd-over-adam` points above AdamW. The paper also has SGD ahead.
+
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only, and agreement with an unseen teacher does not.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, (above, below) = panels(r, 2)
+for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)")):
     ax.set_xscale("log")
     ax.set_xticks(opt.LENGTHS, [f"{k}x" for k in opt.LENGTHS])
     ax.minorticks_off()
-    ax.set(xlabel="steps", ylabel=label)
+    ax.set(xlabel="training length", ylabel=label)
+for name, key in (("AdamW", "Adam"), ("SGD", "SGD")):
+    runs = [(name, k) for k in opt.LENGTHS]
+    figures.line(above, opt.LENGTHS, 100 * r.table(runs, "train_agreement"), name, key)
+    figures.line(below, opt.LENGTHS, 100 * r.table(runs, "agreement"), name, key)
+    figures.line(below, opt.LENGTHS, 100 * r.table(runs, "independent_agreement"), f"unseen, {name}", key, "--")
 plt.show()
+
+# %% tags=["remove-input"]
+provenance(r)
 
 # %% [markdown]
 # ## A start near the teacher
 #
-# The student starts at λ times the teacher's weights plus 1 − λ times a random draw; the learning rate is the same for
-# every λ, so only the distance varies. From {glue:text}`far` % train agreement at λ = 0 it comes to {glue:text}`near` %
-# at λ = .375.
+# Now the student starts at λ times the teacher's weights plus 1 − λ times a random draw. The learning rate is the same for
+# every λ, so that only the distance varies (the official code multiplies it by 1 − λ as well). From
+# {glue:text}`far` % train agreement at λ = 0 the same optimizer in the same number of steps comes to {glue:text}`near` %
+# at λ = .375, and from {glue:text}`far-test` to {glue:text}`near-test` % on the test set: the one intervention in
+# this book that moves test agreement so far. The solution exists, and the optimizer stays near it if it is put near it.
+#
+# The right end of {numref}`fig-lambda` holds a lesson of its own. At λ = 1 the student *starts as its teacher*, with a loss that
+# nothing can improve, and ends with {glue:text}`at` % train and {glue:text}`at-test` % test agreement: the first, large steps of the
+# schedule throw it out of the solution and it settles beside it, {glue:text}`distance-1` away in weight
+# space (from a random start: {glue:text}`distance-0`). So full agreement is not within reach of this recipe
+# from *any* start, and a threshold of 99 % (claim O4) asks for more than there is. It was fixed beforehand and
+# stays.
 
-# %% mystnb={"figure": {"caption": "Left: train KL (the distillation loss less its optimum). Right: train and test agreement, with the independent-student baseline, against λ, the share of the teacher's weights in the start. Points are means over trials, bands 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Line charts: train KL falls to zero and agreement rises to 100 percent as the start moves toward the teacher.", "width": "95%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
+# %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum. Below: train and test agreement, and the test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, (above, below) = panels(r, 2)
 runs = [("lambda", x) for x in opt.LAMBDAS]
-figures.line(left, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
-for metric, label, key in (("train_agreement", "train", "D0"), ("agreement", "test", "m=1"),
-                           ("independent_agreement", "unseen", "independent")):
-    figures.line(right, opt.LAMBDAS, 100 * r.table(runs, metric), label, key)
-left.set(xlabel="λ", ylabel="train KL (nats)")
-right.set(xlabel="λ", ylabel="agreement (%)")
+figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
+for metric, label, key, style in (("train_agreement", "train", "D0", "-"), ("agreement", "test", "m=1", "-"),
+                                  ("independent_agreement", "test, unseen", "unseen", "--")):
+    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key, style)
+above.set(xlabel="λ", ylabel="train KL (nats)")
+below.set(xlabel="λ", ylabel="agreement (%)")
 plt.show()
+
+# %% tags=["remove-input"]
+provenance(r)
 
 # %% [markdown]
 # ## Basins
 #
-# The distillation loss on the plane through the teacher, the student's start and its end, in the first trial; then the
-# *barrier* on the straight segment from the student's end to the teacher in all trials: how far the loss rises above the line
-# between the segment's ends {cite:p}`frankle2020`. It is {glue:text}`barrier-0` nats at λ = 0 and {glue:text}`barrier-375` nats at
-# λ = .375.
+# {numref}`fig-planes` shows the distillation loss on the plane through three points in weight space: the teacher, the student's
+# start, and its end. One plane is one picture of a space of 5,000 dimensions, of one trial; the number to
+# trust is the *barrier* on the straight segment from the student's end to the teacher, in every trial: how far the loss
+# rises above the line between the segment's ends {cite:p}`frankle2020`. It is {glue:text}`barrier-0` nats at λ = 0,
+# {glue:text}`barrier-0.25` at λ = .25 and {glue:text}`barrier-0.375` at λ = .375
+# ({numref}`fig-barrier`). There is a transition where the paper has it, but it is gradual, and at λ = .25 the barrier still differs
+# more than tenfold between trials, which is why the interval there is so wide.
 
-# %% mystnb={"figure": {"caption": "The distillation loss less its optimum (nats) on the plane through the teacher, the start and the end of the student; trial 0. Axes are distances in weight space.", "name": "fig-planes"}, "image": {"alt": "Three contour maps of the distillation loss for lambda 0, 0.25 and 0.375.", "width": "95%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.4))
-for ax, x in zip(axes, opt.PLANES, strict=True):
-    plane = r.rows["surface", x][0].curves["plane"]
-    names = ("teacher", "start", "end")
-    figures.surface(ax, plane["x"], plane["y"], np.maximum(plane["loss"], 1e-4),
-                    dict(zip(names, plane["points"], strict=True)))
+# %% mystnb={"figure": {"caption": "The distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes"}, "image": {"alt": "Three contour maps. At lambda 0 teacher and end lie in two separate dark basins; at .375 hardly a ridge is left between them.", "width": "80%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, axes = panels(r, 3, height=3.6)
+planes = {x: r.curves(("surface", x), "plane")[0] for x in opt.PLANES}
+high = max(np.max(plane["loss"]) for plane in planes.values())
+for ax, (x, plane) in zip(axes, planes.items(), strict=True):
+    figures.surface(ax, plane["x"], plane["y"], plane["loss"],
+                    dict(zip(("teacher", "start", "end"), plane["points"], strict=True)), 0.01, high)
     ax.set_title(f"λ = {x:g}")
 plt.show()
 
-# %% mystnb={"figure": {"caption": "The barrier between the student's end and the teacher, against λ. Points are means over trials, bands 95 % t-intervals.", "name": "fig-barrier"}, "image": {"alt": "Line chart: the loss barrier falls to zero as lambda grows.", "width": "95%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, ax = plt.subplots()
+# %% tags=["remove-input"]
+provenance(r)
+
+# %% mystnb={"figure": {"caption": "The barrier between the student's end and its teacher, against \u03bb. Points are means over trials, the band is the 95 % t-interval.", "name": "fig-barrier"}, "image": {"alt": "Line chart: the loss barrier falls from nearly 2 nats at lambda 0 to nothing at 0.5.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, (ax,) = panels(r)
 figures.line(ax, opt.LAMBDAS, r.table([("surface", x) for x in opt.LAMBDAS], "barrier"), "", "m=1")
 ax.set(xlabel="λ", ylabel="barrier (nats)")
 plt.show()
 
+# %% tags=["remove-input"]
+provenance(r)
+
 # %% [markdown]
 # ## The teacher's initial weights
 #
-# A student that starts where its teacher *started* shares nothing learned with it. Does it end nearer? CKA is
-# linear CKA {cite:p}`kornblith2019` on the three convolutions' outputs over the test set, examples as rows.
+# A student that starts where its teacher *started* shares nothing learned with it, only the random draw. Does it end
+# nearer? CKA is linear CKA {cite:p}`kornblith2019` between the three convolutions' outputs over the test set, examples
+# as rows (the official code transposes them and compares image columns). In features it does end nearer, a little; in
+# function the difference is {glue:text}`init-gain` points of agreement.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def init_row(label, name):
     shares = [say(f"init-{label}-{k}", r(name, k)).text(100) for k in ("agreement", "independent_agreement")]
     rest = [say(f"init-{label}-{k}", r(name, k), 1, 3).text(1, 3) for k in ("kl", "cka1", "cka2", "cka3")]
     return (label, *shares, *rest)
 
 
+r.read.clear()
 table(("student's start", "agreement (%)", "with an unseen teacher (%)", "KL (nats)", "CKA 1", "CKA 2", "CKA 3"),
       [init_row("random", ("size", 1, 1)), init_row("teacher's own start", "teacher-initial")],
       "Table 1 here: mean and 95 % interval over trials")
 
-# %% [markdown]
-# ## How to read it
-#
-# O1 (more data, lower train agreement): **{glue:text}`verdict-O1`**. O2 (heavier augmentation):
-# **{glue:text}`verdict-O2`**. O3 (no optimizer closes the gap): **{glue:text}`verdict-O3`**. O4 (a sudden change in
-# λ): **{glue:text}`verdict-O4`**. O5 (another basin): **{glue:text}`verdict-O5`**. O6 (initial weights):
-# **{glue:text}`verdict-O6`**.
-#
+# %% tags=["remove-input"]
+provenance(r)
+
 # %% [markdown]
 # ## The claims, and the paper beside this book
 #
-# The rules were written before the first run. *Holds* needs the whole interval on the claimed side of the
-# threshold, *does not hold* the whole interval on the other; all else is *undecided*.
+# Statistics and thresholds were written before the first run. *Holds* needs the whole interval on the claimed side
+# of the threshold, *does not hold* the whole interval on the other; all else is *undecided*.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 claim_table(claims)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 comparison(claims)
 
 # %% [markdown]
+# ## How to read it
+#
+# **Agrees with the paper.** O1 (more data, lower train agreement: {glue:text}`verdict-O1`) and O2 (heavier augmentation:
+# lower train, higher test agreement: {glue:text}`verdict-O2`).
+#
+# **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3`. Ten times the steps bring it under the
+# threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word;
+# the finding is the slope, which here does not level off. O4 (a sudden change in λ): {glue:text}`verdict-O4`. The
+# change is there and large, yet gradual. A net of 5,000 weights has fewer and wider basins than one of a million;
+# the same sweep at two larger widths would show whether the transition sharpens with size.
+#
+# **Open.** O5 (far starts end in another basin): {glue:text}`verdict-O5`. The far start does; whether λ = .375
+# always ends inside the teacher's basin, these trials leave open by a hair. O6 (initial weights change features, not the
+# function): {glue:text}`verdict-O6`.
+#
+# Taken together: optimization is *a* reason, as the paper says. But the gap that it leaves on training inputs
+# closes with patience, and the gap on new inputs does not close with it.
+#
 # ## Change this and predict
 #
 # - `papermill notebooks/02_optimization.ipynb out.ipynb -p seeds 8`: which undecided verdict will three more trials settle?
+# - In `kdlib/experiments/optimization.py` set `SET = 33`. Will ten times the steps still close the train gap?
+# - In the same file give the student the learning rate .001 in the λ sweep. What happens to the agreement at λ = 1?
 #
 # ## Limits
 #
-# One learning rate per optimizer, none tuned. The plane is shown for one trial; the barrier is counted in all. A net
-# of 5,000 weights leaves less room for far-away basins than one of a million.
+# One learning rate per optimizer, none tuned. The plane is shown for one trial; the barrier is counted in all. The
+# distances are those of raw weights, which permuting a layer's channels would change; a barrier between two nets may
+# vanish after such a permutation, and none was tried.
 
-# %% tags=["hide-input"]
-provenance(r)
+# %% tags=["remove-input"]
+all_runs("02_optimization", r)

@@ -8,6 +8,7 @@
 #       extension: .py
 #       format_name: percent
 #       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -21,16 +22,19 @@
 # claimed side of a threshold that was written down before the first run; *does not hold*: wholly on the other side;
 # *undecided*: neither.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-input"]
 profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
 workers = 2  # one-thread worker processes
 
 # %% tags=["hide-input"]
-from kdlib.chapter import MARK, claim_table, glue, table
-from kdlib.experiments import verdicts
+from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, table
+from kdlib.experiments import in_order, verdicts
 
-claims = verdicts(profile, workers, from_records=False)
+check_parameters()
+claims = in_order(verdicts(profile, seeds, workers, records=False))
+
+# %% tags=["remove-input"]
 for verdict in MARK:
     glue(f"count-{verdict}", str(sum(c.verdict == verdict for c in claims)), display=False)
 
@@ -38,21 +42,31 @@ for verdict in MARK:
 # On MNIST-1D, **{glue:text}`count-holds`** claims hold, **{glue:text}`count-does not hold`** do not, and
 # **{glue:text}`count-undecided`** are undecided.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 table(("claim", "statement", "source", "verdict"),
       [(c.id, c.statement, c.source, f"{MARK[c.verdict]} {c.verdict}") for c in claims], "Verdicts on MNIST-1D")
 
 # %% [markdown]
 # ## The statistics behind them
+#
+# A claim holds if all its statistics do, and does not hold if one of them does not. The last column says how many trials
+# would decide an undecided statistic if its mean and its spread stayed what they are.
 
-# %% tags=["hide-input"]
-claim_table(claims)
+# %% tags=["remove-input"]
+claim_table(claims, "MNIST-1D")
 
 # %% [markdown]
 # ## On real MNIST (recorded)
 
-# %% tags=["hide-input"]
-claim_table(verdicts("workstation"))
+# %% tags=["remove-input"]
+claim_table(in_order(verdicts("workstation")), "Real MNIST")
 
 # %% [markdown]
 # The claims A1 to A4 (capacity, architecture, scale, text) need real data sets that these four chapters do not use.
+#
+# ## What it cost
+#
+# Runs that several chapters share are counted in each.
+
+# %% tags=["remove-input"]
+cost(profile, seeds, workers)

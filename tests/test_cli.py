@@ -15,7 +15,7 @@ def kdlib(*args, **env):
     (("run", "all", "--profile", "huge"), "unknown profile 'huge'"),
     (("run", "05_nothing"), "unknown chapter '05_nothing'"),
     (("run", "02_optimization", "--profile", "workstation"), "no workstation runs"),
-    (("run", "all", "--seeds", "0"), "seeds must be at least 1"),
+    (("run", "all", "--seeds", "0"), "seeds must be a whole number"),
     (("data", "import", "cifar", "/nowhere"), "unknown data set 'cifar'"),
     (("data", "import", "mnist", "/nowhere"), "does not exist"),
     (("audit", "--profile", "smoke"), "there are no records"),

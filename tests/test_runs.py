@@ -1,5 +1,10 @@
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -176,3 +181,36 @@ def test_checksums_see_every_change():
     before = checksum(body)
     body["metrics"]["nll"] += 1e-12
     assert checksum(body) != before
+
+
+@pytest.mark.slow
+def test_killed_runs_go_on_where_they_stopped(store_here, tmp_path):
+    """kill -9 of the process and its workers: what was finished is not trained again, the rest comes out the same."""
+    command = [sys.executable, "-c", "import sys; sys.argv = ['kdlib', 'run', '04_paradox', '--profile', 'smoke', "
+               "'--seeds', '1']; from kdlib.cli import main; main()"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(store_here.glob("runs/*.json"))) < 10 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p: p.stat().st_mtime_ns for p in store_here.glob("runs/*.json")}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    finished = {p.name: json.loads(p.read_text()) for p in store_here.glob("runs/*.json")}
+    assert 10 <= len(kept) < len(finished)
+    assert all(path.stat().st_mtime_ns == time_ for path, time_ in kept.items())
+    undisturbed = subprocess.run(command, env=os.environ | {"KDLIB_STORE": str(tmp_path / "other")})
+    assert undisturbed.returncode == 0
+    for name, record in finished.items():
+        again = json.loads((tmp_path / "other" / "runs" / name).read_text())
+        assert (record["metrics"], record["curves"]) == (again["metrics"], again["curves"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA; every line of it is tested on the CPU too")
+def test_a_gpu_gives_the_cpus_results_within_rounding(monkeypatch):
+    on_gpu = [result(spec) for spec in KINDS]
+    monkeypatch.setattr(run, "device", lambda: torch.device("cpu"))
+    for spec, record in zip(KINDS, on_gpu, strict=True):
+        assert record.metrics == pytest.approx(result(spec).metrics, abs=0.05)

@@ -89,6 +89,19 @@ def test_verdict_rules(side, threshold, values, verdict):
     assert part(values, side, threshold).verdict == verdict
 
 
+@pytest.mark.parametrize("side, threshold", [("above", 0.0), ("below", 0.0), ("within", 0.05)])
+def test_trials_to_decide_are_the_fewest_whose_interval_clears_the_threshold(side, threshold):
+    few = part(np.tile([-0.09, 0.11], 3), side, threshold)
+    needed = few.trials_to_decide
+
+    def half(n):
+        return scipy_stats.t.ppf(0.975, n - 1) * few.values.std(ddof=1) / math.sqrt(n)
+
+    distance = 0.01 if threshold == 0 else 0.04
+    assert half(needed) < distance <= half(needed - 1)
+    assert part([0.10, 0.11, 0.12]).trials_to_decide is None
+
+
 def test_an_unknown_side_is_an_error():
     with pytest.raises(ValueError, match="sideways"):
         _ = part([1, 2], "sideways").verdict
@@ -110,5 +123,6 @@ def test_rows_say_what_was_measured_and_by_which_rule():
         part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
     first, second = claim.to_rows()
     assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
-                     "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds"}
+                     "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds",
+                     "trials to decide": None}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")

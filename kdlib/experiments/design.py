@@ -10,7 +10,7 @@ How the sizes were chosen, before any of these trials was run:
   Claims, statistics and thresholds were written before the pilot and are unchanged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -55,8 +55,8 @@ class Design:
             raise DesignError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
         self.profile = PROFILES[profile]
         self.seeds = self.profile.seeds if seeds is None else seeds
-        if self.seeds < 1:
-            raise DesignError(f"seeds must be at least 1 (got {self.seeds})")
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise DesignError(f"seeds must be a whole number of at least 1 (got {self.seeds!r})")
         self.trials = range(FIRST, FIRST + self.seeds)
         self.teaching = Training(steps=max(self.profile.steps, 1))
         self.training = Training(steps=STUDENT_STEPS * self.teaching.steps)
@@ -89,19 +89,37 @@ class Design:
     def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""
         specs = list(dict.fromkeys(s for row in runs.values() for s in row))
-        records = compute(specs, workers, self.profile.name, progress)
-        return Results({name: [records[s] for s in row] for name, row in runs.items()})
+        return Results.of(runs, compute(specs, workers, self.profile.name, progress))
 
 
 @dataclass(frozen=True)
 class Results:
-    """Records by name of the condition, one per trial."""
+    """Records by name of the condition, one per trial.
+
+    `needed` are all of them and those they need, the teachers; `read` collects the records that were asked for, so that
+    a figure can say which runs it shows.
+    """
 
     rows: dict
+    needed: tuple = ()
+    read: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, runs: dict, records: dict) -> "Results":
+        """From {name: [one spec per trial]} and records by spec."""
+        return cls({name: [records[s] for s in row] for name, row in runs.items()}, tuple(records.values()))
+
+    def _row(self, name):
+        self.read.update({record.key: record for record in self.rows[name]})
+        return self.rows[name]
 
     def __call__(self, name, metric: str) -> np.ndarray:
         """[trials] values of one metric in one condition."""
-        return np.array([record.metrics[metric] for record in self.rows[name]])
+        return np.array([record.metrics[metric] for record in self._row(name)])
+
+    def curves(self, name, curve: str) -> list:
+        """One curve (a list, or a dict of a plane) per trial."""
+        return [record.curves[curve] for record in self._row(name)]
 
     def table(self, names, metric: str) -> np.ndarray:
         """[trials, conditions]."""
@@ -109,6 +127,3 @@ class Results:
 
     def gap(self, name, metric="agreement") -> np.ndarray:
         return 1 - self(name, metric)
-
-    def records(self):
-        return [record for row in self.rows.values() for record in row]
