@@ -149,14 +149,17 @@ def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> di
         "inputs": len(seen),
     }
     if foil is not None:
-        of_foil = logits_of(foil, test_x).cpu()
+        of_foil, seen_foil = logits_of(foil, test_x).cpu(), logits_of(foil, seen).cpu()
         result["independent_agreement"] = metrics.agreement(of_student, of_foil)
         result["independent_kl"] = metrics.predictive_kl(of_foil, of_student)
-    if len(teacher.members) == 1 and type(teacher.members[0]) is type(net):
-        with torch.no_grad():
-            pairs = zip(net.features(test_x), teacher.members[0].features(test_x), strict=True)
-            for stage, (a, b) in enumerate(pairs, 1):
-                result[f"cka{stage}"] = metrics.cka(a.cpu(), b.cpu())
+        result["independent_train_agreement"] = metrics.agreement(seen_student, seen_foil)
+        result["independent_train_kl"] = metrics.predictive_kl(seen_foil, seen_student)
+    for name, other in (("cka", teacher), ("independent_cka", foil)):
+        if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
+            with torch.no_grad():
+                pairs = zip(net.features(test_x), other.members[0].features(test_x), strict=True)
+                for stage, (a, b) in enumerate(pairs, 1):
+                    result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())
     return result
 
 

@@ -20,7 +20,7 @@
 #
 # A student that copied its teacher on every input would *be* its teacher. On an easy task that is nearly what happens. On a
 # harder one it is not: with 33 times the teacher's data, and the teacher's own architecture, the student still
-# goes its own way on one input in seven.
+# goes its own way on {glue:text}`gap-mean` % of new inputs.
 #
 # {cite:t}`stanton2021` found this on images. Here is the same question on MNIST-1D {cite:p}`greydanus2024`, whose
 # generator can do what no image data set can: draw as much *fresh* distillation data as one likes, from exactly
@@ -131,7 +131,7 @@ table(("what", "value"), [
 # {glue:text}`foil-large` %: the share that is owed to this teacher grows to {glue:text}`own-large` points while the
 # baseline does not move. What fresh inputs add is fidelity and nothing else.
 
-# %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off below 90 percent, while agreement with an unseen teacher stays flat near 70 percent.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off below 90 percent, while agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def against_data(ax, m, metric, label, key, style="-", scale=100):
     figures.line(ax, FACTORS, scale * r.table([("size", m, f) for f in FACTORS], metric), label, key, style)
 
@@ -165,7 +165,7 @@ provenance(r)
 # to it. Of the agreement at m = 5 only {glue:text}`own-large-5` points belong to this ensemble, less than
 # half of what they are at m = 1. Higher agreement is not always better distillation.
 
-# %% mystnb={"figure": {"caption": "Above: test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members. Below: predictive KL from the own teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap-ensembles"}, "image": {"alt": "Two line charts. Above, agreement rises with data for each ensemble size; the dashed lines of unseen teachers lie far below for one member and close below for five. Below, predictive KL falls with data.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Above: test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members. Below: predictive KL from the own teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap-ensembles"}, "image": {"alt": "Two line charts. Above, agreement rises with data for each ensemble size; the dashed lines of unseen teachers lie far below for one member and close below for five. Below, predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 data_axis(above, "test agreement (%)")
 data_axis(below, "predictive KL (nats)")
@@ -189,7 +189,7 @@ provenance(r)
 # teacher it never saw. Distillation works here, but the baseline shows how little there was to do: where
 # everybody is right, everybody agrees.
 
-# %% mystnb={"figure": {"caption": "The easy task: test agreement with the own and with an unseen teacher. The dotted line is the 99 % of claim F1. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-easy"}, "image": {"alt": "Line chart: on the easy task agreement with the own teacher climbs above 99.5 percent while agreement with an unseen teacher stays near 99 percent.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The easy task: test agreement with the own and with an unseen teacher. The dotted line is the 99 % of claim F1. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-easy"}, "image": {"alt": "Line chart: on the easy task agreement with the own teacher climbs above 99.5 percent while agreement with an unseen teacher stays near 99 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (ax,) = panels(r)
 ax.set_xscale("log")
 for metric, label, key, style in (("agreement", "own teacher", "m=1", "-"),

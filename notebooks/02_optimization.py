@@ -105,7 +105,7 @@ _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 # agreement, the lowest, and {glue:text}`combined-test` % on the test set, more than the mildest one's
 # {glue:text}`scale-test` %.
 
-# %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. There is no baseline here because an unseen teacher was not asked about these inputs; for test agreement see the other chapters. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. There is no baseline here because an unseen teacher was not asked about these inputs; for test agreement see the other chapters. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (sizes, halves, policies) = panels(r, 3)
 sizes.set_xscale("log", base=2)
 sizes.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
@@ -132,7 +132,7 @@ provenance(r)
 # shown. SGD does gain ({glue:text}`sgd-1-test` % to {glue:text}`sgd-10-test` %), and at ten times the steps it lies
 # {glue:text}`sgd-over-adam` points above AdamW. The paper also has SGD ahead.
 
-# %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only, and agreement with an unseen teacher does not.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only, and agreement with an unseen teacher does not.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)")):
     ax.set_xscale("log")
@@ -165,7 +165,7 @@ provenance(r)
 # from *any* start, and a threshold of 99 % (claim O4) asks for more than there is. It was fixed beforehand and
 # stays.
 
-# %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum. Below: train and test agreement, and the test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum. Below: train and test agreement, and the test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 runs = [("lambda", x) for x in opt.LAMBDAS]
 figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
@@ -190,7 +190,7 @@ provenance(r)
 # ({numref}`fig-barrier`). There is a transition where the paper has it, but it is gradual, and at λ = .25 the barrier still differs
 # more than tenfold between trials, which is why the interval there is so wide.
 
-# %% mystnb={"figure": {"caption": "The distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes"}, "image": {"alt": "Three contour maps. At lambda 0 teacher and end lie in two separate dark basins; at .375 hardly a ridge is left between them.", "width": "80%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes"}, "image": {"alt": "Three contour maps. At lambda 0 teacher and end lie in two separate dark basins; at .375 hardly a ridge is left between them.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, axes = panels(r, 3, height=3.6)
 planes = {x: r.curves(("surface", x), "plane")[0] for x in opt.PLANES}
 high = max(np.max(plane["loss"]) for plane in planes.values())
@@ -203,7 +203,7 @@ plt.show()
 # %% tags=["remove-input"]
 provenance(r)
 
-# %% mystnb={"figure": {"caption": "The barrier between the student's end and its teacher, against \u03bb. Points are means over trials, the band is the 95 % t-interval.", "name": "fig-barrier"}, "image": {"alt": "Line chart: the loss barrier falls from nearly 2 nats at lambda 0 to nothing at 0.5.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The barrier between the student's end and its teacher, against \u03bb. Points are means over trials, the band is the 95 % t-interval.", "name": "fig-barrier"}, "image": {"alt": "Line chart: the loss barrier falls from nearly 2 nats at lambda 0 to nothing at 0.5.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (ax,) = panels(r)
 figures.line(ax, opt.LAMBDAS, r.table([("surface", x) for x in opt.LAMBDAS], "barrier"), "", "m=1")
 ax.set(xlabel="λ", ylabel="barrier (nats)")

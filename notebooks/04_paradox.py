@@ -105,7 +105,7 @@ _ = say("rank", paradox.calibration(r), 1, 2)
 # ends at {glue:text}`lead-3-33`. It becomes better *by* becoming more like a teacher that is better than itself. No
 # paradox there: fidelity and accuracy part only where the teacher is the weaker of the two.
 
-# %% mystnb={"figure": {"caption": "Student accuracy less its teacher's, against test agreement, as the distillation data grows from x1 to x33. Grey crosses: the same students against an unseen teacher. Above the line the student is better than its teacher. Means and 95 % t-intervals over trials.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots for ensembles of 1, 3 and 5. For one member the points move right at a small positive lead; for three and five they move right and up to zero.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Student accuracy less its teacher's, against test agreement, as the distillation data grows from x1 to x33. Grey crosses: the same students against an unseen teacher. Above the line the student is better than its teacher. Means and 95 % t-intervals over trials.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots for ensembles of 1, 3 and 5. For one member the points move right at a small positive lead; for three and five they move right and up to zero.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, axes = panels(r, 3, height=3)
 for ax, m in zip(axes, paradox.ENSEMBLES, strict=True):
     runs, labels = [("size", m, f) for f in FACTORS], [f"x{f}" for f in FACTORS]
@@ -129,7 +129,7 @@ provenance(r)
 # beyond what it shares with any other twelve is {glue:text}`own-12` points (for one: {glue:text}`own-1`). The
 # rise of agreement in the paper's Figure 10 is, at this size, the rise of the baseline.
 
-# %% mystnb={"figure": {"caption": "Above: test accuracy of teacher and student. Below: test agreement of the student with its own ensemble and, dashed, with an unseen ensemble of as many members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-members"}, "image": {"alt": "Two line charts against the number of members. The teacher's accuracy rises and the student's does not. Agreement with the own and with an unseen ensemble rise side by side.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Above: test accuracy of teacher and student. Below: test agreement of the student with its own ensemble and, dashed, with an unseen ensemble of as many members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-members"}, "image": {"alt": "Two line charts against the number of members. The teacher's accuracy rises and the student's does not. Agreement with the own and with an unseen ensemble rise side by side.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 runs = [("members", m) for m in paradox.MEMBERS]
 for ax, metric, label, key, style in (
@@ -151,7 +151,7 @@ provenance(r)
 # calibrated. {numref}`fig-calibration` shows two clouds. At τ = 1 the relation is tight; at τ = 4 every student is
 # badly calibrated, since a student that matched softened labels only roughly is off where it counts, at τ = 1.
 
-# %% mystnb={"figure": {"caption": "Expected calibration error of the student against its agreement with its own teacher of five members (coloured by temperature) and with an unseen one (grey); a point is one policy. Means and 95 % t-intervals over trials.", "name": "fig-calibration"}, "image": {"alt": "Scatter plot: at temperature 1 calibration error falls steeply as agreement rises; at temperature 4 it is high throughout.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Expected calibration error of the student against its agreement with its own teacher of five members (coloured by temperature) and with an unseen one (grey); a point is one policy. Means and 95 % t-intervals over trials.", "name": "fig-calibration"}, "image": {"alt": "Scatter plot: at temperature 1 calibration error falls steeply as agreement rises; at temperature 4 it is high throughout.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (ax,) = panels(r, height=4)
 for t in data.TEMPERATURES:
     runs = [("policy", 5, p, t) for p in data.POLICIES]
@@ -173,7 +173,7 @@ provenance(r)
 # The calibration error does change, by {glue:text}`alpha-ece` points at m = 5, and for the worse: a label says 100 %
 # where the teacher knew to say less.
 
-# %% mystnb={"figure": {"caption": "Test agreement (above; dashed: unseen teacher) and accuracy (below) against \u03b1, for teachers of 1, 3 and 5 members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-alpha"}, "image": {"alt": "Two line charts against alpha: agreement and accuracy are nearly flat for every ensemble size.", "width": "90%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Test agreement (above; dashed: unseen teacher) and accuracy (below) against \u03b1, for teachers of 1, 3 and 5 members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-alpha"}, "image": {"alt": "Two line charts against alpha: agreement and accuracy are nearly flat for every ensemble size.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2, height=3.6)
 for m in paradox.ENSEMBLES:
     runs = [("alpha", m, a) for a in paradox.ALPHAS]

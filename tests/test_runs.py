@@ -92,6 +92,20 @@ def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypat
     assert metrics["cka1"] == pytest.approx(1)
 
 
+def test_the_baseline_of_a_student_at_its_unseen_teacher_is_full_agreement(monkeypatch):
+    """The roles checked by their extremes: own teacher and foil exchange places, and so do the metrics."""
+    monkeypatch.setattr(run, "fit", lambda *_: [[0.0]])
+    weights = {teacher(0).key: fresh_weights(0), teacher(20).key: fresh_weights(0)}
+    metrics = result(student(toward_teacher=1.0, policy="jitter", fresh=10), weights).metrics
+    for name in ("agreement", "train_agreement", "cka1", "cka3"):
+        assert metrics[f"independent_{name}"] == pytest.approx(1)
+    weights[teacher(20).key] = fresh_weights(20)
+    metrics = result(student(toward_teacher=1.0, policy="jitter", fresh=10), weights).metrics
+    for name in ("agreement", "train_agreement", "cka1", "cka3"):
+        assert metrics[name] == pytest.approx(1) and metrics[f"independent_{name}"] < 0.999
+    assert metrics["independent_train_kl"] > 0.001 > abs(metrics["train_kl"])
+
+
 def fresh_weights(member):
     return {k: v + 0.1 for k, v in run.build("cnn1d", member).state_dict().items()}
 
