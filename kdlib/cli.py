@@ -21,22 +21,44 @@ SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own
 WorkersOption = Annotated[int, typer.Option(min=1, help="one-thread worker processes")]
 
 
-def _trained(chapter, profile, seeds, workers):
+@app.command()
+def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
+        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
+    """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
+    from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
 
-    design, names = Design(profile, seeds), chapters(chapter, profile)
-    runs = {(name, key): row for name in names for key, row in CHAPTERS[name].runs(design).items()}
-    return design, runs, design.train(runs, workers, progress=True)
+    own = chapter.endswith(".json")
+    if own:
+        specs = read_specs(Path(chapter))
+    else:
+        design, names = Design(profile, seeds), chapters(chapter, profile)
+        specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
+    records = compute(specs, workers, profile, progress=True)
+    if own:
+        _list(records[spec] for spec in specs)
+    print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
 
 
-@app.command()
-def run(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
-    """Train what CHAPTER (or all) needs and the store does not have yet."""
-    from kdlib.compute import last
+def read_specs(path: Path) -> list:
+    """The specs in a JSON file; StoreError or pydantic.ValidationError if there is no such list in it."""
+    from pydantic import TypeAdapter
 
-    _trained(chapter, profile, seeds, workers)
-    print(f"{last['trained']} runs trained, {last['reused']} reused, {last['seconds']:.0f} s")
+    from kdlib.spec import Spec
+    from kdlib.store import StoreError
+
+    try:
+        return TypeAdapter(list[Spec]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _list(records):
+    for r in records:
+        numbers = " ".join(f"{k}={r.metrics[k]:.4g}" for k in (
+            "accuracy", "agreement", "independent_agreement", "barrier") if k in r.metrics)
+        print(f"{r.key} {r.spec['kind']:8} {r.seconds:7.2f} s  {numbers}")
 
 
 @app.command()
@@ -84,10 +106,7 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
     if key and len(found) == 1:
         print(found[0].line())
         return
-    for r in found:
-        numbers = " ".join(f"{k}={r.metrics[k]:.4g}" for k in ("accuracy", "agreement", "barrier")
-                           if k in r.metrics)
-        print(f"{r.key} {r.spec['kind']:8} {r.seconds:7.2f} s  {numbers}")
+    _list(found)
     print(f"{len(found)} runs")
 
 

@@ -16,7 +16,12 @@ from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged
 
-last = {"trained": 0, "reused": 0, "seconds": 0.0}  # of this process's calls, for the table `make book` prints
+
+class Computed(dict):
+    """Records by spec, and how many of them were trained now, how many found, in how many seconds."""
+
+    trained = reused = 0
+    seconds = 0.0
 
 
 def levels(specs) -> list[list]:
@@ -57,22 +62,22 @@ def _cost(spec) -> float:
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
 
 
-def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> dict:
+def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> Computed:
     """Records of `specs` and of all that they need, by spec.
 
     With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained.
     """
     specs = list(specs)
     if os.environ.get("KDLIB_FROM_RECORDS"):
-        return recorded(specs, profile)
+        return Computed(recorded(specs, profile))
     if not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1 (got {workers!r})")
-    store, start, done = Store(), time.perf_counter(), {}
+    store, start, done = Store(), time.perf_counter(), Computed()
     layers = levels(specs)
     for layer in layers:
-        done |= {spec: record for spec in layer if (record := store.get(spec))}
+        done.update({spec: record for spec in layer if (record := store.get(spec))})
     missing = sum(map(len, layers)) - len(done)
-    last["reused"] += len(done)
+    done.reused = len(done)
     log = _log(store)
     # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
@@ -86,13 +91,14 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
                 for task, results in pool(delayed(_together)(task, store.root) for task in tasks):
                     for spec, (record, trained) in zip(task, results, strict=True):
                         done[spec] = record
-                        last["trained" if trained else "reused"] += 1
+                        done.trained += trained
+                        done.reused += not trained
                         log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
                     bar.update(len(task))
             except BrokenProcessPool:
                 raise StoreError("a worker process died (out of memory?); what was finished is kept: "
                                  "run again, with fewer workers") from None
-    last["seconds"] += time.perf_counter() - start
+    done.seconds = time.perf_counter() - start
     return done
 
 
@@ -128,7 +134,8 @@ def _together(specs, root):
 
 
 def _log(store):
-    log = logging.getLogger("kdlib")
+    """One line per finished run, in a file of the store."""
+    log = logging.getLogger(f"kdlib {store.root}")
     if not log.handlers:
         log.setLevel(logging.INFO)
         log.propagate = False

@@ -1,5 +1,6 @@
 """From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here writes to disk."""
 
+import os
 from functools import partial
 
 import torch
@@ -13,7 +14,13 @@ from kdlib.train import Source, fit, logits_of
 
 
 def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where runs happen: KDLIB_DEVICE (auto, cpu or cuda); auto, the default, is CUDA where there is one."""
+    name = os.environ.get("KDLIB_DEVICE") or "auto"
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"KDLIB_DEVICE must be auto, cpu or cuda (got {name!r})")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def cohort(spec):
@@ -24,8 +31,9 @@ def cohort(spec):
     return spec.kind, spec.model, spec.training, loss
 
 
-def execute(specs, weights_of) -> list[tuple[dict, dict, dict | None]]:
-    """Run specs of one cohort. `weights_of(spec)` gives the weights (a state dict) of a run that they need.
+def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]]:
+    """Run specs of one cohort. `weights_of(spec)` gives the weights (a state dict) of a run that they need; `kept`
+    keeps the state of a long run (`train.fit`).
 
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
@@ -33,7 +41,7 @@ def execute(specs, weights_of) -> list[tuple[dict, dict, dict | None]]:
         return [_surface(spec, weights_of) for spec in specs]
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
-    curves = fit(nets, specs[0].training, sources, _loss(specs[0]))
+    curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
     return [(evaluate(), {"loss": curve}, _cpu(net))
             for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
 
@@ -127,7 +135,7 @@ def _student(spec: Student, weights_of):
         return _fidelity(net, teacher, foil, splits, seen)
 
     order = stream(trial, "student", len(spec.teachers), "order")
-    return net, Source(spec.key, len(inputs), prepare, order), evaluate
+    return net, Source(spec.key, len(inputs), prepare, order, draws), evaluate
 
 
 def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
@@ -195,4 +203,4 @@ def _surface(spec: Surface, weights_of):
 
 
 def _cpu(net):
-    return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
+    return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}

@@ -119,4 +119,5 @@ def sentence(error: ValidationError) -> str:
     """A pydantic error as one sentence that names the field and what is wrong with it."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "spec"
-    return f"{where}: {first['msg']} (got {first.get('input')!r})"
+    got = repr(first.get("input"))
+    return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

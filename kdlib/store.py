@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from kdlib.paths import atomic, project_root, results_dir, store_dir
 from kdlib.run import device, execute
@@ -54,6 +54,66 @@ def checksum(body: dict) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def digest(tensors: dict[str, torch.Tensor]) -> str:
+    """A checksum over names, types, shapes and values of CPU tensors."""
+    total = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        total.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        total.update(value.numpy().tobytes())
+    return total.hexdigest()
+
+
+def pack(tensors: dict[str, torch.Tensor], key: str) -> bytes:
+    """A safetensors file with a note of whose tensors they are and of their checksum."""
+    return save(tensors, {"key": key, "digest": digest(tensors)})
+
+
+def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
+    """What `pack` wrote for `key`; StoreError names a file that is damaged, edited or another run's."""
+    try:
+        with safe_open(path, "pt") as file:
+            note, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
+        raise StoreError(f"the checkpoint {path} is damaged ({error})") from None
+    if note.get("digest") != digest(tensors):
+        raise StoreError(f"the checkpoint {path} was changed after it was written, or is not one of kdlib's")
+    if note.get("key") != key:
+        raise StoreError(f"the checkpoint {path} belongs to another run")
+    return tensors
+
+
+CHECKPOINT_SECONDS = 120  # a kill loses two minutes at the most
+
+
+class KeptState:
+    """The kept state of a long run, or of a cohort; found again if the same runs are executed together."""
+
+    def __init__(self, store: "Store", specs):
+        self.store = store
+        self.key = hashlib.sha256(" ".join(spec.key for spec in specs).encode()).hexdigest()[:24]
+        self.path = store.root / "kept" / f"{self.key}.safetensors"
+        self.every = float(os.environ.get("KDLIB_CHECKPOINT_SECONDS") or CHECKPOINT_SECONDS)
+        self.saved = time.monotonic()  # a clock that nobody can set back
+
+    def load(self) -> dict[str, torch.Tensor] | None:
+        try:
+            return unpack(self.path, self.key)
+        except FileNotFoundError:
+            return None
+        except StoreError as error:
+            self.store._set_aside(self.path, str(error))
+
+    def due(self) -> bool:
+        return time.monotonic() - self.saved >= self.every
+
+    def save(self, tensors) -> None:
+        with atomic(self.path) as file:
+            file.write(pack(tensors, self.key))
+        self.saved = time.monotonic()
+
+
 def parse(line: str, where) -> Record:
     """A record from its line; says what is wrong with one that is damaged, edited or foreign."""
     try:
@@ -76,7 +136,7 @@ class Store:
     def __init__(self, root: Path | None = None):
         self.root = Path(root or store_dir())
         try:
-            for part in ("runs", "weights", "locks", "set-aside"):
+            for part in ("runs", "weights", "kept", "locks", "set-aside"):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the run store {self.root} cannot be written ({error.strerror}); "
@@ -106,14 +166,15 @@ class Store:
         return record
 
     def weights(self, spec) -> dict[str, torch.Tensor]:
+        """The final weights of a finished run; a damaged, edited or foreign checkpoint is set aside and named."""
         path = self.weights_path(spec.key)
         try:
-            return load_file(path)
+            return unpack(path, spec.key)
         except FileNotFoundError:
             raise StoreError(f"the checkpoint {path} is missing; delete {self.record_path(spec.key)} "
                              "and run again to retrain it") from None
-        except (SafetensorError, OSError, ValueError) as error:
-            self._set_aside(path, f"the checkpoint {path} is damaged ({error})", self.record_path(spec.key))
+        except StoreError as error:
+            self._set_aside(path, str(error), self.record_path(spec.key))
 
     def _set_aside(self, path, message, *others):
         for item in (path, *others):
@@ -134,24 +195,27 @@ class Store:
                 locks.enter_context(FileLock(self.root / "locks" / f"{spec.key}.lock"))
             found |= {spec: self.get(spec) for spec in missing}
             todo = [spec for spec in missing if found[spec] is None]
-            for spec, (record, weights) in zip(todo, fresh(todo, self.weights) if todo else (), strict=True):
+            kept = KeptState(self, todo)
+            for spec, (record, weights) in zip(todo, fresh(todo, self.weights, kept) if todo else (), strict=True):
                 if weights is not None:
                     with atomic(self.weights_path(spec.key)) as file:
-                        file.write(save({k: v.contiguous() for k, v in weights.items()}))
+                        file.write(pack(weights, spec.key))
                 # the record last: where it exists, the weights do
                 with atomic(self.record_path(spec.key)) as file:
                     file.write(record.line().encode())
                 trained[spec] = record
+            kept.path.unlink(missing_ok=True)
         return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
 
     def all(self) -> list[Record]:
         return [parse(p.read_text(), p) for p in sorted((self.root / "runs").glob("*.json"))]
 
 
-def fresh(specs, weights_of) -> list[tuple[Record, dict | None]]:
-    """Run specs of one cohort now, whatever the store has. `seconds` of a record is its share of the cohort's."""
+def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
+    """Run specs of one cohort now, whatever the store has. `seconds` of a record is its share of the cohort's (since
+    it went on, where it was interrupted)."""
     start = time.perf_counter()
-    results = execute(specs, weights_of)
+    results = execute(specs, weights_of, kept)
     seconds = round((time.perf_counter() - start) / len(specs), 3)
     return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),

@@ -18,66 +18,123 @@ class Diverged(Exception):
     """The loss became infinite or NaN."""
 
 
-def batches(n: int, batch: int, steps: int, generator: torch.Generator):
-    """Yield row indices for up to BLOCK batches at a time: shuffled epochs, a batch may span two of them."""
-    left, done = torch.empty(0, dtype=torch.long), 0
-    while done < steps:
-        k = min(BLOCK, steps - done)
-        while len(left) < k * batch:
-            left = torch.cat([left, torch.randperm(n, generator=generator)])
-        yield left[: k * batch]
-        left, done = left[k * batch :], done + k
+class Batches:
+    """Row indices of shuffled epochs, one after another; a batch may span two of them."""
+
+    def __init__(self, n: int, batch: int, generator: torch.Generator):
+        self.n, self.batch, self.generator = n, batch, generator
+        self.left = torch.empty(0, dtype=torch.long)
+
+    def take(self, k: int) -> torch.Tensor:
+        """The rows [k * batch] of the next k batches."""
+        while len(self.left) < k * self.batch:
+            self.left = torch.cat([self.left, torch.randperm(self.n, generator=self.generator)])
+        rows, self.left = self.left[: k * self.batch], self.left[k * self.batch :]
+        return rows
 
 
 @dataclass(frozen=True)
 class Source:
     """Where one run's batches come from.
 
-    prepare(rows [k]) -> tuple of tensors [k, ...], the inputs first; called for a block of batches at once.
+    prepare(rows [k]) -> tuple of tensors [k, ...], the inputs first; called for a block of batches at once. `draws` is
+    the random stream that `prepare` uses, if it uses one: with `order` all that must be kept to go on later.
     """
 
     name: str
     n: int
     prepare: Callable
     order: torch.Generator
+    draws: torch.Generator | None = None
 
 
-def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: Callable) -> list[list[float]]:
+def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: Callable, kept=None
+        ) -> list[list[float]]:
     """Train g nets in place, net i on source i, and return their loss curves (20 means over equal parts of the run).
 
     loss(logits [k, c], *rest of a source's tuple) -> [k] per-example losses; each net minimises its own mean.
     The nets advance together, which for small ones is about twice as fast, and end with the same bits as alone.
+
+    `kept` keeps the state of a long run every few minutes, as a dict of CPU tensors (`store.KeptState`: `load()`,
+    `due()`, `save(tensors)`); a run that goes on from it ends with the same bits as one that was never interrupted.
     """
-    together, size = Together(nets), training.batch
-    if training.optimizer == "sgd":
-        optimizer = torch.optim.SGD([together.flat], lr=training.lr, momentum=0.9, nesterov=True,
-                                    weight_decay=training.weight_decay, fused=True)
-    else:
-        optimizer = torch.optim.AdamW([together.flat], lr=training.lr, weight_decay=training.weight_decay, fused=True)
-    group, step = optimizer.param_groups[0], 0
-    losses = torch.zeros(len(nets), training.steps, device=together.flat.device)
-    together.train()
-    for blocks in zip(*(batches(s.n, size, training.steps, s.order) for s in sources), strict=True):
-        k = len(blocks[0]) // size
-        prepared = zip(*(s.prepare(rows) for s, rows in zip(sources, blocks, strict=True)), strict=True)
+    run = _Run(nets, training, sources)
+    state = kept.load() if kept else None
+    if state:
+        run.restore(state)
+    while run.step < training.steps:
+        k = min(BLOCK, training.steps - run.step)
+        run.advance(k, loss)
+        if kept and run.step < training.steps and kept.due():
+            kept.save(run.state())
+    run.together.eval()
+    return [[float(part.mean()) for part in row.chunk(min(CURVE, training.steps))] for row in run.losses]
+
+
+class _Run:
+    """All that changes while nets train: weights, optimizer, position, random streams."""
+
+    def __init__(self, nets, training, sources):
+        self.training, self.sources, self.step = training, sources, 0
+        self.together = Together(nets)
+        flat = self.together.flat
+        if training.optimizer == "sgd":
+            self.optimizer = torch.optim.SGD([flat], lr=training.lr, momentum=0.9, nesterov=True,
+                                             weight_decay=training.weight_decay, fused=True)
+        else:
+            self.optimizer = torch.optim.AdamW([flat], lr=training.lr, weight_decay=training.weight_decay, fused=True)
+        self.batches = [Batches(source.n, training.batch, source.order) for source in sources]
+        self.losses = torch.zeros(len(nets), training.steps, device=flat.device)
+        self.together.train()
+
+    def advance(self, k, loss):
+        """k steps. Augmentation and teachers' labels cost one call for all of them."""
+        training, flat, group = self.training, self.together.flat, self.optimizer.param_groups[0]
+        prepared = zip(*(s.prepare(b.take(k)) for s, b in zip(self.sources, self.batches, strict=True)), strict=True)
         block = [torch.stack(parts) for parts in prepared]
+        start = self.step
         for x, *rest in zip(*(part.chunk(k, 1) for part in block), strict=True):
-            group["lr"] = training.lr * 0.5 * (1 + math.cos(math.pi * step / training.steps))
-            together.flat.grad.zero_()
-            values = loss(together(x).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
-            means = values.view(len(nets), size).mean(1)
+            group["lr"] = training.lr * 0.5 * (1 + math.cos(math.pi * self.step / training.steps))
+            flat.grad.zero_()
+            values = loss(self.together(x).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
+            means = values.view(len(self.sources), training.batch).mean(1)
             means.sum().backward()
-            optimizer.step()
-            losses[:, step] = means.detach()
-            step += 1
+            self.optimizer.step()
+            self.losses[:, self.step] = means.detach()
+            self.step += 1
         # checked once per block: a check per step would wait for the device every time
-        finite = torch.isfinite(losses[:, :step])
+        finite = torch.isfinite(self.losses[:, start : self.step])
         if not finite.all():
             row, bad = (~finite).nonzero()[0].tolist()
-            raise Diverged(f"run {sources[row].name}: the loss became non-finite at step {bad} of {training.steps}; "
-                           f"lower its learning rate ({training.lr:g})")
-    together.eval()
-    return [[float(part.mean()) for part in row.chunk(min(CURVE, training.steps))] for row in losses]
+            raise Diverged(f"run {self.sources[row].name}: the loss became non-finite at step {start + bad} of "
+                           f"{training.steps}; lower its learning rate ({training.lr:g})")
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything, as CPU tensors."""
+        tensors = {"step": torch.tensor(self.step), "weights": self.together.flat, "losses": self.losses}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state[self.together.flat].items()}
+        tensors |= {f"buffer.{name}": value for name, value in self.together.nets.named_buffers()}
+        for i, (source, batches) in enumerate(zip(self.sources, self.batches, strict=True)):
+            tensors |= {f"left.{i}": batches.left, f"order.{i}": source.order.get_state()}
+            if source.draws is not None:
+                tensors[f"draws.{i}"] = source.draws.get_state()
+        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+    def restore(self, tensors):
+        """Go on from what `state` gave."""
+        flat = self.together.flat
+        self.step = int(tensors["step"])
+        self.losses.copy_(tensors["losses"])
+        flat.data.copy_(tensors["weights"])
+        self.optimizer.state[flat] = {name.removeprefix("optimizer."): value.to(flat.device)
+                                      for name, value in tensors.items() if name.startswith("optimizer.")}
+        for name, value in self.together.nets.named_buffers():
+            value.copy_(tensors[f"buffer.{name}"])
+        for i, (source, batches) in enumerate(zip(self.sources, self.batches, strict=True)):
+            batches.left = tensors[f"left.{i}"]
+            source.order.set_state(tensors[f"order.{i}"])
+            if source.draws is not None:
+                source.draws.set_state(tensors[f"draws.{i}"])
 
 
 @torch.no_grad()

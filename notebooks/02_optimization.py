@@ -54,7 +54,13 @@ claims = opt.claims(r)
 say_claims(claims)
 for key, values in {
     "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, FACTORS[-1]), "train_agreement"),
+    "train-1-foil": r(("size", 1, 1), "independent_train_agreement"),
+    "train-33-foil": r(("size", 1, FACTORS[-1]), "independent_train_agreement"),
+    "train-1-own": r(("size", 1, 1), "train_agreement") - r(("size", 1, 1), "independent_train_agreement"),
+    "train-33-own": r(("size", 1, FACTORS[-1]), "train_agreement")
+    - r(("size", 1, FACTORS[-1]), "independent_train_agreement"),
     "combined": r(("policy", 1, "combined"), "train_agreement"),
+    "combined-foil": r(("policy", 1, "combined"), "independent_train_agreement"),
     "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, "scale"), "agreement"),
     "adam-1": r(("AdamW", 1), "train_agreement"), "adam-10": r(("AdamW", 10), "train_agreement"),
     "sgd-10": r(("SGD", 10), "train_agreement"),
@@ -67,6 +73,8 @@ for key, values in {
     "init-gain": r("teacher-initial", "agreement") - r(("size", 1, 1), "agreement"),
 }.items():
     say(key, values)
+for key, name in (("cka-own", ("size", 1, 1)), ("cka-own-init", "teacher-initial")):
+    say(key, np.mean([r(name, f"cka{k}") - r(name, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 for x in (0.0, 0.25, 0.375):
     say(f"barrier-{x:g}", r(("surface", x), "barrier"), 1, 3)
 say("distance-0", r(("surface", 0.0), "distance"), 1)
@@ -99,23 +107,30 @@ _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 # ## Train agreement falls as the task grows
 #
 # {numref}`fig-train-agreement` has the three panels of the paper's Figure 5. On the teacher's own signals the student
-# agrees with it nearly everywhere ({glue:text}`train-1` %); on 33 times as many it does so on {glue:text}`train-33` %. Its
-# test agreement moves the other way at the same time: the student passes from memorising labels to imitating a
-# function. Augmentation acts in the same manner. All three transforms combined leave {glue:text}`combined` % train
-# agreement, the lowest, and {glue:text}`combined-test` % on the test set, more than the mildest one's
-# {glue:text}`scale-test` %.
+# agrees with it nearly everywhere ({glue:text}`train-1` %); on 33 times as many it does so on {glue:text}`train-33` %. Read
+# without its baseline, that is distillation getting worse. With the baseline it is the opposite. On the teacher's own
+# signals the student agrees just as well with a teacher it never saw ({glue:text}`train-1-foil` %), for both teachers were
+# fitted to the same labels there and the student has learned little else; only {glue:text}`train-1-own` points are this
+# teacher's. At x33 the baseline is down to {glue:text}`train-33-foil` %, and {glue:text}`train-33-own` points are
+# transferred. As data grows the student passes from memorising labels to imitating a function.
+#
+# Augmentation acts in the same manner. All three transforms combined leave {glue:text}`combined` % train agreement, the
+# lowest, over a baseline of {glue:text}`combined-foil` %, and {glue:text}`combined-test` % agreement on the test set,
+# more than the mildest transform's {glue:text}`scale-test` %.
 
-# %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. There is no baseline here because an unseen teacher was not asked about these inputs; for test agreement see the other chapters. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (sizes, halves, policies) = panels(r, 3)
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. Dashed, and grey for m = 1 below: agreement with an unseen teacher on the same inputs. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation. Agreement with unseen teachers is nearly as high on the teacher's own data and far lower elsewhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+fig, (sizes, halves, policies) = panels(r, 3, height=3.6)
 sizes.set_xscale("log", base=2)
 sizes.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
 for m in opt.ENSEMBLES:
-    figures.line(sizes, FACTORS, 100 * r.table([("size", m, f) for f in FACTORS], "train_agreement"), f"m = {m}",
-                 f"m={m}")
+    runs = [("size", m, f) for f in FACTORS]
+    figures.line(sizes, FACTORS, 100 * r.table(runs, "train_agreement"), f"m = {m}", f"m={m}")
+    figures.line(sizes, FACTORS, 100 * r.table(runs, "independent_train_agreement"), f"unseen, {m}", f"m={m}", "--")
 sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
 for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in SETS], SETS),
                           (policies, lambda m: [("policy", m, p) for p in opt.POLICIES], opt.POLICIES)):
-    figures.points(ax, labels, {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES})
+    groups = {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES}
+    figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(1), "independent_train_agreement")})
     ax.set_xlabel("train agreement (%)")
 plt.show()
 
@@ -132,7 +147,7 @@ provenance(r)
 # shown. SGD does gain ({glue:text}`sgd-1-test` % to {glue:text}`sgd-10-test` %), and at ten times the steps it lies
 # {glue:text}`sgd-over-adam` points above AdamW. The paper also has SGD ahead.
 
-# %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only, and agreement with an unseen teacher does not.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only. Agreement with an unseen teacher rises nowhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)")):
     ax.set_xscale("log")
@@ -141,9 +156,9 @@ for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)"))
     ax.set(xlabel="training length", ylabel=label)
 for name, key in (("AdamW", "Adam"), ("SGD", "SGD")):
     runs = [(name, k) for k in opt.LENGTHS]
-    figures.line(above, opt.LENGTHS, 100 * r.table(runs, "train_agreement"), name, key)
-    figures.line(below, opt.LENGTHS, 100 * r.table(runs, "agreement"), name, key)
-    figures.line(below, opt.LENGTHS, 100 * r.table(runs, "independent_agreement"), f"unseen, {name}", key, "--")
+    for ax, metric in ((above, "train_agreement"), (below, "agreement")):
+        figures.line(ax, opt.LENGTHS, 100 * r.table(runs, metric), name, key)
+        figures.line(ax, opt.LENGTHS, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
 plt.show()
 
 # %% tags=["remove-input"]
@@ -165,13 +180,13 @@ provenance(r)
 # from *any* start, and a threshold of 99 % (claim O4) asks for more than there is. It was fixed beforehand and
 # stays.
 
-# %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum. Below: train and test agreement, and the test agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum. Below: train and test agreement with the own teacher and, dashed, with an unseen one. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 runs = [("lambda", x) for x in opt.LAMBDAS]
 figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
-for metric, label, key, style in (("train_agreement", "train", "D0", "-"), ("agreement", "test", "m=1", "-"),
-                                  ("independent_agreement", "test, unseen", "unseen", "--")):
-    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key, style)
+for metric, label, key in (("train_agreement", "train", "D0"), ("agreement", "test", "m=1")):
+    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key)
+    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"independent_{metric}"), f"{label}, unseen", key, "--")
 above.set(xlabel="λ", ylabel="train KL (nats)")
 below.set(xlabel="λ", ylabel="agreement (%)")
 plt.show()
@@ -219,18 +234,21 @@ provenance(r)
 # nearer? CKA is linear CKA {cite:p}`kornblith2019` between the three convolutions' outputs over the test set, examples
 # as rows (the official code transposes them and compares image columns). In features it does end nearer, a little; in
 # function the difference is {glue:text}`init-gain` points of agreement.
+#
+# CKA needs its baseline as much as agreement does. From a random start the student's features are as similar to those of
+# a teacher that it never saw as to its own teacher's: the difference, a mean over the three stages, is
+# {glue:text}`cka-own`. High CKA between student and teacher says that two nets were trained on one task. Only from
+# the teacher's own start is there a difference to speak of, {glue:text}`cka-own-init`.
 
 # %% tags=["remove-input"]
-def init_row(label, name):
-    shares = [say(f"init-{label}-{k}", r(name, k)).text(100) for k in ("agreement", "independent_agreement")]
-    rest = [say(f"init-{label}-{k}", r(name, k), 1, 3).text(1, 3) for k in ("kl", "cka1", "cka2", "cka3")]
-    return (label, *shares, *rest)
-
-
+METRICS = (("agreement", 100, 1), ("kl", 1, 3), ("cka1", 1, 3), ("cka2", 1, 3), ("cka3", 1, 3))
 r.read.clear()
-table(("student's start", "agreement (%)", "with an unseen teacher (%)", "KL (nats)", "CKA 1", "CKA 2", "CKA 3"),
-      [init_row("random", ("size", 1, 1)), init_row("teacher's own start", "teacher-initial")],
-      "Table 1 here: mean and 95 % interval over trials")
+table(("student's start", "compared with", "agreement (%)", "KL (nats)", "CKA 1", "CKA 2", "CKA 3"), [
+    (start, other, *(say(f"init-{prefix}{metric}-{start}", r(name, f"{prefix}{metric}"), scale, digits).text(scale, digits)
+                     for metric, scale, digits in METRICS))
+    for start, name in (("random", ("size", 1, 1)), ("teacher's own start", "teacher-initial"))
+    for other, prefix in (("own teacher", ""), ("unseen teacher", "independent_"))],
+    "Table 1 here: mean and 95 % interval over trials")
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -251,7 +269,8 @@ comparison(claims)
 # ## How to read it
 #
 # **Agrees with the paper.** O1 (more data, lower train agreement: {glue:text}`verdict-O1`) and O2 (heavier augmentation:
-# lower train, higher test agreement: {glue:text}`verdict-O2`).
+# lower train, higher test agreement: {glue:text}`verdict-O2`). Both say less than they seem to: the baseline falls faster
+# than the agreement, so what is transferred grows.
 #
 # **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3`. Ten times the steps bring it under the
 # threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word;

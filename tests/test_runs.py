@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,13 +10,14 @@ import time
 import pytest
 import torch
 from conftest import student, surface, teacher
+from safetensors.torch import load, save
 
-from kdlib import run
+from kdlib import run, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
 from kdlib.models import build
 from kdlib.run import cohort
-from kdlib.spec import Training
-from kdlib.store import Store, StoreError, checksum, fresh
+from kdlib.spec import Training, needs
+from kdlib.store import KeptState, Store, StoreError, checksum, fresh
 from kdlib.train import Diverged, Source, fit
 
 KINDS = [teacher(), student(), student(3, policy="combined"), student(alpha=0.3), student(toward_teacher=0.25),
@@ -63,10 +65,10 @@ def test_a_cohort_shares_net_steps_and_loss():
 def test_a_run_that_diverges_takes_no_other_with_it(store_here, monkeypatch):
     wild, tame = student(2), [student(fresh=n) for n in range(3)]
 
-    def diverging(specs, weights_of):
+    def diverging(specs, weights_of, kept):
         if wild in specs:
             raise Diverged(f"run {wild.key}: the loss became non-finite")
-        return run.execute(specs, weights_of)
+        return run.execute(specs, weights_of, kept)
 
     monkeypatch.setattr("kdlib.store.execute", diverging)
     with pytest.raises(Diverged, match=wild.key):
@@ -136,14 +138,39 @@ def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store
     assert store.run([teacher()])[0][0].same_result(good)
 
 
-def test_a_damaged_checkpoint_is_named_and_set_aside(store_here):
+@pytest.mark.parametrize("damage", [
+    pytest.param(lambda b: b[:100], id="truncated"), pytest.param(lambda b: b"", id="empty"),
+    pytest.param(lambda b: b[:-1] + bytes([b[-1] ^ 1]), id="one bit of the last weight"),
+    pytest.param(lambda b: b.replace(b"second.bias", b"secund.bias"), id="a name"),
+    pytest.param(lambda b: save(load(b)), id="without its note")])
+def test_a_damaged_or_edited_checkpoint_is_named_and_set_aside(store_here, damage):
     store = Store()
     store.run([teacher()])
     path = store.weights_path(teacher().key)
-    path.write_bytes(path.read_bytes()[:100])
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=path.name):
         store.weights(teacher())
-    assert store.get(teacher()) is None
+    assert (store.root / "set-aside" / path.name).exists() and store.get(teacher()) is None
+
+
+def test_every_flipped_byte_of_a_checkpoint_is_found(store_here):
+    store = Store()
+    store.run([teacher(model="mlp")])
+    path = store.weights_path(teacher(model="mlp").key)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole) // 60):
+        store.run([teacher(model="mlp")])
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(StoreError, match=path.name):
+            store.weights(teacher(model="mlp"))
+
+
+def test_a_checkpoint_of_another_run_is_refused(store_here):
+    store = Store()
+    store.run([teacher(), teacher(1)])
+    shutil.copy(store.weights_path(teacher().key), store.weights_path(teacher(1).key))
+    with pytest.raises(StoreError, match="another run"):
+        store.weights(teacher(1))
 
 
 def test_a_record_of_another_run_is_refused(store_here):
@@ -195,6 +222,67 @@ def test_checksums_see_every_change():
     before = checksum(body)
     body["metrics"]["nll"] += 1e-12
     assert checksum(body) != before
+
+
+class Killed(BaseException):
+    pass
+
+
+def interrupted(specs, at, monkeypatch):
+    """Records of `specs` from a store in which the process dies right after keeping its state for the `at`-th time."""
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    store, save, count = Store(), KeptState.save, [0]
+
+    def dying(self, tensors):
+        save(self, tensors)
+        count[0] += 1
+        if count[0] == at:
+            raise Killed
+
+    monkeypatch.setattr(KeptState, "save", dying)
+    with pytest.raises(Killed):
+        store.run(specs)
+    assert not any(store.get(spec) for spec in specs)
+    steps = []
+    advance = train._Run.advance
+    monkeypatch.setattr(train._Run, "advance", lambda self, k, loss: (steps.append(k), advance(self, k, loss)))
+    records = [record for record, _ in store.run(specs)]
+    assert sum(steps) == specs[0].training.steps - at * train.BLOCK
+    assert not list((store.root / "kept").iterdir())
+    return records
+
+
+LONG = Training(steps=3 * train.BLOCK + 5, batch=10)
+
+
+@pytest.mark.parametrize("specs", [
+    [teacher(steps=65)], [student(training=LONG)], [student(training=LONG, policy="combined")],
+    [student(training=LONG.model_copy(update={"optimizer": "sgd"}), fresh=17)],
+    [student(training=LONG, model="resnet1d-bn", policy="mixup")],
+    [student(training=LONG, fresh=n, policy=p) for n, p in ((0, "baseline"), (30, "noise"), (7, "ood"))]],
+    ids=["teacher", "adamw", "augmented", "sgd", "batchnorm", "cohort"])
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_run_that_goes_on_from_its_kept_state_ends_with_the_same_bits(store_here, monkeypatch, specs, at):
+    made = {}
+    undisturbed = [result(spec, made) for spec in specs]
+    Store().run([needed for spec in specs[:1] for needed in needs(spec)])
+    again = interrupted(specs, at, monkeypatch)
+    assert all(a.same_result(b) for a, b in zip(again, undisturbed, strict=True))
+    assert all(torch.equal(value, made_now[name]) for spec in specs if spec.key in made
+               for made_now in [Store().weights(spec)] for name, value in made[spec.key].items())
+
+
+def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    spec, store = teacher(steps=65), Store()
+    monkeypatch.setattr(KeptState, "due", lambda self: not self.path.exists() or pytest.fail("only once"))
+    kept = KeptState(store, [spec])
+    kept.save({"step": torch.tensor(20)})
+    kept.path.write_bytes(kept.path.read_bytes()[:-3])
+    with pytest.raises(StoreError, match=kept.path.name):
+        store.run([spec])
+    monkeypatch.setattr(KeptState, "due", lambda self: False)
+    assert store.run([spec])[0][0].same_result(result(spec))
 
 
 @pytest.mark.slow
