@@ -4,7 +4,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lint notebooks lock clean
+.PHONY: help setup book test soak lint notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -24,6 +24,9 @@ book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, 
 test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
 	$(BIN)/pytest -q
 	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
+
+soak: setup ## the fault tests in full: many kills, every record compared (minutes)
+	$(BIN)/pytest -q -s -m soak
 
 lint: setup ## check the style of the code
 	$(BIN)/ruff check .

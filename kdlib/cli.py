@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|record|claims|runs|audit|book|notebooks|data`."""
+"""The command line: `kdlib run|plan|record|claims|runs|audit|book|notebooks|data`."""
 
 import errno
 import random
@@ -39,6 +39,20 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     if own:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
+
+
+@app.command()
+def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+         gpu: Annotated[str | None, typer.Option(help="estimate the time on this GPU too, e.g. a100")] = None,
+         utilisation: Annotated[float, typer.Option(help="assumed share of the GPU's stated throughput")] = 0.3):
+    """What CHAPTER (or all) will cost before anything runs: runs, FLOPs, memory, time."""
+    from kdlib.experiments import CHAPTERS, chapters
+    from kdlib.experiments.design import Design
+    from kdlib.plan import plan as report
+
+    design = Design(profile, seeds)
+    print(report({name: [s for row in CHAPTERS[name].runs(design).values() for s in row]
+                  for name in chapters(chapter, profile)}, workers, gpu, utilisation))
 
 
 def read_specs(path: Path) -> list:
@@ -202,6 +216,7 @@ def main():
     from kdlib.book import BookError
     from kdlib.data import DataError
     from kdlib.experiments.design import DesignError
+    from kdlib.plan import PlanError
     from kdlib.spec import sentence
     from kdlib.store import StoreError
     from kdlib.train import Diverged
@@ -209,7 +224,7 @@ def main():
     code = 2
     try:
         app()
-    except (StoreError, DataError, DesignError, BookError, Diverged) as error:
+    except (StoreError, DataError, DesignError, PlanError, BookError, Diverged) as error:
         message = str(error)
     except ValidationError as error:
         message = sentence(error)

@@ -73,6 +73,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     if not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1 (got {workers!r})")
     store, start, done = Store(), time.perf_counter(), Computed()
+    store.tidy()
     layers = levels(specs)
     for layer in layers:
         done.update({spec: record for spec in layer if (record := store.get(spec))})

@@ -142,6 +142,12 @@ class Store:
             raise StoreError(f"the run store {self.root} cannot be written ({error.strerror}); "
                              "set KDLIB_STORE to a folder that can") from None
 
+    def tidy(self) -> None:
+        """Remove what processes that were killed while writing left behind, once nobody can still be writing it."""
+        for path in self.root.glob("*/.*"):
+            if time.time() - path.stat().st_mtime > 24 * 3600:
+                path.unlink(missing_ok=True)
+
     def record_path(self, key):
         return self.root / "runs" / f"{key}.json"
 

@@ -193,6 +193,16 @@ def test_nothing_half_written_stays_behind(store_here, monkeypatch):
     assert not list((store.root / "runs").iterdir()) and not list((store.root / "weights").iterdir())
 
 
+def test_what_a_killed_writer_left_is_removed_after_a_day(store_here):
+    store = Store()
+    old, new = (store.root / "runs" / f".{name}.json.tmp" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_text("{")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    compute([teacher()], workers=1)
+    assert new.exists() and not old.exists()
+
+
 def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_FROM_RECORDS", "1")
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))

@@ -1,0 +1,129 @@
+"""What a list of runs will cost, before anything runs: how many, FLOPs, memory, and time here or on a named GPU."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdlib import losses
+from kdlib.compute import TOGETHER, levels
+from kdlib.models import build, stackable
+from kdlib.spec import Training
+from kdlib.store import Store
+from kdlib.train import Source, fit
+
+# Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use.
+GPUS = {
+    "t4": ("FP32", 8.1e12), "v100": ("FP32", 15.7e12), "a100": ("TF32", 156e12), "l4": ("TF32", 60e12),
+    "rtx4090": ("FP32", 82.6e12), "h100": ("TF32", 494e12),
+}
+SHAPES = {"mnist1d": (1, 40), "mnist1d-easy": (1, 40), "mnist": (1, 28, 28)}
+
+
+class PlanError(ValueError):
+    """A GPU that is not in the table, or a utilisation that is no share."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What runs of one architecture and batch size cost: FLOPs and bytes of one step, FLOPs of one teacher label."""
+
+    step_flops: int
+    label_flops: int
+    step_bytes: int
+    state_bytes: int
+
+
+def cost(model: str, shape: tuple, batch: int) -> Cost:
+    """Counted on one real step of random data, forward and backward (FLOPs: 2 per multiply-add of matrix products)."""
+    net, x = build(model, "plan"), torch.randn(batch, *shape)
+    target, saved = torch.randn(batch, 10), []
+
+    def keep(tensor):
+        saved.append(tensor)
+        return tensor
+
+    with FlopCounterMode(display=False) as labelling, torch.no_grad():
+        net.eval()(x)
+    with FlopCounterMode(display=False) as stepping, saved_tensors_hooks(keep, lambda tensor: tensor):
+        losses.distillation(net.train()(x), target).mean().backward()
+    parameters = sum(p.numel() * p.element_size() for p in net.parameters())
+    activations = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}.values())
+    # weights, gradients, and AdamW's two moments
+    return Cost(stepping.get_total_flops(), labelling.get_total_flops() // batch, activations, 4 * parameters)
+
+
+def flops(spec, each: Cost) -> int:
+    """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
+    if spec.kind == "surface":
+        return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
+    steps = spec.training.steps * each.step_flops
+    if spec.kind == "teacher":
+        return steps
+    inputs = (1 + spec.copies) * (spec.data.train + spec.fresh)
+    labelled = inputs if spec.policy == "baseline" else spec.training.steps * spec.training.batch
+    return steps + labelled * len(spec.teachers) * each.label_flops
+
+
+def measured_step(model: str, shape: tuple, batch: int, steps: int = 60) -> float:
+    """Seconds of one step of one net here, on one thread, trained as the runs are: in a cohort where nets stack."""
+    g = TOGETHER if stackable(model) else 1
+    x, target = torch.randn(1000, *shape), torch.randn(1000, 10)
+    seconds = []
+    for count in (steps // 3, steps):  # the first, shorter one warms up
+        nets = [build(model, "plan", i) for i in range(g)]
+        sources = [Source("plan", len(x), lambda rows: (x[rows], target[rows]), torch.Generator()) for _ in nets]
+        start = time.perf_counter()
+        fit(nets, Training(steps=count, batch=batch), sources, losses.distillation)
+        seconds.append((time.perf_counter() - start) / count / g)
+    return seconds[-1]
+
+
+def inner(spec):
+    return spec.student if spec.kind == "surface" else spec
+
+
+def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:
+    """A report on the runs of {chapter: specs} and all that they need."""
+    if gpu is not None and gpu not in GPUS:
+        raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
+    if not 0 < utilisation <= 1:
+        raise PlanError(f"utilisation must lie in (0, 1] (got {utilisation:g})")
+    torch.set_num_threads(1)
+    needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
+    uses = Counter(s for specs in needed.values() for s in specs)
+    store = Store()
+    missing = {s for s in uses if store.get(s) is None}
+    costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
+    groups = {}
+    for spec in uses:
+        run = inner(spec)
+        groups.setdefault((spec.kind, run.model, SHAPES[run.data.name], run.training.batch), []).append(spec)
+    lines.append(f"{'kind':8} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
+                 f"{'MB a run':>8} {'ms a step':>9}")
+    for (kind, *net), specs in sorted(groups.items()):
+        if tuple(net) not in costs:
+            costs[tuple(net)] = cost(*net), measured_step(*net)
+        each, second = costs[tuple(net)]
+        work = [flops(s, each) for s in specs]
+        todo = sum(w for s, w in zip(specs, work, strict=True) if s in missing)
+        total_flops += todo
+        total_seconds += todo / each.step_flops * second
+        lines.append(f"{kind:8} {net[0]:12} {net[2]:5d} {len(specs):6d} {sum(s in missing for s in specs):7d} "
+                     f"{sum(work) / len(work) / 1e9:11.2f} {(each.step_bytes + each.state_bytes) / 1e6:8.1f} "
+                     f"{1e3 * second:9.3f}")
+    shared = sum(n > 1 for n in uses.values())
+    lines += [
+        f"{len(uses)} runs ({shared} of them shared by several chapters): {len(uses) - len(missing)} in the store, "
+        f"{len(missing)} missing",
+        f"missing: {total_flops / 1e12:.2f} TFLOP; about {total_seconds / workers:.0f} s here on {workers} one-thread "
+        "workers, from the steps just measured (evaluation and data not counted)"]
+    if gpu:
+        arithmetic, peak = GPUS[gpu]
+        lines.append(f"on one {gpu}: about {total_flops / peak / utilisation:.3g} s, at its stated "
+                     f"{peak / 1e12:g} TFLOP/s ({arithmetic}) and an assumed utilisation of {utilisation:.0%}; nets as "
+                     "small as MNIST-1D's do not reach that")
+    return "\n".join(lines)

@@ -1,0 +1,43 @@
+"""The plan's arithmetic against hand-counted operations, and its counts against a store."""
+
+import re
+
+import pytest
+from conftest import student, surface, teacher
+
+from kdlib import plan
+from kdlib.compute import compute
+
+# multiply-adds of the CNN for one signal: three convolutions (positions x inputs x outputs) and the head
+FIRST, OTHERS = 20 * 5 * 24, 10 * 72 * 24 + 5 * 72 * 24 + 120 * 10
+
+
+def test_flops_of_a_step_are_those_counted_by_hand():
+    each = plan.cost("cnn1d", (1, 40), batch=7)
+    assert each.label_flops == 2 * (FIRST + OTHERS)
+    # backward: one product for the weights and one for the inputs of every layer, but for the signal itself
+    assert each.step_flops == 7 * 2 * (2 * FIRST + 3 * OTHERS)
+    parameters = 5 * 24 + 24 + 2 * (72 * 24 + 24) + 120 * 10 + 10
+    assert each.state_bytes == 4 * 4 * parameters
+
+
+def test_fixed_inputs_are_labelled_once_and_augmented_ones_at_every_step():
+    each = plan.Cost(step_flops=1000, label_flops=10, step_bytes=0, state_bytes=0)
+    assert plan.flops(teacher(steps=5), each) == 5000
+    assert plan.flops(student(3, fresh=30), each) == 5000 + (50 + 30) * 3 * 10
+    assert plan.flops(student(3, policy="mixup"), each) == 5000 + (5 * 10) * 3 * 10
+
+
+def test_the_plan_counts_shared_stored_and_missing_runs(store_here):
+    compute([student()], workers=1)  # three runs: the student, its teacher, its foil
+    report = plan.plan({"a": [student(), surface()], "b": [student(2)]}, workers=2, gpu="a100", utilisation=0.5)
+    # a needs teachers 0 and 20, the student and the surface; b teachers 0, 1 and 20, and its student
+    assert "6 runs (2 of them shared by several chapters): 3 in the store, 3 missing" in report
+    assert "156 TFLOP/s (TF32) and an assumed utilisation of 50%" in report
+    assert re.search(r"about \d+ s here on 2 one-thread workers", report)
+
+
+@pytest.mark.parametrize("wrong", [{"gpu": "abacus"}, {"utilisation": 0.0}, {"utilisation": 1.5}])
+def test_a_plan_for_nothing_real_is_an_error(wrong):
+    with pytest.raises(plan.PlanError):
+        plan.plan({"a": [teacher()]}, workers=2, **wrong)

@@ -1,0 +1,85 @@
+"""The long form of the fault tests, `make soak`: many kills of real processes, every record compared."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import student, teacher
+
+from kdlib.spec import Training
+
+KILLS = 20
+SPECS = [
+    teacher(steps=4000),
+    *(student(training=Training(steps=3000, batch=10), policy=p, fresh=n)
+      for p, n in (("baseline", 0), ("baseline", 40), ("mixup", 0), ("noise", 5), ("combined", 0))),
+    student(training=Training(steps=400, batch=10), model="resnet1d-bn"),
+    student(training=Training(steps=3000, batch=10, optimizer="sgd")),
+]
+
+
+def records(store):
+    return {p.name: {k: v for k, v in json.loads(p.read_text()).items() if k in ("metrics", "curves", "spec")}
+            for p in (store / "runs").glob("*.json")}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kills_at_random_moments_leave_no_trace(workers, tmp_path):
+    file, chance = tmp_path / "specs.json", random.Random(workers)
+    file.write_text(json.dumps([spec.model_dump(mode="json") for spec in SPECS]))
+    code = (f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}, '--workers', '{workers}']; "
+            "from kdlib.cli import main; main()")
+
+    def start(store):
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                start_new_session=True, env=os.environ | {"KDLIB_STORE": str(store),
+                                                                          "KDLIB_CHECKPOINT_SECONDS": "0.3"})
+
+    began = time.monotonic()
+    assert start(tmp_path / "undisturbed").wait() == 0
+    whole, expected = time.monotonic() - began, records(tmp_path / "undisturbed")
+    kills = resumed = compared = rounds = 0
+    while kills < KILLS:
+        store = tmp_path / f"round-{rounds}"
+        rounds += 1
+        while True:
+            process = start(store)
+            try:
+                process.wait(chance.uniform(0.2, 0.7) * whole)
+                break
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                kills += 1
+                resumed += any((store / "kept").glob("*.safetensors"))
+        assert process.returncode == 0
+        assert records(store) == expected
+        compared += len(expected)
+        assert not any((store / "kept").glob("*.safetensors"))
+    print(f"\n{workers} workers: {kills} kills, {resumed} with a kept state, {compared} records compared, all equal")
+    assert resumed > 0
+
+
+@pytest.mark.soak
+def test_a_kill_while_a_file_is_written_leaves_the_old_one_or_none(tmp_path):
+    """kill -9 in the middle of `atomic`, many times: the file is whole or absent, and so is its successor."""
+    target = tmp_path / "record.json"
+    code = (f"from pathlib import Path\nfrom kdlib.paths import atomic\nfor i in range(10**9):\n"
+            f" with atomic(Path({str(target)!r})) as file:\n  file.write(b'%020d' % i * 5000)\n  file.flush()\n")
+    chance, whole = random.Random(0), 0
+    for _ in range(KILLS):
+        process = subprocess.Popen([sys.executable, "-c", code])
+        time.sleep(chance.uniform(0.3, 1.5))
+        process.kill()
+        process.wait()
+        if target.exists():
+            text = target.read_bytes()
+            assert len(text) == 100_000 and text == text[:20] * 5000
+            whole += 1
+    assert whole > 0
