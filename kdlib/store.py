@@ -114,7 +114,7 @@ class KeptState:
         self.saved = time.monotonic()
 
 
-def parse(line: str, where) -> Record:
+def parse(line: str | bytes, where) -> Record:
     """A record from its line; says what is wrong with one that is damaged, edited or foreign."""
     try:
         body = json.loads(line)
@@ -158,10 +158,10 @@ class Store:
         """The record of a spec, None where it was never run; a damaged one is set aside and named."""
         path = self.record_path(spec.key)
         try:
-            text = path.read_text()
+            text = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             self._set_aside(path, f"{path} cannot be read ({error})")
         try:
             record = parse(text, path)
@@ -214,7 +214,7 @@ class Store:
         return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
 
     def all(self) -> list[Record]:
-        return [parse(p.read_text(), p) for p in sorted((self.root / "runs").glob("*.json"))]
+        return [parse(p.read_bytes(), p) for p in sorted((self.root / "runs").glob("*.json"))]
 
 
 def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
@@ -258,7 +258,7 @@ class Recorded:
     def __init__(self, profile: str):
         self.folder, self.records = results_dir() / profile, {}
         for path in sorted(self.folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_text().splitlines(), 1):
+            for number, line in enumerate(path.read_bytes().splitlines(), 1):
                 record = parse(line, f"{path}, line {number},")
                 self.records[record.key] = record
 
