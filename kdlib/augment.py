@@ -1,9 +1,10 @@
-"""Augmentation of whole batches of signals as tensor operations: x [n, 1, length] -> the same shape.
+"""Augmentation of whole batches as tensor operations: signals [n, 1, length] or images [n, c, h, w], same shape out.
 
 The teacher labels what comes out (also mixed or replaced signals), so labels are never needed here.
 """
 
 import torch
+import torch.nn.functional as F
 
 from kdlib.spec import Policy
 
@@ -17,6 +18,8 @@ def augment(x: torch.Tensor, policy: Policy, generator: torch.Generator, pool: t
         for part in ("shift", "scale", "jitter"):
             x = augment(x, part, generator)
         return x
+    if policy == "crop-flip":
+        return crop_flip(x, generator)
     n, _, length = x.shape
 
     def uniform(low, high, *shape):
@@ -44,3 +47,16 @@ def augment(x: torch.Tensor, policy: Policy, generator: torch.Generator, pool: t
         x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=generator).to(x.device)]
         return x
     raise ValueError(f"unknown policy {policy!r}")
+
+
+def crop_flip(x: torch.Tensor, generator: torch.Generator, margin: int = 4) -> torch.Tensor:
+    """Random crop after zero padding by `margin`, horizontal flip with p = .5: the paper's baseline for images."""
+    n, _, height, width = x.shape
+    moves = torch.randint(0, 2 * margin + 1, (2, n, 1), generator=generator).to(x.device)
+    rows = moves[0] + torch.arange(height, device=x.device)  # [n, height], of the padded image
+    columns = moves[1] + torch.arange(width, device=x.device)
+    flip = (torch.rand(n, 1, generator=generator) < 0.5).to(x.device)
+    columns = torch.where(flip, columns.flip(1), columns)
+    padded = F.pad(x, (margin,) * 4)
+    return padded[torch.arange(n, device=x.device)[:, None, None], :, rows[:, :, None], columns[:, None, :]
+                  ].permute(0, 3, 1, 2)

@@ -86,14 +86,14 @@ class MLP(StackableNet):
 
 
 class Block(nn.Module):
-    """Pre-activation residual block (He et al., 2016) in one dimension."""
+    """Pre-activation residual block (He et al., 2016, "Identity mappings"), in as many dimensions as `conv` has."""
 
-    def __init__(self, width_in, width, stride, norm):
+    def __init__(self, conv, width_in, width, stride, norm):
         super().__init__()
         self.norm1, self.norm2 = norm(width_in), norm(width)
-        self.conv1 = nn.Conv1d(width_in, width, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv1d(width, width, 3, 1, 1, bias=False)
-        self.shortcut = nn.Conv1d(width_in, width, 1, stride, bias=False) if width != width_in else None
+        self.conv1 = conv(width_in, width, 3, stride, 1, bias=False)
+        self.conv2 = conv(width, width, 3, 1, 1, bias=False)
+        self.shortcut = conv(width_in, width, 1, stride, bias=False) if width != width_in else None
 
     def forward(self, x):
         h = F.relu(self.norm1(x))
@@ -101,14 +101,18 @@ class Block(nn.Module):
         return skip + self.conv2(F.relu(self.norm2(self.conv1(h))))
 
 
-class ResNet1d(Net):
-    """Pre-activation ResNet-8 for signals: stages of 16-32-64, one block each."""
+class PreActResNet(Net):
+    """Pre-activation ResNet of depth 6n + 2: stages of 16-32-64 filters, n blocks each. x [n, channels, ...]."""
 
-    def __init__(self, norm):
+    def __init__(self, conv, channels, depth, norm):
         super().__init__()
-        self.stem = nn.Conv1d(1, 16, 3, 1, 1, bias=False)
-        self.stages = nn.ModuleList(
-            [Block(16, 16, 1, norm), Block(16, 32, 2, norm), Block(32, 64, 2, norm)])
+        if depth % 6 != 2:
+            raise ValueError(f"a ResNet of this family has 6n + 2 layers (got {depth})")
+        self.stem = conv(channels, 16, 3, 1, 1, bias=False)
+        self.stages = nn.ModuleList()
+        for width_in, width in ((16, 16), (16, 32), (32, 64)):
+            rest = (Block(conv, width, width, 1, norm) for _ in range(depth // 6 - 1))
+            self.stages.append(nn.Sequential(Block(conv, width_in, width, width // width_in, norm), *rest))
         self.norm = norm(64)
         self.head = nn.Linear(64, CLASSES)
 
@@ -117,7 +121,7 @@ class ResNet1d(Net):
         for stage in self.stages:
             x = stage(x)
             out.append(x)
-        return *out, F.relu(self.norm(x)).mean(2)
+        return *out, F.relu(self.norm(x)).flatten(2).mean(2)
 
 
 class LeNet5(Net):
@@ -189,8 +193,10 @@ class Together(nn.Module):
 NETS = {
     "cnn1d": CNN1d,
     "mlp": MLP,
-    "resnet1d-bn": partial(ResNet1d, nn.BatchNorm1d),
-    "resnet1d-ln": partial(ResNet1d, partial(nn.GroupNorm, 1)),  # LayerNorm over channels and length
+    "resnet1d-bn": partial(PreActResNet, nn.Conv1d, 1, 8, nn.BatchNorm1d),
+    "resnet1d-ln": partial(PreActResNet, nn.Conv1d, 1, 8, partial(nn.GroupNorm, 1)),  # LayerNorm over channels, length
+    "resnet8-bn": partial(PreActResNet, nn.Conv2d, 3, 8, nn.BatchNorm2d),
+    "resnet20-bn": partial(PreActResNet, nn.Conv2d, 3, 20, nn.BatchNorm2d),
     "lenet5": LeNet5,
 }
 

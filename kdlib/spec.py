@@ -1,21 +1,23 @@
 """What a run is: frozen, validated, hashable values. A student's spec contains its teachers' specs."""
 
+import functools
 import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
 
-Share = Annotated[float, Field(ge=0, le=1)]
+# abs: -0.0 equals 0.0, so it must have the same key
+Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 
-Policy = Literal["baseline", "shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"]
-Architecture = Literal["cnn1d", "mlp", "resnet1d-bn", "resnet1d-ln", "lenet5"]
+Policy = Literal["baseline", "shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh", "crop-flip"]
+Architecture = Literal["cnn1d", "mlp", "resnet1d-bn", "resnet1d-ln", "lenet5", "resnet8-bn", "resnet20-bn"]
 
 
 class Frozen(BaseModel):
@@ -24,8 +26,13 @@ class Frozen(BaseModel):
     @property
     def key(self) -> str:
         """The content address of this spec: 24 hex digits."""
-        text = json.dumps([RESULTS_VERSION, self.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return _key(self)
+
+
+@functools.lru_cache(maxsize=100_000)  # by value, so that a changed copy never inherits a key
+def _key(spec) -> str:
+    text = json.dumps([RESULTS_VERSION, spec.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class Data(Frozen):
@@ -42,7 +49,7 @@ class Training(Frozen):
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: Positive = 1e-2
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(abs)] = 1e-3
     batch: Count = 50
     steps: Count
 

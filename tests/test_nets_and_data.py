@@ -4,13 +4,15 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.functional as tv
 from mnist1d.data import get_dataset_args, make_dataset
 
 from kdlib import augment, data, landscape
-from kdlib.models import Ensemble, HalvingConv, Together, build, stackable
+from kdlib.models import Ensemble, HalvingConv, PreActResNet, Together, build, stackable
 from kdlib.streams import stream
 
-NETS = {"cnn1d": (1, 40), "mlp": (1, 40), "resnet1d-bn": (1, 40), "resnet1d-ln": (1, 40), "lenet5": (1, 28, 28)}
+NETS = {"cnn1d": (1, 40), "mlp": (1, 40), "resnet1d-bn": (1, 40), "resnet1d-ln": (1, 40), "lenet5": (1, 28, 28),
+        "resnet8-bn": (3, 32, 32), "resnet20-bn": (3, 32, 32)}
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -52,6 +54,32 @@ def test_nets_together_give_what_each_gives_alone(name):
 
 def test_lenet5_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in build("lenet5").parameters()) == 61_706
+
+
+@pytest.mark.parametrize("depth", [8, 20])
+def test_a_preactivation_resnet_has_the_parameters_of_its_layers(depth):
+    n = depth // 6
+    stages = [(16, 16, 0), (16, 32, 16 * 32), (32, 64, 32 * 64)]  # widths and the projection where they differ
+    convolutions = 3 * 16 * 9 + sum(9 * a * b + 9 * b * b + short + (n - 1) * 18 * b * b for a, b, short in stages)
+    norms = sum(2 * (a + b) + (n - 1) * 4 * b for a, b, _ in stages) + 2 * 64
+    head = 64 * 10 + 10
+    assert sum(p.numel() for p in build(f"resnet{depth}-bn").parameters()) == convolutions + norms + head
+
+
+def test_a_resnet_of_a_wrong_depth_is_refused():
+    with pytest.raises(ValueError, match="6n \\+ 2"):
+        PreActResNet(torch.nn.Conv2d, 3, 18, torch.nn.BatchNorm2d)
+
+
+def test_crop_and_flip_equals_torchvision_on_the_same_draws():
+    x = torch.rand(40, 3, 32, 32)
+    out = augment.augment(x, "crop-flip", stream("crop"))
+    g = stream("crop")
+    moves, flip = torch.randint(0, 9, (2, 40, 1), generator=g), torch.rand(40, 1, generator=g) < 0.5
+    for i, image in enumerate(tv.pad(x, [4, 4, 4, 4])):
+        expected = tv.crop(image, int(moves[0, i]), int(moves[1, i]), 32, 32)
+        assert torch.equal(out[i], tv.hflip(expected) if flip[i] else expected)
+    assert 10 < flip.sum() < 30
 
 
 def test_an_ensemble_predicts_the_mean_probability_and_stays_frozen():

@@ -42,3 +42,13 @@ def test_a_foil_cannot_be_a_teacher():
 
 def test_a_student_needs_its_teachers_and_its_foil():
     assert needs(student(2)) == (teacher(0), teacher(1), teacher(20))
+
+
+def test_a_negative_zero_is_zero():
+    assert student(alpha=-0.0).key == student(alpha=0.0).key
+    assert str(student(alpha=-0.0).alpha) == "0.0"
+
+
+def test_a_changed_copy_has_a_key_of_its_own():
+    one = teacher()
+    assert one.key != one.model_copy(update={"member": 7}).key == teacher(7).key
