@@ -12,6 +12,8 @@ from kdlib.store import Store
 
 PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims")
 
+QUIET = ["--log-level=40"]  # a kernel of this machine's own user warns that its local sockets are not encrypted
+
 
 class BookError(Exception):
     """A chapter that failed, or a page that did not render without warnings."""
@@ -46,7 +48,8 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
         try:
             papermill.execute_notebook(
                 root / "notebooks" / f"{page}.ipynb", executed / f"{page}.ipynb",
-                parameters={"profile": profile, "workers": workers}, cwd=root, progress_bar=False)
+                parameters={"profile": profile, "workers": workers}, cwd=root, progress_bar=False,
+                extra_arguments=QUIET)
         except papermill.PapermillExecutionError as error:
             raise BookError(f"{page} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
         strip(executed / f"{page}.ipynb")
@@ -95,7 +98,8 @@ def refresh(root: Path | None = None) -> None:
         path = Path(root or project_root()) / "notebooks" / f"{page}.ipynb"
         notebook = nbformat.read(path, as_version=4)
         try:
-            NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": path.parent}}).execute()
+            NotebookClient(notebook, record_timing=False, extra_arguments=QUIET,
+                           resources={"metadata": {"path": path.parent}}).execute()
         except CellExecutionError as error:
             raise BookError(f"{page} failed: {error.ename}: {error.evalue}") from None
         for cell in notebook.cells:
