@@ -66,10 +66,15 @@ for key, values in {
     "teacher-acc": r("teacher", "accuracy"), "teacher-train": r("teacher", "train_accuracy"),
     "easy": r(("easy", gap.EASY_FACTORS[-1]), "agreement"), "easy-foil": r(("easy", 165), "independent_agreement"),
     "easy-teacher": r(("easy", 1), "teacher_accuracy"),
+    "ece-change": r(large, "ece") - r(base, "ece"), "longer": r("longer", "agreement"),
+    "longer-train": r("longer", "train_agreement"), "longer-gap": r.gap("longer"),
+    "longer-gain": r("longer", "agreement") - r(large, "agreement"),
+    **{f"room-{m}": (r(("size", m, 33), "agreement") - r(("size", m, 33), "independent_agreement"))
+       / (1 - r(("size", m, 33), "independent_agreement")) for m in (1, 5)},
     "agree-3": r(("size", 3, FACTORS[-1]), "agreement"), "agree-5": r(("size", 5, FACTORS[-1]), "agreement"),
 }.items():
     say(key, values)
-_ = say("kl-large", r(large, "kl"), 1, 3)
+_ = say("foil-kl-change", r(large, "independent_kl") - r(base, "independent_kl"), 1, 2)
 
 # %% [markdown]
 # ```{admonition} In one box
@@ -87,12 +92,14 @@ _ = say("kl-large", r(large, "kl"), 1, 3)
 # the teacher's distribution from the student's, in nats. *Generalization* is how well it matches the labels: accuracy,
 # negative log-likelihood, calibration error. An *ensemble* teacher of *m* members predicts their mean
 # probability. *Self-distillation* is *m* = 1 and the same architecture: then the teacher's own weights are one
-# solution that the student could reach, with agreement 1 and KL 0. Nothing but the way there can keep it from it.
+# solution that the student could reach, with agreement 1 and KL 0. Its capacity cannot keep it from that; the inputs it is
+# shown, or the optimizer, can.
 #
 # Agreement alone cannot be read. Two nets that are both right agree, whether or not one was distilled from the other. So
 # beside every agreement in this book stands the *independent-student baseline*: the same student's agreement with an
 # *unseen* teacher, one trained exactly like its own, on the same data, that it was not distilled from. What lies
-# above that baseline is fidelity; what lies below it comes for free.
+# above that baseline is fidelity to this teacher in particular. What lies below it the student shares with any net that
+# has learned the same task.
 #
 # ## What the paper found
 #
@@ -128,8 +135,9 @@ table(("what", "value"), [
 # that it never saw it agrees on {glue:text}`foil-base` %. Only {glue:text}`own-base` points belong to *this* teacher.
 #
 # Fresh data changes that. At 33 times the data the two numbers are {glue:text}`agree-large` % and
-# {glue:text}`foil-large` %: the share that is owed to this teacher grows to {glue:text}`own-large` points while the
-# baseline does not move. What fresh inputs add is fidelity and nothing else.
+# {glue:text}`foil-large` %: what is owed to this teacher grows to {glue:text}`own-large` points, and of a change in the
+# baseline we see nothing. (The student improves in softer ways too: its KL from the unseen teacher changes by
+# {glue:text}`foil-kl-change` nats, its calibration error by {glue:text}`ece-change` points.)
 
 # %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off below 90 percent, while agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def against_data(ax, m, metric, label, key, style="-", scale=100):
@@ -153,19 +161,25 @@ provenance(r)
 
 # %% [markdown]
 # The curve flattens: from x5 to x33 there is little left to gain. The train agreement, on the distillation inputs
-# themselves, has come down from {glue:text}`train-base` to {glue:text}`train-large` % and meets the test agreement: there is
-# no more overfitting to speak of, and the student still does not match. Why it does not, even on inputs that it is trained on, is the
+# themselves, has come down from {glue:text}`train-base` to {glue:text}`train-large` % and meets the test agreement: the
+# student no longer overfits, and it still does not match.
+#
+# Does it lack time? At x33 it sees each input only a few times. Trained ten times longer it reaches {glue:text}`longer` %
+# on new inputs and {glue:text}`longer-train` % on its own: {glue:text}`longer-gain` points more than before, and a gap of
+# {glue:text}`longer-gap` %. (These runs were added after the others had been seen; no claim rests on them.)
+# What keeps the student from its teacher even on inputs that it is trained on is the
 # {doc}`next chapter's <02_optimization>` question.
 #
 # ## Ensembles are easier to match
 #
 # With 33 times the data the agreement is {glue:text}`agree-3` % for a teacher of three members and {glue:text}`agree-5` %
-# for one of five. {numref}`fig-gap-ensembles` shows that the baseline rises too, and by more. An ensemble is a
-# smoother and more predictable function: another ensemble that the student has never seen is nearly as close
-# to it. Of the agreement at m = 5 only {glue:text}`own-large-5` points belong to this ensemble, less than
-# half of what they are at m = 1. Higher agreement is not always better distillation.
+# for one of five. {numref}`fig-gap-ensembles` shows that the baseline rises too, and by more. Two ensembles trained alike are
+# closer to each other than two single nets, so an ensemble that the student has never seen is nearly as close to it as its
+# own. Of the agreement at m = 5 only {glue:text}`own-large-5` points belong to this ensemble. There is less room above a
+# higher baseline, but the student also fills less of it: {glue:text}`room-5` % of what the baseline leaves, against
+# {glue:text}`room-1` % at m = 1. Higher agreement is not always better distillation.
 
-# %% mystnb={"figure": {"caption": "Above: test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members. Below: predictive KL from the own teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap-ensembles"}, "image": {"alt": "Two line charts. Above, agreement rises with data for each ensemble size; the dashed lines of unseen teachers lie far below for one member and close below for five. Below, predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "Above: test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members. Below: predictive KL from the own (solid) and the unseen teacher (dashed). Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap-ensembles"}, "image": {"alt": "Two line charts. Above, agreement rises with data for each ensemble size; the dashed lines of unseen teachers lie far below for one member and close below for five. Below, predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
 data_axis(above, "test agreement (%)")
 data_axis(below, "predictive KL (nats)")
@@ -173,6 +187,7 @@ for m in gap.ENSEMBLES:
     against_data(above, m, "agreement", f"m = {m}", f"m={m}")
     against_data(above, m, "independent_agreement", f"unseen, {m}", f"m={m}", "--")
     against_data(below, m, "kl", f"m = {m}", f"m={m}", scale=1)
+    against_data(below, m, "independent_kl", f"unseen, {m}", f"m={m}", "--", scale=1)
 plt.show()
 
 # %% tags=["remove-input"]
@@ -209,8 +224,9 @@ provenance(r)
 #
 # The paper's own experiment but for EMNIST, whose place random affine copies of the images take: LeNet-5, a teacher that
 # saw 200 images for 100 epochs, students distilled on all 60,000 training images and on two and four times as
-# many. Every student takes 28,000 steps of 128 images, 60 passes over the smallest set. These runs are
-# recorded (`profile=workstation`), not live.
+# many. Every student takes 28,000 steps of 128 images, 60 passes over the smallest set; a pilot of 5,000 steps had left
+# the claim open. These trials differ in the 200 images, the teachers and the students; the test set is the same, as in the
+# paper. The runs are recorded (`profile=workstation`), not live.
 
 # %% tags=["remove-input"]
 mnist = from_records("01_fidelity_gap", "workstation")
@@ -252,9 +268,10 @@ comparison(claims)
 #
 # **Agrees with the paper.** F1 (an easy task: {glue:text}`verdict-F1`), F2 (a large gap remains: {glue:text}`verdict-F2`),
 # F3 (more data, more fidelity: {glue:text}`verdict-F3`) and F4 (much of the agreement is generic:
-# {glue:text}`verdict-F4`). The gap is smaller than the paper's 20 points, and it is measured on data that the paper could not
-# have: not GAN images that resemble the training set, but draws from the very same distribution. That the generator's
-# quality might explain the gap is thereby ruled out, at this size.
+# {glue:text}`verdict-F4`). F1 is nearly given: on the easy MNIST-1D even an unseen teacher passes its threshold. The gap of F2
+# is not to be compared with the paper's 20 points, which are taken over a hundred classes; but it is measured on data that
+# the paper could not have, not GAN images that resemble the training set, but draws from the very same distribution. So it
+# is not the quality of generated images that leaves a gap here.
 #
 # **Open.** F5 (ensembles are easier, a gap remains): {glue:text}`verdict-F5`. Three members are easier to match than one, a
 # large gap remains at five; that five are easier than one is likely but not settled by these trials (the table says
@@ -274,8 +291,8 @@ comparison(claims)
 # ## Limits
 #
 # Signals of 40 samples and a net of about 5,000 weights: the claims are the paper's, the scale is not. All students
-# take the same number of steps, so on x33 a student sees each input fewer than four times. Students of one trial
-# share their foils as they share their teachers, so the baseline's interval is over trials, never over
+# take the same number of steps, but for those trained ten times longer. Students of one trial
+# share their unseen teachers as they share their own, so the baseline's interval is over trials, never over
 # students. A t-interval knows no limits: where a share comes close to 100 % its upper end may lie beyond.
 
 # %% tags=["remove-input"]

@@ -57,7 +57,8 @@ def claims(r) -> list[Claim]:
             Part("accuracy per member, m >= 4", per_member("accuracy"), "within", 0.001, "points"),
             Part("agreement per member, m >= 4", per_member("agreement"), "above", 0, "points"))),
         Claim("P6", "Distilling ensembles, the most faithful student is the best calibrated", "Sec 7", (
-            Part("rank correlation of agreement and ECE over policies, m = 5", rank_correlation(r, "agreement", "ece"), "below", 0, ""),)),
+            Part("rank correlation of agreement and ECE over policies, m = 5",
+                 rank_correlation(r, "agreement", "ece"), "below", 0, ""),)),
         Claim("P7", "Mixing in true labels does not help fidelity", "Fig 14", (
             Part("agreement per unit of alpha, mean over m", per_alpha, "below", 0.01, "points"),)),
     ]
