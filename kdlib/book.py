@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from kdlib.paths import atomic, project_root
-from kdlib.store import Store
+from kdlib.store import Store, StoreError
 
 PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims")
 
@@ -71,14 +71,17 @@ def compare(profile, workers) -> dict[str, str]:
     A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
     where another machine's rounding leads to an estimate that the record's interval contains.
     """
-    from kdlib.experiments import verdicts
-    from kdlib.paths import results_dir
+    from kdlib.experiments import CHAPTERS, from_records, trained
+    from kdlib.experiments.design import Design
 
-    if not list((results_dir() / profile).glob("*.jsonl")):
-        return {page: "no records" for page in PAGES[:-1]}
-    here, there, out = verdicts(profile, workers=workers, records=False), verdicts(profile), {}
-    for name in here:
-        pairs = list(zip(here[name], there[name], strict=True))
+    out = {}
+    for name, module in CHAPTERS.items():
+        try:
+            there = module.claims(from_records(name, profile))
+        except StoreError as error:
+            out[name] = str(error)
+            continue
+        pairs = list(zip(module.claims(trained(name, Design(profile), workers)), there, strict=True))
         parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         distance = max(abs(a.mean - b.mean) / max(b.high - b.mean, 1e-12) for a, b in parts)
         changed = [a.id for a, b in pairs if a.verdict != b.verdict]
