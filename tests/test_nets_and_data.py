@@ -47,6 +47,9 @@ def test_nets_together_give_what_each_gives_alone(name):
     together = Together(nets)
     assert (together.stacked is not None) == stackable(name)
     torch.testing.assert_close(together(x), expected)
+    if nets[0].channels_last:
+        assert nets[0].stem.weight.is_contiguous(memory_format=torch.channels_last)
+        assert nets[0].stages[1][0].conv1.weight.grad.is_contiguous(memory_format=torch.channels_last)
     # the nets' own weights are views of the group's: what trains the one trains the other
     together.flat.data.mul_(1.1)
     torch.testing.assert_close(together(x), torch.stack([net(part) for net, part in zip(nets, x, strict=True)]))

@@ -12,7 +12,7 @@ import torch
 from conftest import student, surface, teacher
 from safetensors.torch import load, save
 
-from kdlib import run, train
+from kdlib import losses, run, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
 from kdlib.models import build
 from kdlib.run import cohort
@@ -260,6 +260,19 @@ def interrupted(specs, at, monkeypatch):
     assert sum(steps) == specs[0].training.steps - at * train.BLOCK
     assert not list((store.root / "kept").iterdir())
     return records
+
+
+def test_channels_last_changes_the_speed_and_not_the_result():
+    def trained(channels_last):
+        net = build("resnet8-bn", 0)
+        net.channels_last = channels_last
+        g = torch.Generator().manual_seed(1)
+        x, y = torch.randn(20, 3, 32, 32, generator=g), torch.arange(20) % 10
+        fit([net], Training(steps=4, batch=8, lr=1e-3), [Source("x", 20, lambda rows: (x[rows], y[rows]),
+                                                              torch.Generator().manual_seed(2))], losses.nll)
+        return net.eval()(x)
+
+    torch.testing.assert_close(trained(True), trained(False), atol=1e-3, rtol=1e-3)
 
 
 LONG = Training(steps=3 * train.BLOCK + 5, batch=10)

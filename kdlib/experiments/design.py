@@ -83,6 +83,10 @@ class Design:
         options = {"factor": 2} if inputs == "D0+D1" else {"inputs": inputs}
         return self.students(m, temperature=temperature, **options)
 
+    def longer(self, times: int) -> Training:
+        """The student's training, `times` as long."""
+        return self.training.model_copy(update={"steps": times * self.training.steps})
+
     def surfaces(self, students, grid=0) -> list[Surface]:
         return [Surface(student=s, grid=grid) for s in students]
 

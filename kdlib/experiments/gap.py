@@ -7,7 +7,6 @@ from kdlib.spec import Data, Student, Teacher, Training
 from kdlib.stats import Claim, Part, slope
 
 ENSEMBLES = (1, 3, 5)
-LONGER = 10
 EASY_FACTORS = (1, 5, 33, 165)
 MNIST_COPIES = (0, 1, 3)  # images x1, x2, x4
 
@@ -17,8 +16,7 @@ def runs(d: Design) -> dict:
         return mnist(d)
     sizes = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
     # not tied to a claim, added when the trials had been seen: is the gap at x33 a want of steps?
-    longer = d.training.model_copy(update={"steps": LONGER * d.training.steps})
-    sizes["longer"] = d.students(1, FACTORS[-1], training=longer)
+    sizes["longer"] = d.students(1, FACTORS[-1], training=d.longer(10))
     sizes["teacher"] = [d.members(trial, 0, 1)[0] for trial in d.trials]
     return sizes | {("easy", f): [_easy(d, t, f) for t in d.trials] for f in EASY_FACTORS}
 

@@ -20,10 +20,10 @@ def runs(d: Design) -> dict:
     out |= {("policy", m, p): d.students(m, policy=p) for m in ENSEMBLES for p in POLICIES}
     out |= {("recycle", s, m): d.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
     for k in LENGTHS:
-        steps = k * d.training.steps
-        out["AdamW", k] = d.students(factor=SET, training=d.training.model_copy(update={"steps": steps}))
+        out["AdamW", k] = d.students(factor=SET, training=d.longer(k))
         out["SGD", k] = d.students(factor=SET, training=Training(
-            optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=steps))
+            optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=d.longer(k).steps))
+    out["longer"] = d.students(factor=FACTORS[-1], training=d.longer(LENGTHS[-1]))  # chapter 1's
     for x in LAMBDAS:
         near = d.students(factor=SET, toward_teacher=x)
         out["lambda", x] = near
