@@ -4,10 +4,10 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test soak lint notebooks lock clean
+.PHONY: help setup book test soak bench lint notebooks lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## make .venv with the locked versions and the package itself
 
@@ -27,6 +27,9 @@ test: lint ## style, unit tests, nbval over the notebooks, one whole execution a
 
 soak: setup ## the fault tests in full: many kills, every record compared (minutes)
 	$(BIN)/pytest -q -s -m soak
+
+bench: setup ## measure the training loop against the conventional one and the bound (ten minutes, alone on the machine)
+	$(BIN)/python benchmarks/bench.py
 
 lint: setup ## check the style of the code
 	$(BIN)/ruff check .

@@ -1,18 +1,22 @@
 """Building the book: papermill executes every chapter into book/executed, Jupyter Book renders it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from kdlib.compute import levels
 from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
 
 PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims")
 
-QUIET = ["--log-level=40"]  # a kernel of this machine's own user warns that its local sockets are not encrypted
+# A kernel warns that its own machine's sockets are not encrypted, and prints tracebacks when Ctrl-C stops it; what goes
+# wrong in a cell comes back as an exception anyway.
+QUIET = ["--log-level=50"]
 
 
 class BookError(Exception):
@@ -25,9 +29,13 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
     Prints a line per chapter (runs, seconds, distance from the records) and where to open the book.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     from kdlib.experiments import CHAPTERS
     from kdlib.experiments.design import Design
+
+    for name in ("papermill", "asyncio"):  # they report, at Ctrl-C, that the kernel has died
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     design = Design(profile)
     if profile == "workstation":
@@ -42,7 +50,7 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
         if page in CHAPTERS:
             # trained here, where a progress bar shows; the notebook then finds its runs in the store
             runs = CHAPTERS[page].runs(design)
-            needed = {s.key for row in runs.values() for s in row}
+            needed = {s.key for layer in levels(s for row in runs.values() for s in row) for s in layer}
             print(f"{page}", flush=True)
             design.train(runs, workers, progress=True)
         try:
@@ -52,16 +60,19 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
                 extra_arguments=QUIET)
         except papermill.PapermillExecutionError as error:
             raise BookError(f"{page} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+        except DeadKernelError:
+            raise BookError(f"the kernel of {page} died (out of memory?); finished runs are kept") from None
         strip(executed / f"{page}.ipynb")
         now = {p.stem for p in (Store().root / "runs").glob("*.json")}
-        rows.append((page, len(now - had), len(needed & had), time.perf_counter() - before))
+        rows.append((page, now - had, needed & had, time.perf_counter() - before))
     render(root)
     distances = compare(profile, workers)
     print(f"\n{'chapter':18} {'trained':>8} {'reused':>8} {'seconds':>8}  against the records")
     for page, trained, reused, seconds in rows:
-        print(f"{page:18} {trained:8d} {reused:8d} {seconds:8.1f}  {distances.get(page, '')}")
-    print(f"{'whole book':18} {sum(r[1] for r in rows):8d} {sum(r[2] for r in rows):8d} "
-          f"{time.perf_counter() - start:8.1f}")
+        print(f"{page:18} {len(trained):8d} {len(reused):8d} {seconds:8.1f}  {distances.get(page, '')}")
+    trained = set().union(*(r[1] for r in rows))
+    reused = set().union(*(r[2] for r in rows)) - trained  # what one chapter trained and another used is not reused
+    print(f"{'each run once':18} {len(trained):8d} {len(reused):8d} {time.perf_counter() - start:8.1f}")
     print(f"open {os.path.relpath(root / 'book' / '_build' / 'html' / 'index.html')}")
 
 
@@ -73,7 +84,10 @@ def compare(profile, workers) -> dict[str, str]:
     """
     from kdlib.experiments import CHAPTERS, from_records, trained
     from kdlib.experiments.design import Design
+    from kdlib.paths import results_dir
 
+    if not list((results_dir() / profile).glob("*.jsonl")):
+        return dict.fromkeys(CHAPTERS, f"there are no records at {profile}")
     out = {}
     for name, module in CHAPTERS.items():
         try:

@@ -6,7 +6,7 @@ import html
 import math
 
 from IPython import get_ipython
-from IPython.display import HTML
+from IPython.display import HTML, display
 from myst_nb import glue
 
 from kdlib import figures
@@ -26,7 +26,18 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tu
         raise ValueError("chapters run at smoke or laptop; workstation results are recorded with "
                          "`kdlib run 01_fidelity_gap --profile workstation` and shown beside them")
     design = Design(profile, seeds)
+    notice(design)
     return design, trained(name, design, workers)
+
+
+def notice(design: Design) -> None:
+    """Say on the page that its text was written for other runs, where it was."""
+    usual = Design("laptop")
+    if (design.profile, design.seeds) != (usual.profile, usual.seeds):
+        display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
+                     f"<p>The numbers on this page are of profile {html.escape(design.profile.name)} with "
+                     f"{design.seeds} trials. What the text says about them was written for profile laptop with "
+                     f"{usual.seeds}, and need not be true here.</p></div>"))
 
 
 def check_parameters(known=("profile", "seeds", "workers")) -> None:

@@ -1,6 +1,5 @@
 """The command line: `kdlib run|plan|record|claims|runs|audit|book|notebooks|data`."""
 
-import errno
 import random
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ app.add_typer(data_app, name="data")
 
 ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
-WorkersOption = Annotated[int, typer.Option(min=1, help="one-thread worker processes")]
+WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
 
 
 @app.command()
@@ -56,16 +55,21 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
 
 
 def read_specs(path: Path) -> list:
-    """The specs in a JSON file; StoreError or pydantic.ValidationError if there is no such list in it."""
+    """The specs in a JSON file; StoreError if there is no list of them in it."""
     from pydantic import TypeAdapter
 
-    from kdlib.spec import Spec
+    from kdlib.spec import Spec, sentence
     from kdlib.store import StoreError
 
     try:
-        return TypeAdapter(list[Spec]).validate_json(path.read_bytes())
+        specs = TypeAdapter(list[Spec]).validate_json(path.read_bytes())
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        raise StoreError(f"{path} is not a list of specs: {sentence(error)}") from None
+    if not specs:
+        raise StoreError(f"{path} has no specs in it")
+    return specs
 
 
 def _list(records):
@@ -114,7 +118,9 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
     """List the runs in the store; with KEY, show one whole."""
     from kdlib.store import Store, StoreError
 
-    found = [r for r in Store().all() if r.key.startswith(key) and r.spec["kind"].startswith(kind)]
+    if kind not in ("", "teacher", "student", "surface"):
+        raise StoreError(f"unknown kind {kind!r}; there are teacher, student, surface")
+    found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     if key and not found:
         raise StoreError(f"no run in the store has a key that begins with {key!r}")
     if key and len(found) == 1:
@@ -129,9 +135,10 @@ def audit(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOptio
           seed: Annotated[int, typer.Option(help="which sample")] = 0,
           tolerance: Annotated[float, typer.Option(min=0, help="largest allowed difference of a metric")] = 0.0):
     """Train SAMPLE recorded runs again, with what they need, and compare; exit 1 on a difference."""
+    from kdlib.experiments.design import Design
     from kdlib.store import Recorded, StoreError
 
-    recorded = Recorded(profile)
+    recorded = Recorded(Design(profile).profile.name)
     if not recorded.records:
         raise StoreError(f"there are no records in {recorded.folder}")
     keys = sorted(recorded.records)
@@ -214,9 +221,11 @@ def _only_mnist(name):
 def main():
     """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
     from kdlib.book import BookError
+    from kdlib.compute import WorkersError
     from kdlib.data import DataError
     from kdlib.experiments.design import DesignError
     from kdlib.plan import PlanError
+    from kdlib.run import DeviceError
     from kdlib.spec import sentence
     from kdlib.store import StoreError
     from kdlib.train import Diverged
@@ -224,14 +233,12 @@ def main():
     code = 2
     try:
         app()
-    except (StoreError, DataError, DesignError, PlanError, BookError, Diverged) as error:
-        message = str(error)
+    except (StoreError, DataError, DesignError, PlanError, DeviceError, WorkersError, BookError, Diverged) as error:
+        message = " ".join(str(error).split())
     except ValidationError as error:
         message = sentence(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
-            raise
-        message = f"cannot write {error.filename or 'the run store'}: {error.strerror}; finished runs are kept"
+        message = f"{error.filename or 'the run store'} cannot be used: {error.strerror}; finished runs are kept"
     except SystemExit as done:
         if done.code != INTERRUPTED:
             raise

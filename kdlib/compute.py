@@ -11,10 +11,14 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from kdlib.run import cohort
+from kdlib.run import cohort, device
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged
+
+
+class WorkersError(ValueError):
+    """A number of worker processes that is none."""
 
 
 class Computed(dict):
@@ -71,7 +75,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     if os.environ.get("KDLIB_FROM_RECORDS"):
         return Computed(recorded(specs, profile))
     if not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"workers must be a whole number of at least 1 (got {workers!r})")
+        raise WorkersError(f"workers must be a whole number of at least 1 (got {workers!r})")
+    device()  # a wrong KDLIB_DEVICE is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
     store.tidy()
     layers = levels(specs)

@@ -69,6 +69,8 @@ def load(name: str, trial: int, train: int, test: int) -> Splits:
     name or size, DataError on data that is not here.
     """
     spec = Data(name=name, trial=trial, train=train, test=test)
+    if name == "mnist" and (train > 60_000 or test > 10_000):
+        raise DataError(f"MNIST has 60000 training and 10000 test images ({train} and {test} asked for)")
     if spec.name == "mnist":
         images, labels, order = _mnist_train(spec.trial)
         rows = order[: spec.train]
@@ -106,10 +108,14 @@ def _signal_chunk(name, draw, index):
             if not path.exists():
                 with atomic(path) as file:
                     np.save(file, generate(name, seed_of("mnist1d", name, *draw, index) % 2**32, CHUNK))
+    return _read_array(path, "delete it and it is drawn again")
+
+
+def _read_array(path, mend):
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and it is drawn again") from None
+        raise DataError(f"{path} is damaged ({error}); {mend}") from None
 
 
 def generate(name: str, seed: int, n: int) -> np.ndarray:
@@ -150,7 +156,7 @@ def _mnist(file: str) -> np.ndarray:
     if not path.exists():
         raise DataError("MNIST is not here: run `kdlib data fetch mnist` (needs the internet) or "
                         "`kdlib data import mnist PATH` with a local copy")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return _read_array(path, "import or fetch MNIST again")
 
 
 def _mnist_train(trial):

@@ -13,13 +13,17 @@ from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
 
+class DeviceError(ValueError):
+    """KDLIB_DEVICE names what is not here or does not exist."""
+
+
 def device() -> torch.device:
     """Where runs happen: KDLIB_DEVICE (auto, cpu or cuda); auto, the default, is CUDA where there is one."""
     name = os.environ.get("KDLIB_DEVICE") or "auto"
     if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"KDLIB_DEVICE must be auto, cpu or cuda (got {name!r})")
+        raise DeviceError(f"KDLIB_DEVICE must be auto, cpu or cuda (got {name!r})")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
+        raise DeviceError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

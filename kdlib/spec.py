@@ -14,9 +14,16 @@ RESULTS_VERSION = 3
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of a data set held in memory
 Index = Annotated[int, Field(ge=0)]
 
 Policy = Literal["baseline", "shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh", "crop-flip"]
+# what a data set's inputs are, and what each net and policy can be given
+SIGNAL, DIGIT, COLOUR = "signals [1, 40]", "images [1, 28, 28]", "images [3, 32, 32]"
+INPUTS = {"mnist1d": SIGNAL, "mnist1d-easy": SIGNAL, "mnist": DIGIT}
+TAKES = {"cnn1d": SIGNAL, "mlp": SIGNAL, "resnet1d-bn": SIGNAL, "resnet1d-ln": SIGNAL, "lenet5": DIGIT,
+         "resnet8-bn": COLOUR, "resnet20-bn": COLOUR}
+
 Architecture = Literal["cnn1d", "mlp", "resnet1d-bn", "resnet1d-ln", "lenet5", "resnet8-bn", "resnet20-bn"]
 
 
@@ -40,8 +47,8 @@ class Data(Frozen):
 
     name: Literal["mnist1d", "mnist1d-easy", "mnist"] = "mnist1d"
     trial: Index
-    train: Count
-    test: Count
+    train: Size
+    test: Size
 
 
 class Training(Frozen):
@@ -63,6 +70,16 @@ class Teacher(Frozen):
     training: Training
     member: Index
 
+    @model_validator(mode="after")
+    def _fits(self):
+        _fits(self.model, self.data)
+        return self
+
+
+def _fits(model, data):
+    if TAKES[model] != INPUTS[data.name]:
+        raise ValueError(f"{model} takes {TAKES[model]}, and {data.name} has {INPUTS[data.name]}")
+
 
 class Student(Frozen):
     """A net distilled from one teacher, or from an ensemble (log of the members' mean probability).
@@ -75,8 +92,8 @@ class Student(Frozen):
     teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
     foil: tuple[Teacher, ...] = ()
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
-    fresh: Index = 0  # further unlabelled inputs from the data's own distribution
-    copies: Index = 0  # random affine copies of every input (images)
+    fresh: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # further unlabelled inputs from the data's own distribution
+    copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (images)
     policy: Policy = "baseline"
     temperature: Positive = 1.0
     alpha: Share = 0.0
@@ -93,6 +110,12 @@ class Student(Frozen):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")
         if self.alpha > 0 and (self.inputs != "D0" or self.fresh or self.copies or self.policy != "baseline"):
             raise ValueError("alpha > 0 needs true labels, which only the teacher's own data D0 has")
+        _fits(self.model, self.data)
+        signals = INPUTS[self.data.name] == SIGNAL
+        if self.policy == "crop-flip" and signals or self.policy not in ("baseline", "crop-flip") and not signals:
+            raise ValueError(f"policy {self.policy} is not one for {INPUTS[self.data.name]}")
+        if self.copies and signals:
+            raise ValueError("affine copies are of images; of signals more are drawn: use fresh")
         near = self.toward_teacher > 0 or self.start != "random"
         if near and (len(self.teachers) != 1 or self.model != self.teachers[0].model):
             raise ValueError("starting from a teacher needs one teacher of the student's own architecture")
@@ -126,5 +149,11 @@ def sentence(error: ValidationError) -> str:
     """A pydantic error as one sentence that names the field and what is wrong with it."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "spec"
+    if first["type"] == "value_error":
+        return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    if first["type"] == "union_tag_not_found":
+        return f"{where}: it needs a kind, teacher, student or surface"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -51,6 +51,7 @@ class Record:
 
 
 def checksum(body: dict) -> str:
+    """16 hex digits over a record without its checksum."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -214,7 +215,14 @@ class Store:
         return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
 
     def all(self) -> list[Record]:
-        return [parse(p.read_bytes(), p) for p in sorted((self.root / "runs").glob("*.json"))]
+        """Every record in the store; a damaged one is set aside and named."""
+        found = []
+        for path in sorted((self.root / "runs").glob("*.json")):
+            try:
+                found.append(parse(path.read_bytes(), path))
+            except StoreError as error:
+                self._set_aside(path, str(error))
+        return found
 
 
 def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:

@@ -245,7 +245,8 @@ provenance(r)
 # ## The claims, and the paper beside this book
 #
 # Statistics and thresholds were written before the first run. *Holds* needs the whole interval on the claimed side
-# of the threshold, *does not hold* the whole interval on the other; all else is *undecided*.
+# of the threshold, *does not hold* the whole interval on the other; all else is *undecided*. *To decide* says how many trials
+# would settle an undecided statistic if its mean and spread stayed what they are.
 
 # %% tags=["remove-input"]
 claim_table(claims)

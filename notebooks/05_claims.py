@@ -28,10 +28,12 @@ seeds = None  # None: the profile's own number of trials
 workers = 2  # one-thread worker processes
 
 # %% tags=["hide-input"]
-from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, table
+from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, notice, table
 from kdlib.experiments import in_order, verdicts
+from kdlib.experiments.design import Design
 
 check_parameters()
+notice(Design(profile, seeds))
 claims = in_order(verdicts(profile, seeds, workers, records=False))
 
 # %% tags=["remove-input"]

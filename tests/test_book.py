@@ -7,6 +7,7 @@ import sys
 import papermill
 import pytest
 
+from kdlib.cli import read_specs
 from kdlib.paths import project_root
 
 
@@ -39,6 +40,12 @@ def test_the_books_own_example_of_an_experiment_runs(store_here, capsys):
     example = page.split("```python\n")[1].split("```")[0]
     exec(re.sub(r"steps=\d+", "steps=3", example), {})
     assert "'independent_agreement'" in capsys.readouterr().out
+
+
+def test_the_books_own_file_of_specs_is_one(tmp_path):
+    page = (project_root() / "book" / "reexecute.md").read_text()
+    (tmp_path / "mine.json").write_text(page.split("```json\n")[1].split("```")[0])
+    assert [spec.model for spec in read_specs(tmp_path / "mine.json")] == ["mlp"]
 
 
 def test_a_misspelt_parameter_stops_a_chapter_before_anything_is_trained(tmp_path, store_here):

@@ -34,6 +34,10 @@ def kdlib(monkeypatch, capsys, tmp_path):
     (("data", "import", "mnist", "/nowhere"), "does not exist"),
     (("audit", "--profile", "smoke"), "there are no records"),
     (("runs", "zzz"), "begins with 'zzz'"),
+    (("runs", "--kind", "banana"), "unknown kind 'banana'"),
+    (("audit", "--profile", "huge"), "unknown profile 'huge'"),
+    (("run", "04_paradox", "--workers", "-1"), "workers must be a whole number of at least 1"),
+    (("plan", "all", "--gpu", "abacus"), "unknown GPU 'abacus'"),
 ])
 def test_bad_input_gets_one_sentence(kdlib, args, says):
     code, _, error = kdlib(*args)
@@ -41,10 +45,13 @@ def test_bad_input_gets_one_sentence(kdlib, args, says):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"policy": "flip"}, "policy: Input should be 'baseline'"), ({"colour": "red"}, "colour: Extra inputs are not"),
+    ({"policy": "flip"}, "policy: Input should be 'baseline'"), ({"colour": "red"}, "colour: there is no such key"),
     ({"temperature": "4"}, "temperature: Input should be a valid number"), ({"temperature": -1.0}, "greater than 0"),
     ({"alpha": 1.5}, "alpha: Input should be less than or equal to 1"), ({"fresh": -3}, "fresh: Input should be gr"),
-    ({"toward_teacher": 0.5, "model": "mlp"}, "one teacher of the student's own architecture")])
+    ({"toward_teacher": 0.5, "model": "mlp"}, "one teacher of the student's own architecture"),
+    ({"model": "lenet5"}, "lenet5 takes images [1, 28, 28], and mnist1d has signals [1, 40]"),
+    ({"policy": "crop-flip"}, "policy crop-flip is not one for signals"), ({"copies": 2}, "affine copies are"),
+    ({"fresh": 10**12}, "less than or equal to 10000000"), ({"kind": "pupil"}, "kind")])
 def test_a_wrong_spec_in_a_file_gets_one_sentence(kdlib, change, says, tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps([student().model_dump(mode="json") | change]))
@@ -58,6 +65,32 @@ def test_specs_of_a_file_are_trained(kdlib, tmp_path):
     file.write_text(json.dumps([student().model_dump(mode="json")]))
     code, out, _ = kdlib("run", file)
     assert code == 0 and student().key in out and "3 runs trained" in out
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "[1, 2", '[{"kind": "pupil"}]', "[{}]"])
+def test_a_file_without_specs_is_named(kdlib, content, tmp_path):
+    (tmp_path / "mine.json").write_text(content)
+    code, _, error = kdlib("run", tmp_path / "mine.json")
+    assert code == 2 and "mine.json" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "value", "says"), [
+    ("KDLIB_DATA", "/proc/nowhere", "/proc/nowhere"), ("KDLIB_STORE", "/proc/nowhere", "KDLIB_STORE"),
+    ("KDLIB_DEVICE", "gpu", "KDLIB_DEVICE must be auto, cpu or cuda (got 'gpu')")])
+def test_a_wrong_environment_gets_one_sentence(kdlib, monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    code, _, error = kdlib("run", "04_paradox", "--profile", "smoke", "--seeds", "1", "--workers", "1")
+    assert code == 2 and says in error
+    assert "Traceback" not in error and error.strip().splitlines()[-1].startswith("kdlib: ")
+
+
+def test_a_damaged_record_is_named_by_the_list_of_runs_and_moved(kdlib, tmp_path):
+    bad = tmp_path / "store" / "runs" / "abc.json"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("{")
+    code, _, error = kdlib("runs")
+    assert code == 2 and "abc.json" in error and (tmp_path / "store" / "set-aside" / "abc.json").exists()
+    assert kdlib("runs")[:2] == (0, "0 runs\n")
 
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path):

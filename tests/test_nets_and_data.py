@@ -196,3 +196,15 @@ def test_mnist_is_checked_on_import(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "MNIST_FILES", {name: digest for name in data.MNIST_FILES if "images" in name})
     data.import_mnist(source)
     assert data._mnist("t10k-images-idx3-ubyte").shape == (3, 28, 28)
+
+
+def test_more_images_than_mnist_has_and_a_damaged_copy_are_errors(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    with pytest.raises(data.DataError, match="60000 training and 10000 test images"):
+        data.load("mnist", trial=0, train=100_000, test=10)
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte.npy"
+    path.parent.mkdir()
+    np.save(path, np.zeros((10, 28, 28), np.uint8))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(data.DataError, match=path.name):
+        data.load("mnist", trial=0, train=10, test=10)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from kdlib import data, losses, metrics
 from kdlib.cli import read_specs
@@ -24,18 +24,19 @@ settings.load_profile("kdlib")
 counts = st.integers(1, 10**6)
 trainings = st.builds(Training, optimizer=st.sampled_from(["adamw", "sgd"]), lr=st.floats(1e-6, 10),
                       weight_decay=st.floats(0, 1), batch=counts, steps=counts)
-draws = st.builds(Data, name=st.sampled_from(["mnist1d", "mnist"]), trial=st.integers(0, 99), train=counts, test=counts)
+kinds = {"cnn1d": "mnist1d", "mlp": "mnist1d-easy", "lenet5": "mnist"}
 
 
 @st.composite
-def teachers(draw):
-    return Teacher(data=draw(draws), model=draw(st.sampled_from(["cnn1d", "mlp", "lenet5"])), training=draw(trainings),
-                   member=draw(st.integers(0, 50)))
+def teachers(draw, nets=tuple(kinds)):
+    model = draw(st.sampled_from(nets))
+    data = Data(name=kinds[model], trial=draw(st.integers(0, 99)), train=draw(counts), test=draw(counts))
+    return Teacher(data=data, model=model, training=draw(trainings), member=draw(st.integers(0, 50)))
 
 
 @st.composite
 def students(draw):
-    one, m = draw(teachers()), draw(st.integers(1, 4))
+    one, m = draw(teachers(("cnn1d", "mlp"))), draw(st.integers(1, 4))
     pool = [one.model_copy(update={"member": i}) for i in range(2 * m)]
     return Student(teachers=tuple(pool[:m]), foil=tuple(pool[m:]), inputs=draw(st.sampled_from(["D0", "D1"])),
                    fresh=draw(st.integers(0, 1000)), temperature=draw(st.floats(0.1, 50)),
@@ -164,9 +165,10 @@ def test_garbage_in_the_place_of_a_file_of_specs_is_an_error(tmp_path, content):
     path.write_bytes(content)
     try:
         specs = read_specs(path)
-    except (ValidationError, StoreError):
+    except StoreError as error:
+        assert path.name in str(error)
         return
-    assert specs == []
+    assert specs
 
 
 @given(st.text(max_size=300))

@@ -26,6 +26,8 @@ SETS = ("D0", "D1", "D0+D1")  # the teacher's own training inputs, as many new o
 
 @dataclass(frozen=True)
 class Profile:
+    """The sizes of one profile: trials, teacher's training and test inputs, teacher's steps, points of a plane."""
+
     name: str
     seeds: int
     train: int
@@ -62,6 +64,7 @@ class Design:
         self.training = Training(steps=STUDENT_STEPS * self.teaching.steps)
 
     def members(self, trial: int, first: int, count: int) -> tuple[Teacher, ...]:
+        """`count` teachers of a trial's pool, from member `first` on."""
         p = self.profile
         data = Data(trial=trial, train=p.train, test=p.test)
         return tuple(Teacher(data=data, model="cnn1d", training=self.teaching, member=first + i)
@@ -88,6 +91,7 @@ class Design:
         return self.training.model_copy(update={"steps": times * self.training.steps})
 
     def surfaces(self, students, grid=0) -> list[Surface]:
+        """The loss surface around each student; with a plane of `grid` points a side."""
         return [Surface(student=s, grid=grid) for s in students]
 
     def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
@@ -130,4 +134,5 @@ class Results:
         return np.stack([self(name, metric) for name in names], 1)
 
     def gap(self, name, metric="agreement") -> np.ndarray:
+        """[trials] 1 minus an agreement."""
         return 1 - self(name, metric)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kdlib.experiments.design import FACTORS, Design
+from kdlib.experiments.design import FACTORS, POOL, Design
 from kdlib.spec import Data, Student, Teacher, Training
 from kdlib.stats import Claim, Part, slope
 
@@ -23,7 +23,7 @@ def runs(d: Design) -> dict:
 
 def _easy(d, trial, factor):
     data = Data(name="mnist1d-easy", trial=trial, train=d.profile.easy_train, test=d.profile.test)
-    teacher, foil = (Teacher(data=data, model="cnn1d", training=d.teaching, member=i) for i in (0, 12))
+    teacher, foil = (Teacher(data=data, model="cnn1d", training=d.teaching, member=i) for i in (0, POOL))
     return Student(teachers=(teacher,), foil=(foil,), fresh=(factor - 1) * data.train,
                    model="cnn1d", training=d.training)
 
@@ -43,7 +43,7 @@ def mnist(d: Design) -> dict:
 def _mnist(trial, copies):
     data = Data(name="mnist", trial=trial, train=200, test=10_000)
     fit = Training(lr=2e-3, weight_decay=1e-4, batch=50, steps=400)
-    teacher, foil = (Teacher(data=data, model="lenet5", training=fit, member=i) for i in (0, 12))
+    teacher, foil = (Teacher(data=data, model="lenet5", training=fit, member=i) for i in (0, POOL))
     return Student(teachers=(teacher,), foil=(foil,), fresh=59_800, copies=copies, model="lenet5",
                    training=Training(lr=2e-3, weight_decay=1e-4, batch=128, steps=28_000))
 

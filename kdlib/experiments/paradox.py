@@ -47,7 +47,7 @@ def claims(r) -> list[Claim]:
         Claim("P1", "In self-distillation the student beats its teacher", "Fig 1a", (
             Part("student - teacher accuracy, m = 1, x1", r(small, "accuracy") - r(small, "teacher_accuracy"),
                  "above", 0, "points"),)),
-        Claim("P2", "... and loses that as it becomes more faithful", "Fig 1a", (
+        Claim("P2", "In self-distillation the student loses its lead as it becomes more faithful", "Fig 1a", (
             Part("accuracy per doubling, m = 1", grow("accuracy", 1), "below", 0, "points"),
             Part("agreement per doubling, m = 1", grow("agreement", 1), "above", 0, "points"))),
         Claim("P3", "With an ensemble teacher fidelity and accuracy rise together", "Fig 1b", (
