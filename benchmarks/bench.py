@@ -64,9 +64,6 @@ class Work:
         self.pixels = torch.randint(0, 256, (IMAGES, *self.shape), dtype=torch.uint8)
         self.labels = torch.randint(0, 10, (IMAGES,))
 
-    def ensemble(self):
-        return Ensemble([build(self.net, "teacher", i) for i in range(self.teachers)])
-
     def floats(self):
         return self.pixels.float().div_(255)
 
@@ -88,11 +85,18 @@ class Pictures(Dataset):
         return self.transform(self.images[i]), self.labels[i]
 
 
+def plain(net, *name):
+    """The net as most code has it: weights and maps in PyTorch's default order."""
+    net = build(net, *name)
+    net.channels_last = False
+    return net
+
+
 def conventional(work):
     """A function that trains for about `seconds` and returns (images, seconds)."""
     data = TensorDataset(work.floats(), work.labels) if len(work.shape) == 2 else Pictures(work)
     loader = DataLoader(data, batch_size=work.batch, shuffle=True, drop_last=True)
-    teachers, student = [build(work.net, "teacher", i).eval() for i in range(work.teachers)], build(work.net, "student")
+    teachers, student = [plain(work.net, "teacher", i).eval() for i in range(work.teachers)], plain(work.net, "student")
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
 
     def run(seconds):
@@ -121,7 +125,7 @@ def conventional(work):
 def ours(work):
     """`fit` for a number of steps that takes about `seconds`; a cohort of small nets counts all its images."""
     g = TOGETHER if stackable(work.net) else 1
-    teacher, floats = work.ensemble(), work.floats()
+    teacher, floats = Ensemble([build(work.net, "teacher", i) for i in range(work.teachers)]), work.floats()
     rate = [work.batch * g / 0.01]  # images a second, a guess that every call corrects
 
     def run(seconds):
@@ -153,7 +157,8 @@ def ours(work):
 
 def bound(work, mode):
     """Nothing but the nets: teacher forward, student forward, backward, update."""
-    teacher, student = work.ensemble(), build(work.net, "student").train()
+    teacher = Ensemble([plain(work.net, "teacher", i) for i in range(work.teachers)])
+    student = plain(work.net, "student").train()
     xs = torch.randn(4, work.batch, *work.shape)
     if mode == "channels-last":
         teacher, student = (net.to(memory_format=torch.channels_last) for net in (teacher, student))

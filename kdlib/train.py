@@ -138,8 +138,10 @@ class _Run:
 
 
 @torch.no_grad()
-def logits_of(net: nn.Module, x: torch.Tensor, chunk: int = 1000) -> torch.Tensor:
+def logits_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Logits [n, c] of a whole set, in eval mode; never averaged by batch."""
+    # as many as the cache takes: the maps of 1,000 colour images do not fit, and labelling takes twice as long
+    chunk = 1000 if x[0].numel() <= 1000 else 64
     was = net.training
     net.eval()
     out = torch.cat([net(part) for part in x.split(chunk)])
