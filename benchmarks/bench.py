@@ -102,7 +102,7 @@ def conventional(work):
     def run(seconds):
         student.train()
         images, right, agreeing, start = 0, 0, 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
+        while not images or time.perf_counter() - start < seconds:
             with tqdm(loader, file=io.StringIO()) as bar:
                 for x, y in bar:
                     with torch.no_grad():
@@ -169,7 +169,7 @@ def bound(work, mode):
 
     def run(seconds):
         images, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
+        while not images or time.perf_counter() - start < seconds:
             for x in xs:
                 optimizer.zero_grad(set_to_none=False)
                 losses.distillation(answer(x), label(x)).mean().backward()
