@@ -83,6 +83,7 @@ def measured_step(model: str, shape: tuple, batch: int, steps: int = 60) -> floa
 
 
 def inner(spec):
+    """The run whose net a spec is about: itself, or the student whose surface it measures."""
     return spec.student if spec.kind == "surface" else spec
 
 

@@ -38,6 +38,7 @@ from kdlib.chapter import (
     all_runs,
     claim_table,
     comparison,
+    glue,
     open_chapter,
     panels,
     provenance,
@@ -82,6 +83,9 @@ for key, name in (("cka-own", ("size", 1, 1)), ("cka-own-init", "teacher-initial
     say(key, np.mean([r(name, f"cka{k}") - r(name, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 for x in (0.0, 0.25, 0.375):
     say(f"barrier-{x:g}", r(("surface", x), "barrier"), 1, 3)
+quarter = r(("surface", 0.25), "barrier")
+glue("barrier-low", f"{quarter.min():.2f}", display=False)
+glue("barrier-high", f"{quarter.max():.2f}", display=False)
 say("distance-0", r(("surface", 0.0), "distance"), 1)
 _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 
@@ -211,8 +215,8 @@ provenance(r)
 # trust is the *barrier* on the straight segment from the student's end to the teacher, in every trial: how far the loss on the
 # student's own inputs rises above the line between the segment's ends {cite:p}`frankle2020`. It is {glue:text}`barrier-0` nats at λ = 0,
 # {glue:text}`barrier-0.25` at λ = .25 and {glue:text}`barrier-0.375` at λ = .375
-# ({numref}`fig-barrier`). There is a transition where the paper has it, but it is gradual, and at λ = .25 the barrier still differs
-# more than tenfold between trials, which is why the interval there is so wide. The first trial, shown
+# ({numref}`fig-barrier`). There is a transition where the paper has it, but it is gradual, and at λ = .25 the barrier goes
+# from {glue:text}`barrier-low` to {glue:text}`barrier-high` nats over the trials, which is why the interval is so wide. The first trial, shown
 # here as in every such figure of this book, happens to have the highest barriers of all at .25 and at .375.
 
 # %% mystnb={"figure": {"caption": "The distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes"}, "image": {"alt": "Three contour maps. At lambda 0 teacher and end lie in two separate dark basins; at .375 hardly a ridge is left between them.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]

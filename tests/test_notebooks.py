@@ -25,6 +25,15 @@ def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
     assert not any(o.output_type in ("error", "stream") for c in notebook.cells for o in c.get("outputs", ()))
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_only_the_pixels_of_figures_are_not_compared(path):
+    """A cell that nbval is told to ignore shows a captioned picture and nothing else: no number hides in it."""
+    for cell in jupytext.read(path.with_suffix(".ipynb")).cells:
+        if any(tag.startswith("nbval") for tag in cell.metadata.get("tags", ())):
+            assert cell.metadata["mystnb"]["figure"]["caption"] and cell.metadata["mystnb"]["image"]["alt"]
+            assert [set(o.data) for o in cell.outputs] == [{"image/png", "text/plain"}]
+
+
 @pytest.mark.slow
 def test_nbval_goes_red_when_a_recorded_number_changes(tmp_path):
     results = tmp_path / "results"
