@@ -43,11 +43,11 @@ from kdlib.store import commit
 from kdlib.train import Source, fit, logits_of
 
 IMAGES = 2048  # of the made-up data set: enough for every batch to differ, small enough to be resident anywhere
-WORKLOADS = {  # net: (batch, shape of an input, augmentation)
-    "cnn1d": (100, (1, 40), "baseline"),
-    "lenet5": (128, (1, 28, 28), "baseline"),
-    "resnet8-bn": (128, (3, 32, 32), "crop-flip"),
-    "resnet20-bn": (128, (3, 32, 32), "crop-flip"),
+WORKLOADS = {  # net: (batch, shape of an input, data set with such inputs)
+    "cnn1d": (100, (1, 40), "mnist1d"),
+    "lenet5": (128, (1, 28, 28), "mnist"),
+    "resnet8-bn": (128, (3, 32, 32), "cifar10"),
+    "resnet20-bn": (128, (3, 32, 32), "cifar10"),
 }
 
 
@@ -56,7 +56,7 @@ class Work:
     net: str
     batch: int
     shape: tuple
-    policy: str
+    data: str
     teachers: int
 
     def __post_init__(self):
@@ -76,7 +76,7 @@ class Pictures(Dataset):
         self.images = [Image.fromarray(a.squeeze(2) if a.shape[2] == 1 else a) for a in array]
         self.labels = work.labels.tolist()
         crop = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-        self.transform = transforms.Compose(crop * (work.policy == "crop-flip") + [transforms.ToTensor()])
+        self.transform = transforms.Compose(crop * (work.data == "cifar10") + [transforms.ToTensor()])
 
     def __len__(self):
         return len(self.images)
@@ -85,9 +85,9 @@ class Pictures(Dataset):
         return self.transform(self.images[i]), self.labels[i]
 
 
-def plain(net, *name):
+def plain(work, *name):
     """The net as most code has it: weights and maps in PyTorch's default order."""
-    net = build(net, *name)
+    net = build(work.net, work.data, *name)
     net.channels_last = False
     return net
 
@@ -96,7 +96,7 @@ def conventional(work):
     """A function that trains for about `seconds` and returns (images, seconds)."""
     data = TensorDataset(work.floats(), work.labels) if len(work.shape) == 2 else Pictures(work)
     loader = DataLoader(data, batch_size=work.batch, shuffle=True, drop_last=True)
-    teachers, student = [plain(work.net, "teacher", i).eval() for i in range(work.teachers)], plain(work.net, "student")
+    teachers, student = [plain(work, "teacher", i).eval() for i in range(work.teachers)], plain(work, "student")
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
 
     def run(seconds):
@@ -125,15 +125,15 @@ def conventional(work):
 def ours(work):
     """`fit` for a number of steps that takes about `seconds`; a cohort of small nets counts all its images."""
     g = TOGETHER if stackable(work.net) else 1
-    teacher, floats = Ensemble([build(work.net, "teacher", i) for i in range(work.teachers)]), work.floats()
+    teacher, floats = Ensemble([build(work.net, work.data, "teacher", i) for i in range(work.teachers)]), work.floats()
     rate = [work.batch * g / 0.01]  # images a second, a guess that every call corrects
 
     def run(seconds):
         steps = max(1, round(seconds * rate[0] / work.batch / g))
-        nets = [build(work.net, "student", i) for i in range(g)]
+        nets = [build(work.net, work.data, "student", i) for i in range(g)]
         start = time.perf_counter()
         # a run of the book labels fixed inputs once and then takes thousands of steps: its share is counted
-        cached = logits_of(teacher, floats) if work.policy == "baseline" else None
+        cached = logits_of(teacher, floats) if augment.fixed(floats, "baseline") else None
         labelling = (time.perf_counter() - start) * min(1.0, steps / 2400)
 
         def source(i):
@@ -142,7 +142,7 @@ def ours(work):
             def prepare(rows):
                 if cached is not None:
                     return floats[rows], cached[rows]
-                x = augment.augment(floats[rows], work.policy, draws)
+                x = augment.augment(floats[rows], "baseline", draws)
                 return x, logits_of(teacher, x)
             return Source("bench", IMAGES, prepare, torch.Generator().manual_seed(i), draws)
 
@@ -157,8 +157,8 @@ def ours(work):
 
 def bound(work, mode):
     """Nothing but the nets: teacher forward, student forward, backward, update."""
-    teacher = Ensemble([plain(work.net, "teacher", i) for i in range(work.teachers)])
-    student = plain(work.net, "student").train()
+    teacher = Ensemble([plain(work, "teacher", i) for i in range(work.teachers)])
+    student = plain(work, "student").train()
     xs = torch.randn(4, work.batch, *work.shape)
     if mode == "channels-last":
         teacher, student = (net.to(memory_format=torch.channels_last) for net in (teacher, student))

@@ -1,6 +1,8 @@
 """Augmentation of whole batches as tensor operations: signals [n, 1, length] or images [n, c, h, w], same shape out.
 
-The teacher labels what comes out (also mixed or replaced signals), so labels are never needed here.
+The teacher labels what comes out (also mixed or replaced inputs), so labels are never needed here. Images have pixels
+in [0, 1]. Colour images are always cropped and flipped at random, the paper's baseline, and every other policy comes on
+top; of other data the baseline changes nothing (paper, A.1).
 """
 
 import torch
@@ -8,50 +10,81 @@ import torch.nn.functional as F
 
 from kdlib.spec import Policy
 
+DEGREES, JITTER = 20, 0.2  # of rotation; of brightness, contrast, saturation and hue
+POOLED = ("ood", "fresh", "gan")  # policies that put other inputs in place of every fifth
+
+
+def colour(x: torch.Tensor) -> bool:
+    """Whether these are colour images."""
+    return x.ndim == 4 and x.shape[1] == 3
+
+
+def fixed(x: torch.Tensor, policy: Policy) -> bool:
+    """Whether an input is the same each time it is seen, so that its teacher's label can be kept."""
+    return policy == "baseline" and not colour(x)
+
 
 def augment(x: torch.Tensor, policy: Policy, generator: torch.Generator, pool: torch.Tensor | None = None):
-    """Apply a policy; `pool` holds the signals that "ood" and "fresh" put in place of every fifth signal
+    """Apply a policy; `pool` holds the inputs that "ood", "fresh" and "gan" put in place of every fifth input
     (1 : 4, as the paper mixes in GAN images)."""
-    if policy == "baseline":
-        return x
-    if policy == "combined":
-        for part in ("shift", "scale", "jitter"):
-            x = augment(x, part, generator)
-        return x
-    if policy == "crop-flip":
-        return crop_flip(x, generator)
-    n, _, length = x.shape
-
-    def uniform(low, high, *shape):
-        return (torch.rand(*shape, generator=generator) * (high - low) + low).to(x.device)
-
-    if policy == "shift":  # by up to 4 of 40 samples; what leaves on one side comes back on the other
-        by = torch.randint(-4, 5, (n, 1), generator=generator).to(x.device)
-        index = (torch.arange(length, device=x.device) - by) % length
-        return x.gather(2, index[:, None])
-    if policy == "scale":
-        return x * uniform(0.6, 1.4, n, 1, 1)
-    if policy == "jitter":
-        return x + 0.25 * torch.randn(x.shape, generator=generator).to(x.device)
-    if policy == "mixup":  # one lambda per example, as in the paper's text
-        weight = uniform(0, 1, n, 1, 1)
-        return weight * x + (1 - weight) * x[torch.randperm(n, generator=generator).to(x.device)]
-    if policy == "noise":  # each signal replaced by uniform noise with probability 0.2, unit variance
-        replaced = uniform(0, 1, n, 1, 1) < 0.2
-        return torch.where(replaced, uniform(-(3**0.5), 3**0.5, *x.shape), x)
-    if policy in ("ood", "fresh"):
+    if policy in POOLED:
         if pool is None:
-            raise ValueError(f"policy {policy!r} needs a pool of signals to mix in")
+            raise ValueError(f"policy {policy!r} needs a pool of inputs to mix in")
         x = x.clone()
-        rows = torch.arange(0, n, 5, device=x.device)
+        rows = torch.arange(0, len(x), 5, device=x.device)
         x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=generator).to(x.device)]
+    if colour(x):
+        x = crop_flip(x, generator)
+    if policy == "baseline" or policy in POOLED:
         return x
-    raise ValueError(f"unknown policy {policy!r}")
+    steps = {"combined": ("rotation", "vflip", "colour") if colour(x) else ("shift", "scale", "jitter")}
+    for step in steps.get(policy, (policy,)):
+        x = STEPS[step](x, generator)
+    return x
 
 
-def crop_flip(x: torch.Tensor, generator: torch.Generator, margin: int = 4) -> torch.Tensor:
-    """Random crop after zero padding by `margin`, horizontal flip with p = .5: the paper's baseline for images."""
+def _uniform(low, high, shape, generator, like):
+    return (torch.rand(shape, generator=generator) * (high - low) + low).to(like.device)
+
+
+def _each(x):
+    """The shape of one number for each input."""
+    return (len(x),) + (1,) * (x.ndim - 1)
+
+
+def shift(x, generator):
+    """By up to 4 samples; what leaves on one side comes back on the other."""
+    n, _, length = x.shape
+    by = torch.randint(-4, 5, (n, 1), generator=generator).to(x.device)
+    index = (torch.arange(length, device=x.device) - by) % length
+    return x.gather(2, index[:, None])
+
+
+def scale(x, generator):
+    return x * _uniform(0.6, 1.4, _each(x), generator, x)
+
+
+def jitter(x, generator):
+    return x + 0.25 * torch.randn(x.shape, generator=generator).to(x.device)
+
+
+def mixup(x, generator):
+    """One lambda per example, as in the paper's text."""
+    weight = _uniform(0, 1, _each(x), generator, x)
+    return weight * x + (1 - weight) * x[torch.randperm(len(x), generator=generator).to(x.device)]
+
+
+def noise(x, generator):
+    """Each input replaced with probability 0.2 by uniform noise: of unit variance for signals, pixels in [0, 1]."""
+    replaced = _uniform(0, 1, _each(x), generator, x) < 0.2
+    low, high = (0, 1) if x.ndim == 4 else (-(3**0.5), 3**0.5)
+    return torch.where(replaced, _uniform(low, high, x.shape, generator, x), x)
+
+
+def crop_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Random crop after zero padding by an eighth of the height, horizontal flip with p = .5."""
     n, _, height, width = x.shape
+    margin = height // 8  # the paper's 4 of 32
     moves = torch.randint(0, 2 * margin + 1, (2, n, 1), generator=generator).to(x.device)
     rows = moves[0] + torch.arange(height, device=x.device)  # [n, height], of the padded image
     columns = moves[1] + torch.arange(width, device=x.device)
@@ -60,3 +93,65 @@ def crop_flip(x: torch.Tensor, generator: torch.Generator, margin: int = 4) -> t
     padded = F.pad(x, (margin,) * 4)
     return padded[torch.arange(n, device=x.device)[:, None, None], :, rows[:, :, None], columns[:, None, :]
                   ].permute(0, 3, 1, 2)
+
+
+def rotation(x, generator):
+    """By up to 20 degrees, nearest pixel, black corners."""
+    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, (len(x),), generator, x))
+    cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
+    theta = torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="nearest", align_corners=False)
+
+
+def vflip(x, generator):
+    return torch.where(_uniform(0, 1, _each(x), generator, x) < 0.5, x.flip(2), x)
+
+
+def colour_jitter(x, generator):
+    """Brightness, contrast, saturation and hue of each image, in a random order of its own."""
+    n = len(x)
+    order = torch.rand(n, 4, generator=generator).argsort(1).to(x.device)
+    by = _uniform(1 - JITTER, 1 + JITTER, (n, 3), generator, x)
+    by = torch.cat([by, _uniform(-JITTER, JITTER, (n, 1), generator, x)], 1)
+    x = x.clone()
+    for place in range(4):
+        for kind, change in enumerate((_brightness, _contrast, _saturation, _hue)):
+            rows = (order[:, place] == kind).nonzero()[:, 0]
+            x[rows] = change(x[rows], by[rows, kind, None, None, None])
+    return x
+
+
+def _grey(x):
+    weights = torch.tensor([0.2989, 0.587, 0.114], device=x.device).view(3, 1, 1)  # ITU-R 601
+    return (x * weights).sum(1, keepdim=True)
+
+
+def _brightness(x, by):
+    return (x * by).clamp(0, 1)
+
+
+def _contrast(x, by):
+    return (by * x + (1 - by) * _grey(x).mean((1, 2, 3), keepdim=True)).clamp(0, 1)
+
+
+def _saturation(x, by):
+    return (by * x + (1 - by) * _grey(x)).clamp(0, 1)
+
+
+def _hue(x, by):
+    """Turn the hue by a share of the circle: through hue, saturation and value, and back."""
+    high, low = x.amax(1, keepdim=True), x.amin(1, keepdim=True)
+    spread = high - low
+    r, g, b = ((high - x) / spread.clamp(min=1e-12)).split(1, 1)
+    red, green = x[:, :1] == high, x[:, 1:2] == high
+    hue = torch.where(red, b - g, torch.where(green, 2 + r - b, 4 + g - r)) / 6
+    hue = torch.where(spread > 0, hue, 0.0) + by
+    # each channel falls from the value to (1 - saturation) times it as the hue moves away from the channel's own
+    place = torch.tensor([5.0, 3.0, 1.0], device=x.device).view(3, 1, 1)
+    k = (place + hue * 6) % 6
+    return high - spread * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+STEPS = {"shift": shift, "scale": scale, "jitter": jitter, "rotation": rotation, "vflip": vflip,
+         "colour": colour_jitter, "mixup": mixup, "noise": noise}

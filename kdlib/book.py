@@ -91,7 +91,7 @@ def compare(profile, workers) -> dict[str, str]:
     out = {}
     for name, module in CHAPTERS.items():
         try:
-            there = module.claims(from_records(name, profile))
+            there = module.claims(from_records(module.runs(Design(profile)), profile))
         except StoreError as error:
             out[name] = str(error)
             continue

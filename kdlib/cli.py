@@ -32,7 +32,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     if own:
         specs = read_specs(Path(chapter))
     else:
-        design, names = Design(profile, seeds), chapters(chapter, profile)
+        design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
     records = compute(specs, workers, profile, progress=True)
     if own:
@@ -51,7 +51,7 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
 
     design = Design(profile, seeds)
     print(report({name: [s for row in CHAPTERS[name].runs(design).values() for s in row]
-                  for name in chapters(chapter, profile)}, workers, gpu, utilisation))
+                  for name in chapters(chapter)}, workers, gpu, utilisation))
 
 
 def read_specs(path: Path) -> list:
@@ -88,7 +88,7 @@ def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
     from kdlib.paths import atomic, results_dir
 
     design, seen = Design(profile), set()
-    for name in chapters("all", profile):
+    for name in chapters("all"):
         rows = CHAPTERS[name].runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
@@ -193,36 +193,27 @@ def notebooks():
 
 @data_app.command("import")
 def import_(name: str, path: Path):
-    """Store a local copy of data set NAME (mnist): a folder or zip with the official files."""
-    from kdlib import data
+    """Store a local copy of data set NAME: a folder or zip with the official files, or of class folders."""
+    from kdlib import datasets
 
-    _only_mnist(name)
-    data.import_mnist(path)
-    print("mnist is stored")
+    datasets.import_(name, path)
+    print(f"{name} is stored")
 
 
 @data_app.command()
 def fetch(name: str):
     """Download data set NAME (mnist) and store it."""
-    from kdlib import data
+    from kdlib import datasets
 
-    _only_mnist(name)
-    data.fetch_mnist()
+    datasets.fetch_mnist()
     print("mnist is stored")
-
-
-def _only_mnist(name):
-    from kdlib.data import DataError
-
-    if name != "mnist":
-        raise DataError(f"unknown data set {name!r}; there is mnist (MNIST-1D is generated)")
 
 
 def main():
     """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
     from kdlib.book import BookError
     from kdlib.compute import WorkersError
-    from kdlib.data import DataError
+    from kdlib.datasets import DataError
     from kdlib.experiments.design import DesignError
     from kdlib.plan import PlanError
     from kdlib.run import DeviceError

@@ -1,14 +1,10 @@
 """Data as values: a draw is named by data set, trial and size, and is made or read once, then memory-mapped.
 
-Signals: x float32 [n, 1, 40]. Images: x float32 [n, 1, 28, 28] in [0, 1]. Labels: y int64 [n], 10 classes.
+Signals: x float32 [n, 1, 40]. Images: x float32 [n, channels, h, w] in [0, 1]. Reviews: x int64 [n, 100] tokens.
+Labels: y int64 [n].
 """
 
-import gzip
-import hashlib
-import os
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +12,9 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
+from kdlib.datasets import DataError, array, read_array
 from kdlib.paths import atomic, data_dir
-from kdlib.spec import Data
+from kdlib.spec import DATA_SETS, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
 
 SIGNAL_LENGTH = 40
@@ -26,17 +23,6 @@ GENERATORS = {
     "mnist1d": {},
     "mnist1d-easy": {"max_translation": 1, "shear_scale": 0.0, "corr_noise_scale": 0.05},
 }
-# md5 of the unpacked official files (LeCun et al.).
-MNIST_FILES = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
-
-
-class DataError(Exception):
-    """Data that is missing, damaged or not what it says it is."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +39,12 @@ class Splits:
         """`n` inputs from the data's own distribution that are neither in train nor in test."""
         if n == 0:
             return self.train_x[:0]
-        if self.spec.name == "mnist":
-            images, _, order = _mnist_train(self.spec.trial)
-            if self.spec.train + n > len(images):
-                raise DataError(f"MNIST has {len(images)} training images; {self.spec.train} + {n} asked for")
-            return _image_tensor(images[order[self.spec.train : self.spec.train + n]])
-        return signals(self.spec.name, (self.spec.trial, "unlabelled"), n)[0]
+        if DATA_SETS[self.spec.name][0] == SIGNAL:
+            return signals(self.spec.name, (self.spec.trial, "unlabelled"), n)[0]
+        order = _order(self.spec)
+        if self.spec.train + n > len(order):
+            raise DataError(f"{self.spec.name} has {len(order)} training examples; {self.spec.train} + {n} asked for")
+        return _tensor(self.spec.name, "train-x", order[self.spec.train : self.spec.train + n])
 
 
 def load(name: str, trial: int, train: int, test: int) -> Splits:
@@ -69,22 +55,71 @@ def load(name: str, trial: int, train: int, test: int) -> Splits:
     name or size, DataError on data that is not here.
     """
     spec = Data(name=name, trial=trial, train=train, test=test)
-    if name == "mnist" and (train > 60_000 or test > 10_000):
-        raise DataError(f"MNIST has 60000 training and 10000 test images ({train} and {test} asked for)")
-    if spec.name == "mnist":
-        images, labels, order = _mnist_train(spec.trial)
-        rows = order[: spec.train]
-        test = [_mnist(f"t10k-{part}")[: spec.test] for part in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-        return Splits(_image_tensor(images[rows]), torch.tensor(labels[rows], dtype=torch.long),
-                      _image_tensor(test[0]), torch.tensor(test[1], dtype=torch.long), spec)
-    train = signals(spec.name, (spec.trial, "train"), spec.train)
-    test = signals(spec.name, (spec.trial, "test"), spec.test)
-    return Splits(*train, *test, spec)
+    if DATA_SETS[name][0] == SIGNAL:
+        return Splits(*signals(name, (trial, "train"), train), *signals(name, (trial, "test"), test), spec)
+    order, tests = _order(spec), _tests(spec)
+    return Splits(_tensor(name, "train-x", order[:train]), _labels(name, "train-y", order[:train]),
+                  _tensor(name, "test-x", tests), _labels(name, "test-y", tests), spec)
 
 
-def out_of_domain(n: int, trial: int) -> torch.Tensor:
-    """[n, 1, 40] signals no digit looks like: sums of three sines, standardised."""
+def _stored(name):
+    """The name under which a data set is on disk."""
+    return name.removesuffix("-16")
+
+
+def _order(spec: Data) -> np.ndarray:
+    """A trial's order of the training examples; the first `train` are the teacher's."""
+    labels = array(_stored(spec.name), "train-y")
+    if spec.train > len(labels):
+        raise DataError(f"{spec.name} has {len(labels)} training examples ({spec.train} asked for)")
+    order = torch.randperm(len(labels), generator=stream(spec.trial, _stored(spec.name), "subset")).numpy()
+    return order if spec.name == "mnist" else _balanced(order, np.asarray(labels))
+
+
+def _balanced(order, labels):
+    """The same order, dealt so that its beginnings hold as many of each class as of any other."""
+    labels = labels[order]
+    rank = np.empty(len(order), np.int64)
+    for c in np.unique(labels):
+        rows = np.flatnonzero(labels == c)
+        rank[rows] = np.arange(len(rows))
+    return order[np.argsort(rank, kind="stable")]
+
+
+def _tests(spec: Data) -> np.ndarray:
+    """The test examples, the same in every trial: all, or as many as are asked for."""
+    labels = np.asarray(array(_stored(spec.name), "test-y"))
+    if spec.test > len(labels):
+        raise DataError(f"{spec.name} has {len(labels)} test examples ({spec.test} asked for)")
+    order = np.arange(len(labels))
+    if spec.name != "mnist" and spec.test < len(labels):  # they are sorted by class: deal them out
+        order = _balanced(order, labels)
+    return order[: spec.test]
+
+
+def _labels(name, part, rows):
+    return torch.from_numpy(np.asarray(array(_stored(name), part))[rows].astype(np.int64))
+
+
+def _tensor(name, part, rows):
+    x = torch.from_numpy(array(_stored(name), part)[rows])
+    if DATA_SETS[name][0] == TEXT:
+        return x.long()
+    x = x.float().div_(255)
+    return torch.nn.functional.avg_pool2d(x, 2) if DATA_SETS[name][0] == SMALL else x
+
+
+def out_of_domain(name: str, n: int, trial: int) -> torch.Tensor:
+    """`n` inputs that no class of a data set looks like: sums of three sines for signals; for CIFAR house numbers
+    (SVHN), as in the paper, and for its small form the digits of MNIST, which need no other download."""
     g = stream(trial, "out-of-domain")
+    if DATA_SETS[name][0] != SIGNAL:
+        small = DATA_SETS[name][0] == SMALL
+        x = array("mnist" if small else "svhn", "train-x")
+        x = torch.from_numpy(x[torch.randperm(len(x), generator=g)[:n].numpy()]).float().div_(255)
+        if small:
+            x = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(x, (2,) * 4), 2).expand(-1, 3, -1, -1)
+        return x.contiguous()
     frequency, phase = torch.rand(n, 3, 1, generator=g) * 8 + 1, torch.rand(n, 3, 1, generator=g) * 6.2832
     t = torch.linspace(0, 6.2832, SIGNAL_LENGTH)
     x = torch.sin(frequency * t + phase).sum(1, keepdim=True)
@@ -108,14 +143,7 @@ def _signal_chunk(name, draw, index):
             if not path.exists():
                 with atomic(path) as file:
                     np.save(file, generate(name, seed_of("mnist1d", name, *draw, index) % 2**32, CHUNK))
-    return _read_array(path, "delete it and it is drawn again")
-
-
-def _read_array(path, mend):
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); {mend}") from None
+    return read_array(path, "delete it and it is drawn again")
 
 
 def generate(name: str, seed: int, n: int) -> np.ndarray:
@@ -151,24 +179,6 @@ def generate(name: str, seed: int, n: int) -> np.ndarray:
     return np.column_stack([(x - x.mean()) / x.std(), labels[order]]).astype(np.float32)
 
 
-def _mnist(file: str) -> np.ndarray:
-    path = data_dir() / "mnist" / f"{file}.npy"
-    if not path.exists():
-        raise DataError("MNIST is not here: run `kdlib data fetch mnist` (needs the internet) or "
-                        "`kdlib data import mnist PATH` with a local copy")
-    return _read_array(path, "import or fetch MNIST again")
-
-
-def _mnist_train(trial):
-    images, labels = _mnist("train-images-idx3-ubyte"), _mnist("train-labels-idx1-ubyte")
-    order = torch.randperm(len(images), generator=stream(trial, "mnist", "subset")).numpy()
-    return images, labels, order
-
-
-def _image_tensor(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(images))[:, None].float().div_(255)
-
-
 def affine_copies(x: torch.Tensor, copies: int, generator: torch.Generator) -> torch.Tensor:
     """[n * copies, 1, h, w]: every image rotated by up to 15 degrees, scaled by up to 10 % and moved by up
     to 10 %: the stand-in for EMNIST (more inputs, near but not of the data's distribution)."""
@@ -182,51 +192,3 @@ def affine_copies(x: torch.Tensor, copies: int, generator: torch.Generator) -> t
             grid = torch.nn.functional.affine_grid(t, list(part.shape), align_corners=False)
             out.append(torch.nn.functional.grid_sample(part, grid, align_corners=False))
     return torch.cat(out) if out else x[:0]
-
-
-def import_mnist(source: Path) -> None:
-    """Store the four official files found under `source` (a folder or a zip; gzipped or not), checked by md5."""
-    for file, md5 in MNIST_FILES.items():
-        raw = _read_member(Path(source), file)
-        if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
-            raise DataError(f"{file} in {source} is not the official file (its md5 differs): get it again")
-        shape = (-1, 28, 28) if "images" in file else (-1,)
-        array = np.frombuffer(raw, np.uint8, offset=16 if "images" in file else 8).reshape(shape)
-        path = data_dir() / "mnist" / f"{file}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as out:
-            np.save(out, array)
-
-
-def fetch_mnist() -> None:
-    """Download MNIST through torchvision (checksummed there and again here) and store it."""
-    from torchvision.datasets import MNIST
-
-    root = data_dir() / "download"
-    try:
-        MNIST(str(root), download=True)
-    except (RuntimeError, OSError) as error:
-        raise DataError(f"MNIST could not be downloaded ({error}); offline, use `kdlib data import mnist PATH`"
-                        ) from None
-    import_mnist(root)
-
-
-def _read_member(source: Path, file: str) -> bytes:
-    limit = 64 << 20  # the largest official file has 47 MB
-    if not source.exists():
-        raise DataError(f"{source} does not exist")
-    try:
-        if source.is_dir():
-            found = next((p for p in sorted(source.rglob(f"{file}*")) if p.name in (file, f"{file}.gz")), None)
-            if found is None:
-                raise DataError(f"{file}(.gz) is not under {source}")
-            with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as handle:
-                return handle.read(limit)
-        with zipfile.ZipFile(source) as archive:
-            member = next((m for m in archive.namelist() if os.path.basename(m) in (file, f"{file}.gz")), None)
-            if member is None:
-                raise DataError(f"{file}(.gz) is not in {source}")
-            with archive.open(member) as raw, (gzip.open(raw) if member.endswith(".gz") else raw) as handle:
-                return handle.read(limit)
-    except (EOFError, OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise DataError(f"{file} in {source} cannot be read ({error}): get it again") from None

@@ -1,4 +1,8 @@
-"""The nets. Each maps inputs to logits [n, 10]; `features(x)` gives the hidden stages, for CKA."""
+"""The nets. Each maps inputs to logits [n, classes]; `features(x)` gives the hidden stages, for CKA.
+
+Images come with pixels in [0, 1]; the nets for colour images centre and scale them themselves, so that augmentation
+works on pixels.
+"""
 
 import copy
 from functools import partial
@@ -8,10 +12,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from kdlib.losses import ensemble_logits
-from kdlib.spec import Architecture
+from kdlib.spec import DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY
 from kdlib.streams import seed_of
-
-CLASSES = 10
 
 
 class Net(nn.Module):
@@ -62,11 +64,11 @@ class HalvingConv(Linear):
 class CNN1d(StackableNet):
     """The 3-layer CNN of the MNIST-1D paper (25 channels there, 24 here: a multiple of 8 is faster)."""
 
-    def __init__(self, width=24):
+    def __init__(self, classes, width=24):
         super().__init__()
         self.first = Linear(5, width)  # kernel 5, stride 2, padding 2
         self.second, self.third = HalvingConv(width, width), HalvingConv(width, width)
-        self.head = Linear(5 * width, CLASSES)
+        self.head = Linear(5 * width, classes)
 
     def features(self, x):
         # a copy: on overlapping windows the product itself is ten times slower
@@ -77,10 +79,10 @@ class CNN1d(StackableNet):
 
 
 class MLP(StackableNet):
-    def __init__(self, width=100):
+    def __init__(self, classes, width=100):
         super().__init__()
         self.first, self.second = Linear(40, width), Linear(width, width)
-        self.head = Linear(width, CLASSES)
+        self.head = Linear(width, classes)
 
     def features(self, x):
         one = F.relu(self.first(x.flatten(-2)))
@@ -103,25 +105,42 @@ class Block(nn.Module):
         return skip + self.conv2(F.relu(self.norm2(self.conv1(h))))
 
 
-class PreActResNet(Net):
-    """Pre-activation ResNet of depth 6n + 2: stages of 16-32-64 filters, n blocks each. x [n, channels, ...]."""
+def centred(pixels, channels_last=True):
+    """Colour pixels in [0, 1] to about zero mean and unit variance, for every data set alike."""
+    pixels = (pixels - 0.5) * 4
+    return pixels.contiguous(memory_format=torch.channels_last) if channels_last else pixels
 
-    def __init__(self, conv, channels, depth, norm):
+
+def layer_norm(width):
+    """LayerNorm over channels and places: the moments of each example alone."""
+    return nn.GroupNorm(1, width)
+
+
+def group_norm(width):
+    return nn.GroupNorm(8, width)
+
+
+NORMS = {"ln": layer_norm, "gn": group_norm}
+
+
+class PreActResNet(Net):
+    """Pre-activation ResNet of depth 6n + 2: three stages of n blocks, `width` filters in the first, twice and four
+    times as many in the others. x [n, channels, ...]."""
+
+    def __init__(self, classes, conv=nn.Conv2d, channels=3, depth=20, norm=nn.BatchNorm2d, width=16):
         super().__init__()
-        if depth % 6 != 2:
-            raise ValueError(f"a ResNet of this family has 6n + 2 layers (got {depth})")
         self.channels_last = conv is nn.Conv2d
-        self.stem = conv(channels, 16, 3, 1, 1, bias=False)
-        self.stages = nn.ModuleList()
-        for width_in, width in ((16, 16), (16, 32), (32, 64)):
-            rest = (Block(conv, width, width, 1, norm) for _ in range(depth // 6 - 1))
-            self.stages.append(nn.Sequential(Block(conv, width_in, width, width // width_in, norm), *rest))
-        self.norm = norm(64)
-        self.head = nn.Linear(64, CLASSES)
+        self.stem = conv(channels, width, 3, 1, 1, bias=False)
+        self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            rest = (Block(conv, width_out, width_out, 1, norm) for _ in range(depth // 6 - 1))
+            self.stages.append(nn.Sequential(Block(conv, width_in, width_out, width_out // width_in, norm), *rest))
+        self.norm = norm(widths[-1])
+        self.head = nn.Linear(widths[-1], classes)
 
     def features(self, x):
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
+        if x.ndim == 4:
+            x = centred(x, self.channels_last)
         x, out = self.stem(x), []
         for stage in self.stages:
             x = stage(x)
@@ -129,14 +148,82 @@ class PreActResNet(Net):
         return *out, F.relu(self.norm(x)).flatten(2).mean(2)
 
 
+class VGG(Net):
+    """VGG-11 or -16 (Simonyan & Zisserman, 2015) for small images: no BatchNorm, one linear layer after the last
+    stage. A stage halves the image until nothing is left to halve."""
+
+    channels_last = True
+    LAYERS = {11: (1, 1, 2, 2, 2), 16: (2, 2, 3, 3, 3)}
+
+    def __init__(self, classes, layers, width=64):
+        super().__init__()
+        self.stages, last = nn.ModuleList(), 3
+        for count, out in zip(self.LAYERS[layers], (width, 2 * width, 4 * width, 8 * width, 8 * width), strict=True):
+            convs = []
+            for _ in range(count):
+                conv = nn.Conv2d(last, out, 3, 1, 1)
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")  # without it nothing this deep starts
+                nn.init.zeros_(conv.bias)
+                convs += [conv, nn.ReLU()]
+                last = out
+            self.stages.append(nn.Sequential(*convs))
+        self.head = nn.Linear(last, classes)
+
+    def features(self, x):
+        x, out = centred(x), []
+        for stage in self.stages:
+            x = stage(x)
+            out.append(x)
+            x = F.max_pool2d(x, 2) if x.shape[-1] > 1 else x
+        return *out, x.flatten(2).mean(2)
+
+
+class LSTM(Net):
+    """Bidirectional LSTM of two layers over tokens int64 [n, length], 0 for padding at the end: the mean of its
+    outputs over the tokens of a review is its features."""
+
+    def __init__(self, classes, embedding=128, cell=70):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, embedding, padding_idx=0)
+        self.cells = nn.LSTM(embedding, cell, num_layers=2, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * cell, classes)
+
+    def features(self, x):
+        outputs, _ = self.cells(self.embedding(x))
+        tokens = (x > 0)[..., None]
+        return ((outputs * tokens).sum(1) / tokens.sum(1).clamp(min=1),)
+
+
+class ResNet50(Net):
+    """torchvision's ResNet-50, with its stages as features. x [n, 3, 224, 224]."""
+
+    channels_last = True
+
+    def __init__(self, classes):
+        super().__init__()
+        from torchvision.models import resnet50
+
+        net = resnet50(num_classes=classes)
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
+        self.head = net.fc
+
+    def features(self, x):
+        x, out = self.stem(centred(x)), []
+        for stage in self.stages:
+            x = stage(x)
+            out.append(x)
+        return *out, x.flatten(2).mean(2)
+
+
 class LeNet5(Net):
     """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling, 28x28 inputs padded to 32x32."""
 
-    def __init__(self):
+    def __init__(self, classes):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
         self.fc1, self.fc2 = nn.Linear(400, 120), nn.Linear(120, 84)
-        self.head = nn.Linear(84, CLASSES)
+        self.head = nn.Linear(84, classes)
 
     def features(self, x):
         one = F.max_pool2d(F.relu(self.conv1(x)), 2)
@@ -202,24 +289,32 @@ class Together(nn.Module):
         return torch.stack([net(part) for net, part in zip(self.nets, x, strict=True)])
 
 
-NETS = {
+FIXED = {
     "cnn1d": CNN1d,
     "mlp": MLP,
-    "resnet1d-bn": partial(PreActResNet, nn.Conv1d, 1, 8, nn.BatchNorm1d),
-    "resnet1d-ln": partial(PreActResNet, nn.Conv1d, 1, 8, partial(nn.GroupNorm, 1)),  # LayerNorm over channels, length
-    "resnet8-bn": partial(PreActResNet, nn.Conv2d, 3, 8, nn.BatchNorm2d),
-    "resnet20-bn": partial(PreActResNet, nn.Conv2d, 3, 20, nn.BatchNorm2d),
+    "resnet1d-bn": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=nn.BatchNorm1d),
+    "resnet1d-ln": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=layer_norm),
     "lenet5": LeNet5,
+    "lstm": LSTM,
+    "lstm-small": partial(LSTM, embedding=32, cell=32),
+    "resnet50": ResNet50,
 }
 
 
-def stackable(name: Architecture) -> bool:
+def stackable(name: str) -> bool:
     """Whether several nets of this architecture advance faster together than one after another."""
-    return getattr(NETS[name], "stackable", False)
+    return getattr(FIXED.get(name), "stackable", False)
 
 
-def build(name: Architecture, *stream_name) -> nn.Module:
-    """A net with weights drawn from the named stream (the global stream is left as it was)."""
+def build(name: str, data: str, *stream_name) -> nn.Module:
+    """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
+    left as it was)."""
+    classes, make = DATA_SETS[data][1], FIXED.get(name)
+    if found := RESNET_NAME.fullmatch(name):
+        make = partial(PreActResNet, depth=int(found["depth"]), norm=NORMS.get(found["norm"], nn.BatchNorm2d),
+                       width=int(found["width"] or 16))
+    elif found := VGG_NAME.fullmatch(name):
+        make = partial(VGG, layers=int(found["layers"]), width=int(found["width"] or 64))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))
-        return NETS[name]()
+        return make(classes)

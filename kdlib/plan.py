@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdlib import losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.models import build, stackable
-from kdlib.spec import Training
+from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
 from kdlib.store import Store
 from kdlib.train import Source, fit
 
@@ -20,7 +20,8 @@ GPUS = {
     "t4": ("FP32", 8.1e12), "v100": ("FP32", 15.7e12), "a100": ("TF32", 156e12), "l4": ("TF32", 60e12),
     "rtx4090": ("FP32", 82.6e12), "h100": ("TF32", 494e12),
 }
-SHAPES = {"mnist1d": (1, 40), "mnist1d-easy": (1, 40), "mnist": (1, 28, 28)}
+SHAPES = {SIGNAL: (1, 40), DIGIT: (1, 28, 28), COLOUR: (3, 32, 32), SMALL: (3, 16, 16), PHOTO: (3, 224, 224),
+          TEXT: (100,)}
 
 
 class PlanError(ValueError):
@@ -37,10 +38,16 @@ class Cost:
     state_bytes: int
 
 
-def cost(model: str, shape: tuple, batch: int) -> Cost:
+def made_up(data: str, n: int) -> torch.Tensor:
+    """Random inputs [n, ...] of a data set's kind."""
+    shape = SHAPES[DATA_SETS[data][0]]
+    return torch.randint(VOCABULARY, (n, *shape)) if DATA_SETS[data][0] == TEXT else torch.rand(n, *shape)
+
+
+def cost(model: str, data: str, batch: int) -> Cost:
     """Counted on one real step of random data, forward and backward (FLOPs: 2 per multiply-add of matrix products)."""
-    net, x = build(model, "plan"), torch.randn(batch, *shape)
-    target, saved = torch.randn(batch, 10), []
+    net, x = build(model, data, "plan"), made_up(data, batch)
+    target, saved = torch.randn(batch, DATA_SETS[data][1]), []
 
     def keep(tensor):
         saved.append(tensor)
@@ -68,13 +75,13 @@ def flops(spec, each: Cost) -> int:
     return steps + labelled * len(spec.teachers) * each.label_flops
 
 
-def measured_step(model: str, shape: tuple, batch: int, steps: int = 60) -> float:
+def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
     """Seconds of one step of one net here, on one thread, trained as the runs are: in a cohort where nets stack."""
     g = TOGETHER if stackable(model) else 1
-    x, target = torch.randn(1000, *shape), torch.randn(1000, 10)
+    x, target = made_up(data, 1000), torch.randn(1000, DATA_SETS[data][1])
     seconds = []
     for count in (steps // 3, steps):  # the first, shorter one warms up
-        nets = [build(model, "plan", i) for i in range(g)]
+        nets = [build(model, data, "plan", i) for i in range(g)]
         sources = [Source("plan", len(x), lambda rows: (x[rows], target[rows]), torch.Generator()) for _ in nets]
         start = time.perf_counter()
         fit(nets, Training(steps=count, batch=batch), sources, losses.distillation)
@@ -102,7 +109,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     groups = {}
     for spec in uses:
         run = inner(spec)
-        groups.setdefault((spec.kind, run.model, SHAPES[run.data.name], run.training.batch), []).append(spec)
+        groups.setdefault((spec.kind, run.model, run.data.name, run.training.batch), []).append(spec)
     lines.append(f"{'kind':8} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
                  f"{'MB a run':>8} {'ms a step':>9}")
     for (kind, *net), specs in sorted(groups.items()):

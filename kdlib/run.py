@@ -12,6 +12,8 @@ from kdlib.spec import Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
+CKA_INPUTS = 2000  # test inputs whose features are compared
+
 
 class DeviceError(ValueError):
     """KDLIB_DEVICE names what is not here or does not exist."""
@@ -59,7 +61,7 @@ def _loss(spec):
 
 
 def _initial(teacher: Teacher):
-    return build(teacher.model, teacher.data.trial, "teacher", teacher.member, "init")
+    return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init")
 
 
 def _teacher(spec: Teacher):
@@ -77,12 +79,18 @@ def _teacher(spec: Teacher):
             "train_accuracy": metrics.accuracy(logits_of(net, x).cpu(), splits.train_y),
         }
 
-    order = stream(spec.data.trial, "teacher", spec.member, "order")
-    return net, Source(spec.key, len(x), lambda rows: (x[rows.to(where)], y[rows.to(where)]), order), evaluate
+    trial, member = spec.data.trial, spec.member
+    draws = stream(trial, "teacher", member, "augment")
+
+    def prepare(rows):
+        rows = rows.to(where)
+        return augment.augment(x[rows], "baseline", draws), y[rows]
+
+    return net, Source(spec.key, len(x), prepare, stream(trial, "teacher", member, "order"), draws), evaluate
 
 
 def _load(spec: Teacher | Student, weights_of):
-    net = build(spec.model)
+    net = build(spec.model, spec.data.name)
     net.load_state_dict(weights_of(spec))
     return net
 
@@ -101,7 +109,7 @@ def _start(spec: Student, weights_of):
     if spec.start == "teacher-initial":
         net = _initial(spec.teachers[0])
     else:
-        net = build(spec.model, trial, "student", count, "init")
+        net = build(spec.model, spec.data.name, trial, "student", count, "init")
     if spec.toward_teacher > 0:
         target = parameters_to_vector(_load(spec.teachers[0], weights_of).parameters())
         here = parameters_to_vector(net.parameters())
@@ -119,19 +127,21 @@ def _student(spec: Student, weights_of):
     net = _start(spec, weights_of).to(where)
     pool = None
     if spec.policy == "ood":
-        pool = data.out_of_domain(len(inputs), trial).to(where)
+        pool = data.out_of_domain(spec.data.name, len(inputs), trial).to(where)
     elif spec.policy == "fresh":
         pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
     draws = stream(trial, "student", len(spec.teachers), "augment")
     # a fixed input has one teacher label; under random augmentation caching it would be wrong
-    cached = logits_of(teacher, inputs) if spec.policy == "baseline" else None
+    cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
 
     def prepare(rows):
         rows = rows.to(where)
         if cached is not None:
-            return (inputs[rows], cached[rows]) + ((labels[rows],) if spec.alpha > 0 else ())
-        x = augment.augment(inputs[rows], spec.policy, draws, pool)
-        return x, logits_of(teacher, x)
+            x, logits = inputs[rows], cached[rows]
+        else:
+            x = augment.augment(inputs[rows], spec.policy, draws, pool)
+            logits = logits_of(teacher, x)
+        return (x, logits) + ((labels[rows],) if spec.alpha > 0 else ())
 
     def evaluate():
         seen = augment.augment(inputs, spec.policy, stream(trial, "evaluation"), pool)
@@ -169,7 +179,8 @@ def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> di
     for name, other in (("cka", teacher), ("independent_cka", foil)):
         if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
             with torch.no_grad():
-                pairs = zip(net.features(test_x), other.members[0].features(test_x), strict=True)
+                few = test_x[:CKA_INPUTS]
+                pairs = zip(net.features(few), other.members[0].features(few), strict=True)
                 for stage, (a, b) in enumerate(pairs, 1):
                     result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())
     return result
@@ -179,10 +190,10 @@ def _surface(spec: Surface, weights_of):
     student = spec.student
     splits, where = data.load(**dict(student.data)), device()
     teacher_net = _load(student.teachers[0], weights_of).to(where)
-    inputs = _inputs(student, splits).to(where)
+    inputs = augment.augment(_inputs(student, splits).to(where), "baseline", stream(student.data.trial, "evaluation"))
     target = logits_of(Ensemble([_load(t, weights_of) for t in student.teachers]).to(where), inputs)
     final = _load(student, weights_of).to(where)
-    probe = build(student.model).to(where).eval()
+    probe = build(student.model, student.data.name).to(where).eval()
     vector = {name: parameters_to_vector(net.parameters()).detach() for name, net in (
         ("teacher", teacher_net), ("initial", _start(student, weights_of).to(where)), ("final", final))}
 

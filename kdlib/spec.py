@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,21 +11,53 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
 
+def added(default):
+    """A field added after runs were recorded: left out where it is neutral, so that their keys stay. Its default must
+    never change without a new RESULTS_VERSION."""
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
 # abs: -0.0 equals 0.0, so it must have the same key
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(abs)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of a data set held in memory
+Extra = Annotated[int, Field(ge=0, le=10_000_000)]  # unlabelled inputs
 Index = Annotated[int, Field(ge=0)]
 
-Policy = Literal["baseline", "shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh", "crop-flip"]
-# what a data set's inputs are, and what each net and policy can be given
-SIGNAL, DIGIT, COLOUR = "signals [1, 40]", "images [1, 28, 28]", "images [3, 32, 32]"
-INPUTS = {"mnist1d": SIGNAL, "mnist1d-easy": SIGNAL, "mnist": DIGIT}
-TAKES = {"cnn1d": SIGNAL, "mlp": SIGNAL, "resnet1d-bn": SIGNAL, "resnet1d-ln": SIGNAL, "lenet5": DIGIT,
-         "resnet8-bn": COLOUR, "resnet20-bn": COLOUR}
+Policy = Literal["baseline", "shift", "scale", "jitter", "rotation", "vflip", "colour", "combined", "mixup", "noise",
+                 "ood", "fresh", "gan"]
 
-Architecture = Literal["cnn1d", "mlp", "resnet1d-bn", "resnet1d-ln", "lenet5", "resnet8-bn", "resnet20-bn"]
+# what a data set's inputs are, and how many classes it has
+SIGNAL, DIGIT, COLOUR, SMALL = "signals [1, 40]", "images [1, 28, 28]", "images [3, 32, 32]", "images [3, 16, 16]"
+TEXT, PHOTO = "reviews of 100 tokens", "images [3, 224, 224]"
+DATA_SETS = {"mnist1d": (SIGNAL, 10), "mnist1d-easy": (SIGNAL, 10), "mnist": (DIGIT, 10), "fashion-mnist": (DIGIT, 10),
+             "cifar10": (COLOUR, 10), "cifar100": (COLOUR, 100), "cifar100-16": (SMALL, 100), "imdb": (TEXT, 2),
+             "imagenet": (PHOTO, 1000)}
+VOCABULARY = 20_000  # of the reviews: the padding 0, any other token 1, and the most frequent ones
+DataSet = Literal[tuple(DATA_SETS)]
+# the policies that each kind of inputs has, besides the baseline
+POLICIES = {SIGNAL: ("shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"), DIGIT: (), TEXT: (),
+            PHOTO: ()} | dict.fromkeys((COLOUR, SMALL), ("rotation", "vflip", "colour", "combined", "mixup", "noise",
+                                                        "ood", "fresh", "gan"))
+
+# nets of a fixed shape by what they take; the families of any depth and width are read from their names
+NETS = {"cnn1d": (SIGNAL,), "mlp": (SIGNAL,), "resnet1d-bn": (SIGNAL,), "resnet1d-ln": (SIGNAL,), "lenet5": (DIGIT,),
+        "resnet50": (PHOTO,), "lstm": (TEXT,), "lstm-small": (TEXT,)}
+RESNET_NAME = re.compile(r"resnet(?P<depth>\d{1,4})-(?P<norm>bn|ln|gn)(-w(?P<width>\d{1,4}))?")
+VGG_NAME = re.compile(r"vgg(?P<layers>11|16)(-w(?P<width>\d{1,4}))?")
+
+
+def _net(name: str) -> str:
+    resnet = RESNET_NAME.fullmatch(name)
+    if name in NETS or VGG_NAME.fullmatch(name) or resnet and int(resnet["depth"]) in range(8, 10_000, 6):
+        return name
+    raise ValueError(f"there is no net {name!r}; there are {', '.join(NETS)}, resnetN-bn, -ln and -gn of N = 6n + 2 "
+                     "layers, vgg11 and vgg16, and these with another first width, as in resnet8-bn-w32")
+
+
+Architecture = Annotated[str, AfterValidator(_net)]
 
 
 class Frozen(BaseModel):
@@ -45,20 +78,29 @@ def _key(spec) -> str:
 class Data(Frozen):
     """A draw of a data set: which one, which trial's draw, how many labelled training examples."""
 
-    name: Literal["mnist1d", "mnist1d-easy", "mnist"] = "mnist1d"
+    name: DataSet = "mnist1d"
     trial: Index
     train: Size
     test: Size
 
 
 class Training(Frozen):
-    """One optimisation: cosine from `lr` to 0 over `steps` batches, decoupled from where it starts."""
+    """One optimisation: linear warm-up to `lr`, then cosine to `final_lr` at `steps`, wherever it starts from."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: Positive = 1e-2
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(abs)] = 1e-3
+    final_lr: NotNegative = added(0.0)
+    warmup: Index = added(0)  # steps
+    nesterov: bool = added(True)  # of SGD, whose momentum is 0.9
+    weight_decay: NotNegative = 1e-3
     batch: Count = 50
     steps: Count
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self):
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup must be shorter than the {self.steps} steps (got {self.warmup})")
+        return self
 
 
 class Teacher(Frozen):
@@ -77,8 +119,31 @@ class Teacher(Frozen):
 
 
 def _fits(model, data):
-    if TAKES[model] != INPUTS[data.name]:
-        raise ValueError(f"{model} takes {TAKES[model]}, and {data.name} has {INPUTS[data.name]}")
+    takes, inputs = NETS.get(model, (COLOUR, SMALL)), DATA_SETS[data.name][0]
+    if inputs not in takes:
+        raise ValueError(f"{model} takes {' or '.join(takes)}, and {data.name} has {inputs}")
+
+
+class Generator(Frozen):
+    """An SN-GAN of a teacher's training images (paper, A.2). `judge` is the classifier whose features and classes
+    measure its samples, where Inception's are not at hand."""
+
+    kind: Literal["generator"] = "generator"
+    data: Data
+    judge: Teacher
+    width: Count  # filters of the generator; the discriminator has half as many
+    latent: Count = 128
+    steps: Count  # of the generator
+    discriminator_steps: Count = 5  # to each of them
+    batch: Count = 128
+    lr: Positive = 2e-4  # falls linearly to
+    final_lr: NotNegative = 1e-6
+
+    @model_validator(mode="after")
+    def _images(self):
+        if DATA_SETS[self.data.name][0] not in (COLOUR, SMALL) or self.judge.data != self.data:
+            raise ValueError("a generator and its judge are trained on the same colour images")
+        return self
 
 
 class Student(Frozen):
@@ -92,8 +157,11 @@ class Student(Frozen):
     teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
     foil: tuple[Teacher, ...] = ()
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
-    fresh: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # further unlabelled inputs from the data's own distribution
-    copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (images)
+    fresh: Extra = 0  # further unlabelled inputs from the data's own distribution
+    copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (grey images)
+    related: Extra = added(0)  # images of EMNIST added to those of MNIST
+    generator: Generator | None = added(None)
+    generated: Extra = added(0)  # images drawn from the generator, added to the set
     policy: Policy = "baseline"
     temperature: Positive = 1.0
     alpha: Share = 0.0
@@ -108,14 +176,21 @@ class Student(Frozen):
             raise ValueError("all teachers of one student share one trial's data")
         if set(self.teachers) & set(self.foil):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")
-        if self.alpha > 0 and (self.inputs != "D0" or self.fresh or self.copies or self.policy != "baseline"):
+        more = self.fresh or self.copies or self.related or self.generated
+        if self.alpha > 0 and (self.inputs != "D0" or more or self.policy != "baseline"):
             raise ValueError("alpha > 0 needs true labels, which only the teacher's own data D0 has")
         _fits(self.model, self.data)
-        signals = INPUTS[self.data.name] == SIGNAL
-        if self.policy == "crop-flip" and signals or self.policy not in ("baseline", "crop-flip") and not signals:
-            raise ValueError(f"policy {self.policy} is not one for {INPUTS[self.data.name]}")
-        if self.copies and signals:
-            raise ValueError("affine copies are of images; of signals more are drawn: use fresh")
+        inputs = DATA_SETS[self.data.name][0]
+        if self.policy != "baseline" and self.policy not in POLICIES[inputs]:
+            raise ValueError(f"policy {self.policy} is not one for {inputs}")
+        if self.copies and inputs != DIGIT:
+            raise ValueError("affine copies are of grey images; of other data more are drawn: use fresh")
+        if self.related and self.data.name != "mnist":
+            raise ValueError("related images, EMNIST's, are for mnist only")
+        if bool(self.generator) != bool(self.generated or self.policy == "gan"):
+            raise ValueError("a generator goes with generated images or policy gan, and these with a generator")
+        if self.generator and self.generator.data != self.data:
+            raise ValueError("the generator is trained on the teachers' own images")
         near = self.toward_teacher > 0 or self.start != "random"
         if near and (len(self.teachers) != 1 or self.model != self.teachers[0].model):
             raise ValueError("starting from a teacher needs one teacher of the student's own architecture")
@@ -134,15 +209,25 @@ class Surface(Frozen):
     grid: Index = 0  # points per side of the plane; 0: the segment only
     segment: Annotated[int, Field(ge=2)] = 21
 
+    @model_validator(mode="after")
+    def _weights_alone(self):
+        if self.student.model.endswith("-bn"):
+            raise ValueError("a surface needs a net without BatchNorm, whose running moments are not weights")
+        return self
 
-Spec = Annotated[Teacher | Student | Surface, Field(discriminator="kind")]
+
+Spec = Annotated[Teacher | Generator | Student | Surface, Field(discriminator="kind")]
 
 
 def needs(spec) -> tuple:
     """The runs that must exist before this one."""
     if spec.kind == "teacher":
         return ()
-    return (spec.student,) if spec.kind == "surface" else spec.teachers + spec.foil
+    if spec.kind == "generator":
+        return (spec.judge,)
+    if spec.kind == "surface":
+        return (spec.student,)
+    return spec.teachers + spec.foil + ((spec.generator,) if spec.generator else ())
 
 
 def sentence(error: ValidationError) -> str:
@@ -154,6 +239,6 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind, teacher, student or surface"
+        return f"{where}: it needs a kind, teacher, generator, student or surface"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

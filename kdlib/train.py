@@ -18,6 +18,14 @@ class Diverged(Exception):
     """The loss became infinite or NaN."""
 
 
+def learning_rate(training: Training, step: int) -> float:
+    """Linear warm-up to `lr`, then cosine to `final_lr` (paper, A.3)."""
+    if step < training.warmup:
+        return training.lr * (step + 1) / training.warmup
+    angle = math.pi * (step - training.warmup) / (training.steps - training.warmup)
+    return training.final_lr + (training.lr - training.final_lr) * 0.5 * (1 + math.cos(angle))
+
+
 class Batches:
     """Row indices of shuffled epochs, one after another; a batch may span two of them."""
 
@@ -78,11 +86,11 @@ class _Run:
         self.training, self.sources, self.step = training, sources, 0
         self.together = Together(nets)
         flat = self.together.flat
+        options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": True}
         if training.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD([flat], lr=training.lr, momentum=0.9, nesterov=True,
-                                             weight_decay=training.weight_decay, fused=True)
-        else:
-            self.optimizer = torch.optim.AdamW([flat], lr=training.lr, weight_decay=training.weight_decay, fused=True)
+            options |= {"momentum": 0.9, "nesterov": training.nesterov}
+        self.optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[
+            training.optimizer]([flat], **options)
         self.batches = [Batches(source.n, training.batch, source.order) for source in sources]
         self.losses = torch.zeros(len(nets), training.steps, device=flat.device)
         self.together.train()
@@ -94,7 +102,7 @@ class _Run:
         block = [torch.stack(parts) for parts in prepared]
         start = self.step
         for x, *rest in zip(*(part.chunk(k, 1) for part in block), strict=True):
-            group["lr"] = training.lr * 0.5 * (1 + math.cos(math.pi * self.step / training.steps))
+            group["lr"] = learning_rate(training, self.step)
             flat.grad.zero_()
             values = loss(self.together(x).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
             means = values.view(len(self.sources), training.batch).mean(1)

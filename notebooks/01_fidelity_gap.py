@@ -48,7 +48,7 @@ from kdlib.chapter import (
     table,
 )
 from kdlib.experiments import from_records, gap
-from kdlib.experiments.design import FACTORS
+from kdlib.experiments.design import FACTORS, Design
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
 claims = gap.claims(r)
@@ -231,7 +231,7 @@ provenance(r)
 # paper. The runs are recorded (`profile=workstation`), not live.
 
 # %% tags=["remove-input"]
-mnist = from_records("01_fidelity_gap", "workstation")
+mnist = from_records(gap.mnist(Design("workstation")), "workstation")
 table(("images", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
     (f"60,000 x {n}", *(say(f"mnist-{n}-{k}", mnist(("mnist", n), k)).text(100) for k in (
         "teacher_accuracy", "accuracy", "agreement", "independent_agreement")),
@@ -240,7 +240,7 @@ table(("images", "teacher accuracy", "student accuracy", "agreement", "with an u
 
 # %% tags=["remove-input"]
 say("mnist-own", mnist(("mnist", 4), "agreement") - mnist(("mnist", 4), "independent_agreement"))
-(mnist_f1,) = gap.claims(mnist)
+mnist_f1 = gap.f1(mnist, list(mnist.rows), "MNIST")
 glue("mnist-verdict", mnist_f1.verdict, display=False)
 claim_table([mnist_f1], "F1 on real MNIST")
 

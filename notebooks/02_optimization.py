@@ -138,7 +138,7 @@ for m in opt.ENSEMBLES:
     figures.line(sizes, FACTORS, 100 * r.table(runs, "independent_train_agreement"), f"unseen, {m}", f"m={m}", "--")
 sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
 for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in SETS], SETS),
-                          (policies, lambda m: [("policy", m, p) for p in opt.POLICIES], opt.POLICIES)):
+                          (policies, lambda m: [("policy", m, p) for p in opt.policies(d.profile)], opt.policies(d.profile))):
     groups = {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES}
     figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(1), "independent_train_agreement")})
     ax.set_xlabel("train agreement (%)")
@@ -307,7 +307,7 @@ comparison(claims)
 # ## Change this and predict
 #
 # - `papermill notebooks/02_optimization.ipynb out.ipynb -p seeds 8`: which undecided verdict will three more trials settle?
-# - In `kdlib/experiments/optimization.py` set `SET = 33`. Will ten times the steps still close the train gap?
+# - In `kdlib/experiments/design.py` set `wide_set=33`. Will ten times the steps still close the train gap?
 # - In the same file give the student the learning rate .001 in the λ sweep. What happens to the agreement at λ = 1?
 #
 # ## Limits

@@ -45,7 +45,7 @@ from kdlib.chapter import (
     table,
 )
 from kdlib.experiments import data
-from kdlib.experiments.design import SETS
+from kdlib.experiments.design import POLICIES, SETS, TEMPERATURES
 
 d, r = open_chapter("03_data", profile, seeds, workers)
 claims = data.claims(r)
@@ -67,16 +67,16 @@ def name(cell):
     return f"{cell[0]} at τ = {cell[1]:g}"
 
 
-others = [p for p in data.POLICIES if p != "baseline"]
-gain = [np.mean([agreement(p, t) - agreement("baseline", t) for p in others], 0) for t in data.TEMPERATURES]
+others = [p for p in POLICIES if p != "baseline"]
+gain = [np.mean([agreement(p, t) - agreement("baseline", t) for p in others], 0) for t in TEMPERATURES]
 means = {metric: data.policy_table(r, metric).mean(0) for metric in ("agreement", "accuracy")}
 for metric, values in means.items():
-    glue(f"most-{metric}", name(data.CELLS[values.argmax()]), display=False)
-    glue(f"least-{metric}", name(data.CELLS[values.argmin()]), display=False)
+    glue(f"most-{metric}", name(r.profile.cells[values.argmax()]), display=False)
+    glue(f"least-{metric}", name(r.profile.cells[values.argmin()]), display=False)
 for key, values in {
-    "best": agreement(*data.CELLS[means["agreement"].argmax()]),
+    "best": agreement(*r.profile.cells[means["agreement"].argmax()]),
     "baseline-1": agreement("baseline", 1.0), "baseline-4": agreement("baseline", 4.0), "ood": agreement("ood", 1.0),
-    "range": agreement(*data.CELLS[means["agreement"].argmax()]) - agreement("baseline", 1.0), "mixup-4": agreement("mixup", 4.0), "gain-1": gain[0], "gain-4": gain[1],
+    "range": agreement(*r.profile.cells[means["agreement"].argmax()]) - agreement("baseline", 1.0), "mixup-4": agreement("mixup", 4.0), "gain-1": gain[0], "gain-4": gain[1],
     "shift-change": agreement("shift", 4.0) - agreement("shift", 1.0),
     "mixup-change": agreement("mixup", 4.0) - agreement("mixup", 1.0),
     "combined-change": agreement("combined", 4.0) - agreement("combined", 1.0),
@@ -133,13 +133,13 @@ _ = glue("mixup-rank", str(1 + int((means["agreement"] > agreement("mixup", 4.0)
 
 # %% mystnb={"figure": {"caption": "Students of a 5-member teacher, by policy and temperature. Above: test agreement with the own teacher and, grey, with an unseen ensemble of five (\u03c4 = 1). Below: test accuracy. Means and 95 % t-intervals over trials.", "name": "fig-policies"}, "image": {"alt": "Dot plots by policy. Shift, combined and jitter at temperature 1 have the highest agreement, the plain baseline the lowest; accuracy at temperature 4 is lower for every policy but the baseline, where it is the same.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def row(metric, t, m=5):
-    return 100 * r.table([("policy", m, p, t) for p in data.POLICIES], metric)
+    return 100 * r.table([("policy", m, p, t) for p in POLICIES], metric)
 
 
 fig, (above, below) = panels(r, 2, height=4.4)
-figures.points(above, data.POLICIES, {"τ = 1": row("agreement", 1.0), "τ = 4": row("agreement", 4.0),
+figures.points(above, POLICIES, {"τ = 1": row("agreement", 1.0), "τ = 4": row("agreement", 4.0),
                                       "unseen": row("independent_agreement", 1.0)})
-figures.points(below, data.POLICIES, {"τ = 1": row("accuracy", 1.0), "τ = 4": row("accuracy", 4.0)})
+figures.points(below, POLICIES, {"τ = 1": row("accuracy", 1.0), "τ = 4": row("accuracy", 4.0)})
 above.set_xlabel("test agreement (%)")
 below.set_xlabel("test accuracy (%)")
 plt.show()
@@ -172,7 +172,7 @@ for ax, (metric, label, scale) in zip(axes, (("agreement", "test agreement (%)",
     groups = {f"m={m}": scale * row(metric, 1.0, m) for m in data.ENSEMBLES}
     if metric != "ece":
         groups["unseen"] = scale * row(f"independent_{metric}", 1.0, 1)
-    figures.points(ax, data.POLICIES, groups)
+    figures.points(ax, POLICIES, groups)
     ax.set_xlabel(label)
 plt.show()
 

@@ -43,8 +43,8 @@ from kdlib.chapter import (
     say,
     say_claims,
 )
-from kdlib.experiments import data, paradox
-from kdlib.experiments.design import FACTORS
+from kdlib.experiments import paradox
+from kdlib.experiments.design import FACTORS, POLICIES, TEMPERATURES
 
 d, r = open_chapter("04_paradox", profile, seeds, workers)
 claims = paradox.claims(r)
@@ -175,8 +175,8 @@ provenance(r)
 
 # %% mystnb={"figure": {"caption": "Expected calibration error of the student against its agreement with its own teacher of five members (coloured by temperature) and with an unseen one (grey); a point is one policy. Means and 95 % t-intervals over trials.", "name": "fig-calibration"}, "image": {"alt": "Scatter plot: at temperature 1 calibration error falls steeply as agreement rises; at temperature 4 it is high throughout.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (ax,) = panels(r, height=4)
-for t in data.TEMPERATURES:
-    runs = [("policy", 5, p, t) for p in data.POLICIES]
+for t in TEMPERATURES:
+    runs = [("policy", 5, p, t) for p in POLICIES]
     ece = 100 * r.table(runs, "ece")
     figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), ece, [""] * len(runs), "unseen")
     figures.scatter(ax, 100 * r.table(runs, "agreement"), ece, [""] * len(runs), f"τ = {t:g}")

@@ -28,7 +28,6 @@ def kdlib(monkeypatch, capsys, tmp_path):
     (("run", "all", "--profile", "huge"), "unknown profile 'huge'"),
     (("run", "05_nothing"), "unknown chapter '05_nothing'"),
     (("run", "nowhere.json"), "nowhere.json cannot be read (No such file"),
-    (("run", "02_optimization", "--profile", "workstation"), "no workstation runs"),
     (("run", "all", "--seeds", "0"), "seeds must be a whole number"),
     (("data", "import", "cifar", "/nowhere"), "unknown data set 'cifar'"),
     (("data", "import", "mnist", "/nowhere"), "does not exist"),
@@ -50,7 +49,8 @@ def test_bad_input_gets_one_sentence(kdlib, args, says):
     ({"alpha": 1.5}, "alpha: Input should be less than or equal to 1"), ({"fresh": -3}, "fresh: Input should be gr"),
     ({"toward_teacher": 0.5, "model": "mlp"}, "one teacher of the student's own architecture"),
     ({"model": "lenet5"}, "lenet5 takes images [1, 28, 28], and mnist1d has signals [1, 40]"),
-    ({"policy": "crop-flip"}, "policy crop-flip is not one for signals"), ({"copies": 2}, "affine copies are"),
+    ({"policy": "vflip"}, "policy vflip is not one for signals"),
+    ({"model": "resnet9-bn"}, "there is no net"), ({"copies": 2}, "affine copies are"),
     ({"fresh": 10**12}, "less than or equal to 10000000"), ({"kind": "pupil"}, "kind")])
 def test_a_wrong_spec_in_a_file_gets_one_sentence(kdlib, change, says, tmp_path):
     file = tmp_path / "mine.json"

@@ -7,19 +7,31 @@ import torch
 import torchvision.transforms.functional as tv
 from mnist1d.data import get_dataset_args, make_dataset
 
-from kdlib import augment, data, landscape
-from kdlib.models import Ensemble, HalvingConv, PreActResNet, Together, build, stackable
+from kdlib import augment, data, datasets, landscape
+from kdlib.models import FIXED, Ensemble, HalvingConv, Together, build, stackable
+from kdlib.plan import made_up
+from kdlib.spec import COLOUR, DATA_SETS, POLICIES
 from kdlib.streams import stream
 
-NETS = {"cnn1d": (1, 40), "mlp": (1, 40), "resnet1d-bn": (1, 40), "resnet1d-ln": (1, 40), "lenet5": (1, 28, 28),
-        "resnet8-bn": (3, 32, 32), "resnet20-bn": (3, 32, 32)}
+NETS = {"cnn1d": "mnist1d", "mlp": "mnist1d", "resnet1d-bn": "mnist1d", "resnet1d-ln": "mnist1d", "lenet5": "mnist",
+        "resnet8-bn": "cifar10", "resnet20-ln": "cifar100", "resnet14-gn-w8": "cifar100-16", "vgg11-w8": "cifar100",
+        "vgg16-w4": "cifar100-16", "lstm-small": "imdb"}
+
+
+def inputs(name, n):
+    """Made-up inputs for a net."""
+    return made_up(NETS[name], n)
+
+
+def test_every_fixed_net_is_tried():
+    assert set(FIXED) - {"lstm", "resnet50"} == set(NETS) & set(FIXED)
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_a_net_gives_ten_logits_and_its_weights_come_from_its_stream(name):
-    x = torch.randn(3, *NETS[name])
-    one, same, other = (build(name, *s).eval() for s in ((0, "a"), (0, "a"), (1, "a")))
-    assert one(x).shape == (3, 10)
+def test_a_net_gives_a_logit_for_each_class_and_its_weights_come_from_its_stream(name):
+    x = inputs(name, 3)
+    one, same, other = (build(name, NETS[name], *s).eval() for s in ((0, "a"), (0, "a"), (1, "a")))
+    assert one(x).shape == (3, DATA_SETS[NETS[name]][1])
     assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
 
 
@@ -27,7 +39,7 @@ def test_building_a_net_leaves_the_global_stream_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    build("cnn1d", 0)
+    build("cnn1d", "mnist1d", 0)
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -41,13 +53,13 @@ def test_the_matrix_product_is_the_convolution():
 
 @pytest.mark.parametrize("name", NETS)
 def test_nets_together_give_what_each_gives_alone(name):
-    nets = [build(name, i) for i in range(3)]
-    x = torch.randn(3, 4, *NETS[name])
+    nets = [build(name, NETS[name], i) for i in range(3)]
+    x = torch.stack([inputs(name, 4) for _ in range(3)])
     expected = torch.stack([net(part) for net, part in zip(nets, x, strict=True)])
     together = Together(nets)
     assert (together.stacked is not None) == stackable(name)
     torch.testing.assert_close(together(x), expected)
-    if nets[0].channels_last:
+    if name == "resnet8-bn":
         assert nets[0].stem.weight.is_contiguous(memory_format=torch.channels_last)
         assert nets[0].stages[1][0].conv1.weight.grad.is_contiguous(memory_format=torch.channels_last)
     # the nets' own weights are views of the group's: what trains the one trains the other
@@ -56,7 +68,7 @@ def test_nets_together_give_what_each_gives_alone(name):
 
 
 def test_lenet5_has_the_published_number_of_parameters():
-    assert sum(p.numel() for p in build("lenet5").parameters()) == 61_706
+    assert sum(p.numel() for p in build("lenet5", "mnist").parameters()) == 61_706
 
 
 @pytest.mark.parametrize("depth", [8, 20])
@@ -66,27 +78,82 @@ def test_a_preactivation_resnet_has_the_parameters_of_its_layers(depth):
     convolutions = 3 * 16 * 9 + sum(9 * a * b + 9 * b * b + short + (n - 1) * 18 * b * b for a, b, short in stages)
     norms = sum(2 * (a + b) + (n - 1) * 4 * b for a, b, _ in stages) + 2 * 64
     head = 64 * 10 + 10
-    assert sum(p.numel() for p in build(f"resnet{depth}-bn").parameters()) == convolutions + norms + head
+    assert sum(p.numel() for p in build(f"resnet{depth}-bn", "cifar10").parameters()) == convolutions + norms + head
 
 
-def test_a_resnet_of_a_wrong_depth_is_refused():
-    with pytest.raises(ValueError, match="6n \\+ 2"):
-        PreActResNet(torch.nn.Conv2d, 3, 18, torch.nn.BatchNorm2d)
+@pytest.mark.parametrize(("name", "data", "published"), [
+    ("resnet20-bn", "cifar10", 0.27e6), ("resnet56-bn", "cifar10", 0.85e6), ("resnet110-bn", "cifar10", 1.7e6),
+    ("vgg16", "cifar10", 14.7e6), ("resnet50", "imagenet", 25.557e6),
+])
+def test_parameters_are_as_many_as_published(name, data, published):
+    """He et al. (2016), table 6; Simonyan & Zisserman's convolutions; torchvision's model card. To their digits."""
+    assert sum(p.numel() for p in build(name, data).parameters()) == pytest.approx(published, rel=0.02)
 
 
-def test_crop_and_flip_equals_torchvision_on_the_same_draws():
-    x = torch.rand(40, 3, 32, 32)
-    out = augment.augment(x, "crop-flip", stream("crop"))
+@pytest.mark.parametrize("size", [16, 32])
+def test_crop_and_flip_equals_torchvision_on_the_same_draws(size):
+    x, margin = torch.rand(40, 3, size, size), size // 8
+    out = augment.augment(x, "baseline", stream("crop"))
     g = stream("crop")
-    moves, flip = torch.randint(0, 9, (2, 40, 1), generator=g), torch.rand(40, 1, generator=g) < 0.5
-    for i, image in enumerate(tv.pad(x, [4, 4, 4, 4])):
-        expected = tv.crop(image, int(moves[0, i]), int(moves[1, i]), 32, 32)
+    moves, flip = torch.randint(0, 2 * margin + 1, (2, 40, 1), generator=g), torch.rand(40, 1, generator=g) < 0.5
+    for i, image in enumerate(tv.pad(x, [margin] * 4)):
+        expected = tv.crop(image, int(moves[0, i]), int(moves[1, i]), size, size)
         assert torch.equal(out[i], tv.hflip(expected) if flip[i] else expected)
     assert 10 < flip.sum() < 30
 
 
+def test_rotation_equals_torchvision_on_the_same_draws():
+    x = torch.rand(60, 3, 16, 16)
+    angles = torch.rand(60, generator=stream("turn")) * 40 - 20
+    expected = torch.stack([tv.rotate(image, float(angle)) for image, angle in zip(x, angles, strict=True)])
+    assert (augment.rotation(x, stream("turn")) == expected).float().mean() > 0.999  # a tie may round either way
+
+
+def test_colour_jitter_equals_torchvision_on_the_same_draws():
+    x = torch.rand(60, 3, 16, 16)
+    x[3] = 0.5  # grey: no hue
+    g, changes = stream("paint"), (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
+    order = torch.rand(60, 4, generator=g).argsort(1)
+    by = torch.cat([torch.rand(60, 3, generator=g) * 0.4 + 0.8, torch.rand(60, 1, generator=g) * 0.4 - 0.2], 1)
+    out = augment.colour_jitter(x, stream("paint"))
+    for i, image in enumerate(x):
+        for kind in order[i].tolist():
+            image = changes[kind](image, float(by[i, kind]))
+        torch.testing.assert_close(out[i], image, atol=1e-5, rtol=0)
+
+
+def test_vertical_flip_turns_about_half_of_the_images_over():
+    x = torch.rand(400, 3, 16, 16)
+    out = augment.vflip(x, stream("over"))
+    turned = (out == x.flip(2)).flatten(1).all(1)
+    assert 150 < turned.sum() < 250 and torch.equal(out[~turned], x[~turned])
+
+
+@pytest.mark.parametrize("policy", POLICIES[COLOUR])
+def test_every_policy_of_images_keeps_pixels_in_range_and_repeats_with_its_stream(policy):
+    x, pool = torch.rand(50, 3, 32, 32), torch.rand(7, 3, 32, 32)
+    one, two = (augment.augment(x, policy, stream("a"), pool) for _ in range(2))
+    assert torch.equal(one, two) and one.min() >= 0 and one.max() <= 1
+    assert not torch.equal(one, augment.augment(x, "baseline", stream("a")))
+
+
+def test_combined_is_the_three_of_it_one_after_another():
+    x, g = torch.rand(30, 3, 16, 16), stream("c")
+    expected = x
+    for step in (augment.crop_flip, augment.rotation, augment.vflip, augment.colour_jitter):
+        expected = step(expected, g)
+    assert torch.equal(augment.augment(x, "combined", stream("c")), expected)
+
+
+def test_only_inputs_that_never_change_keep_their_labels():
+    grey, colours = torch.zeros(1, 1, 28, 28), torch.zeros(1, 3, 32, 32)
+    assert augment.fixed(grey, "baseline") and augment.fixed(torch.zeros(1, 1, 40), "baseline")
+    assert not augment.fixed(colours, "baseline") and not augment.fixed(torch.zeros(1, 1, 40), "mixup")
+
+
+
 def test_an_ensemble_predicts_the_mean_probability_and_stays_frozen():
-    members = [build("resnet1d-bn", i) for i in range(3)]
+    members = [build("resnet1d-bn", "mnist1d", i) for i in range(3)]
     ensemble = Ensemble(members)
     ensemble.train()
     x = torch.randn(4, 1, 40)
@@ -136,7 +203,7 @@ def test_a_damaged_draw_is_named(tmp_path, monkeypatch):
     data.signals("mnist1d", (9, "train"), 200)
     file = next(tmp_path.rglob("*.npy"))
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(data.DataError, match=file.name):
+    with pytest.raises(datasets.DataError, match=file.name):
         data.signals("mnist1d", (9, "train"), 200)
 
 
@@ -186,25 +253,58 @@ def test_the_plane_of_a_quadratic_bowl():
 
 def test_mnist_is_checked_on_import(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    raw, source = bytes(16) + bytes(784 * 3), tmp_path / "raw"
+    source = tmp_path / "raw"
     source.mkdir()
-    for name in data.MNIST_FILES:
+    digests = {}
+    for part, (name, _) in datasets.MNIST_FILES.items():
+        raw = bytes(16) + bytes(784 * 3) if "images" in name else bytes(8) + bytes(3)
         (source / f"{name}.gz").write_bytes(gzip.compress(raw))
-    with pytest.raises(data.DataError, match="not the official file"):
-        data.import_mnist(source)
-    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(data, "MNIST_FILES", {name: digest for name in data.MNIST_FILES if "images" in name})
-    data.import_mnist(source)
-    assert data._mnist("t10k-images-idx3-ubyte").shape == (3, 28, 28)
+        digests[part] = (name, hashlib.md5(raw, usedforsecurity=False).hexdigest())
+    with pytest.raises(datasets.DataError, match="not the official file"):
+        datasets.import_mnist(source)
+    assert not (tmp_path / "data" / "mnist").exists()
+    monkeypatch.setattr(datasets, "MNIST_FILES", digests)
+    datasets.import_mnist(source)
+    assert datasets.array("mnist", "test-x").shape == (3, 1, 28, 28)
 
 
-def test_more_images_than_mnist_has_and_a_damaged_copy_are_errors(tmp_path, monkeypatch):
+def store_images(folder, name, n, classes, shape):
+    """A made-up data set on disk, sorted by class as real ones are."""
+    (folder / name).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        np.save(folder / name / f"{part}-x.npy", random.integers(0, 256, (n, *shape), dtype=np.uint8))
+        np.save(folder / name / f"{part}-y.npy", np.sort(np.arange(n) % classes).astype(np.uint8))
+
+
+def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    with pytest.raises(data.DataError, match="60000 training and 10000 test images"):
-        data.load("mnist", trial=0, train=100_000, test=10)
-    path = tmp_path / "mnist" / "train-images-idx3-ubyte.npy"
-    path.parent.mkdir()
-    np.save(path, np.zeros((10, 28, 28), np.uint8))
+    store_images(tmp_path, "cifar100", 40, 4, (3, 32, 32))
+    one = data.load("cifar100", trial=0, train=12, test=8)
+    assert one.train_y.bincount().tolist() == [3] * 4 and one.test_y.bincount().tolist() == [2] * 4
+    everything = torch.cat([one.train_x, one.unlabelled(28)])
+    assert len(everything.flatten(1).unique(dim=0)) == 40
+    assert not torch.equal(one.train_x, data.load("cifar100", trial=1, train=12, test=8).train_x)
+    with pytest.raises(datasets.DataError, match="cifar100 has 40 training examples; 12 \\+ 29 asked for"):
+        one.unlabelled(29)
+
+
+def test_the_small_form_is_the_mean_of_two_by_two_pixels(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    store_images(tmp_path, "cifar100", 8, 4, (3, 32, 32))
+    full, small = (data.load(name, trial=0, train=8, test=8).train_x for name in ("cifar100", "cifar100-16"))
+    assert small.shape == (8, 3, 16, 16) and 0 <= small.min() and small.max() <= 1
+    torch.testing.assert_close(small[:, :, 3, 5], full[:, :, 6:8, 10:12].mean((2, 3)))
+
+
+def test_more_images_than_there_are_and_a_damaged_copy_are_errors(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    with pytest.raises(datasets.DataError, match="mnist is not here"):
+        data.load("mnist", trial=0, train=10, test=10)
+    store_images(tmp_path, "mnist", 30, 10, (1, 28, 28))
+    with pytest.raises(datasets.DataError, match="mnist has 30 training examples \\(100 asked for\\)"):
+        data.load("mnist", trial=0, train=100, test=10)
+    path = tmp_path / "mnist" / "train-x.npy"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(data.DataError, match=path.name):
+    with pytest.raises(datasets.DataError, match=path.name):
         data.load("mnist", trial=0, train=10, test=10)

@@ -13,7 +13,7 @@ FIRST, OTHERS = 20 * 5 * 24, 10 * 72 * 24 + 5 * 72 * 24 + 120 * 10
 
 
 def test_flops_of_a_step_are_those_counted_by_hand():
-    each = plan.cost("cnn1d", (1, 40), batch=7)
+    each = plan.cost("cnn1d", "mnist1d", batch=7)
     assert each.label_flops == 2 * (FIRST + OTHERS)
     # backward: one product for the weights and one for the inputs of every layer, but for the signal itself
     assert each.step_flops == 7 * 2 * (2 * FIRST + 3 * OTHERS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pydantic import TypeAdapter
 
-from kdlib import data, losses, metrics
+from kdlib import data, datasets, losses, metrics
 from kdlib.cli import read_specs
 from kdlib.spec import Data, Spec, Student, Surface, Teacher, Training
 from kdlib.stats import Part, estimate
@@ -155,7 +155,7 @@ def test_garbage_in_the_place_of_a_draw_is_an_error_that_names_the_file(tmp_path
     path = tmp_path / "mnist1d" / "mnist1d-0-train-0.npy"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    with pytest.raises(data.DataError, match=path.name):
+    with pytest.raises(datasets.DataError, match=path.name):
         data.signals("mnist1d", (0, "train"), 10)
 
 

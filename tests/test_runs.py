@@ -109,7 +109,7 @@ def test_the_baseline_of_a_student_at_its_unseen_teacher_is_full_agreement(monke
 
 
 def fresh_weights(member):
-    return {k: v + 0.1 for k, v in run.build("cnn1d", member).state_dict().items()}
+    return {k: v + 0.1 for k, v in run.build("cnn1d", "mnist1d", member).state_dict().items()}
 
 
 def test_teachers_come_before_students_and_only_once():
@@ -211,7 +211,7 @@ def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path
 
 
 def test_a_loss_that_is_not_finite_names_run_and_step():
-    net = build("mlp", 0)
+    net = build("mlp", "mnist1d", 0)
     x = torch.randn(30, 1, 40)
 
     def loss(logits, row):
@@ -264,11 +264,11 @@ def interrupted(specs, at, monkeypatch):
 
 def test_channels_last_changes_the_speed_and_not_the_result():
     def trained(channels_last):
-        net = build("resnet8-bn", 0)
+        net = build("resnet8-bn", "cifar10", 0)
         net.channels_last = channels_last
         g = torch.Generator().manual_seed(1)
-        x, y = torch.randn(20, 3, 32, 32, generator=g), torch.arange(20) % 10
-        fit([net], Training(steps=4, batch=8, lr=1e-3), [Source("x", 20, lambda rows: (x[rows], y[rows]),
+        x, y = torch.rand(20, 3, 32, 32, generator=g), torch.arange(20) % 10
+        fit([net], Training(optimizer="sgd", steps=4, batch=8, lr=1e-3), [Source("x", 20, lambda rows: (x[rows], y[rows]),
                                                               torch.Generator().manual_seed(2))], losses.nll)
         return net.eval()(x)
 

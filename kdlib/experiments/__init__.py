@@ -2,26 +2,21 @@
 
 from kdlib.compute import recorded
 from kdlib.experiments import data, gap, optimization, paradox
-from kdlib.experiments.design import Design, DesignError, Results
+from kdlib.experiments.design import PROFILES, Design, DesignError, Results
 
 CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox}
 
 
-def chapters(name: str, profile: str) -> list[str]:
-    """The chapters that `name` (one of them, or "all") stands for at a profile."""
+def chapters(name: str) -> list[str]:
+    """The chapters that `name` (one of them, or "all") stands for."""
     if name != "all" and name not in CHAPTERS:
         raise DesignError(f"unknown chapter {name!r}; there are all, {', '.join(CHAPTERS)}")
-    if profile == "workstation":
-        if name not in ("all", "01_fidelity_gap"):
-            raise DesignError(f"{name} has no workstation runs yet; 01_fidelity_gap has (real MNIST)")
-        return ["01_fidelity_gap"]
     return list(CHAPTERS) if name == "all" else [name]
 
 
-def from_records(name: str, profile: str) -> Results:
-    """A chapter's results as committed under `results/<profile>`."""
-    runs = CHAPTERS[name].runs(Design(profile))
-    return Results.of(runs, recorded([s for row in runs.values() for s in row], profile))
+def from_records(runs: dict, profile: str) -> Results:
+    """The results of {name: [one spec per trial]} as committed under `results/<profile>`."""
+    return Results.of(PROFILES[profile], runs, recorded([s for row in runs.values() for s in row], profile))
 
 
 def trained(name: str, design: Design, workers: int = 2) -> Results:
@@ -32,8 +27,8 @@ def trained(name: str, design: Design, workers: int = 2) -> Results:
 def verdicts(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, list]:
     """Claims by chapter, from the committed records or from the store."""
     design = Design(profile, seeds)
-    return {name: CHAPTERS[name].claims(from_records(name, profile) if records else trained(name, design, workers))
-            for name in chapters("all", profile)}
+    return {name: module.claims(from_records(module.runs(design), profile) if records
+                                else trained(name, design, workers)) for name, module in CHAPTERS.items()}
 
 
 def in_order(claims_by_chapter: dict[str, list]) -> list:

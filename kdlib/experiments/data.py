@@ -5,17 +5,14 @@ import numpy as np
 from kdlib.experiments.design import SETS, Design
 from kdlib.stats import Claim, Part, leave_one_out_best
 
-POLICIES = ("baseline", "shift", "scale", "jitter", "combined", "mixup", "fresh", "ood", "noise")
-TEMPERATURES = (1.0, 4.0)
 ENSEMBLES = (1, 3, 5)
 TAUS = (1.0, 4.0, 8.0, 16.0)
-CELLS = [(p, t) for p in POLICIES for t in TEMPERATURES]
 
 
 def runs(d: Design) -> dict:
-    out = {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in CELLS}
-    # Fig 11's smaller ensembles at the temperature of the paper's unnamed policies, 1
-    out |= {("policy", m, p, 1.0): d.students(m, policy=p) for m in (1, 3) for p in POLICIES}
+    out = {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in d.profile.cells}
+    out |= {("policy", m, p, t): d.students(m, policy=p, temperature=t)
+            for m in (1, 3) for p, t in d.profile.small_cells}
     for s in SETS:
         for m in ENSEMBLES:
             out["recycle", s, m, 4.0] = d.recycled(s, m, 4.0)
@@ -26,11 +23,11 @@ def runs(d: Design) -> dict:
 
 
 def policy_table(r, metric, m=5):
-    return r.table([("policy", m, p, t) for p, t in CELLS], metric)
+    return r.table([("policy", m, p, t) for p, t in r.profile.cells], metric)
 
 
 def chosen(r, metric) -> np.ndarray:
-    """[trials] index into CELLS: the best policy by the mean over the other trials."""
+    """[trials] index into the profile's cells: the best policy by the mean over the other trials."""
     return leave_one_out_best(policy_table(r, metric))
 
 
@@ -43,7 +40,7 @@ def claims(r) -> list[Claim]:
     trial = np.arange(len(agree))
     faithful, best = chosen(r, "agreement"), chosen(r, "accuracy")
     mixup = cell("mixup", 4.0)
-    others = [i for i, c in enumerate(CELLS) if c != ("mixup", 4.0)]
+    others = [i for i, c in enumerate(r.profile.cells) if c != ("mixup", 4.0)]
     runner_up = np.array(others)[leave_one_out_best(agree[:, others])]
 
     def recycle(s, metric):

@@ -2,52 +2,54 @@
 
 import numpy as np
 
-from kdlib.experiments.design import FACTORS, SETS, Design
-from kdlib.spec import Training
+from kdlib.experiments.design import SETS, Design, times_longer
 from kdlib.stats import Claim, Part, slope
 
 ENSEMBLES = (1, 3, 5)
-LIGHT = ("shift", "scale", "jitter")
-POLICIES = ("baseline", *LIGHT, "combined")
 LENGTHS = (1, 3, 10)
 LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 PLANES = (0.0, 0.25, 0.375)
-SET = 5  # optimisation is studied on 5 times the teacher's inputs, where the train gap is plain
 
 
 def runs(d: Design) -> dict:
-    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
-    out |= {("policy", m, p): d.students(m, policy=p) for m in ENSEMBLES for p in POLICIES}
+    p, near = d.profile, {"factor": d.profile.wide_set, "teacher": d.profile.plain}
+    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in p.factors}
+    out |= {("policy", m, name): d.students(m, policy=name) for m in ENSEMBLES for name in policies(p)}
     out |= {("recycle", s, m): d.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
-    for k in LENGTHS:
-        out["AdamW", k] = d.students(factor=SET, training=d.longer(k))
-        out["SGD", k] = d.students(factor=SET, training=Training(
-            optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=d.longer(k).steps))
-    out["longer"] = d.students(factor=FACTORS[-1], training=d.longer(LENGTHS[-1]))  # chapter 1's
+    for name, training in p.optimizers.items():
+        for k in LENGTHS:
+            out[name, k] = d.students(training=times_longer(training, k), **near)
+    out["longer"] = d.students(factor=p.factors[-1], training=d.longer(LENGTHS[-1]))  # chapter 1's
     for x in LAMBDAS:
-        near = d.students(factor=SET, toward_teacher=x)
-        out["lambda", x] = near
-        out["surface", x] = d.surfaces(near, d.profile.grid if x in PLANES else 0)
+        students = d.students(toward_teacher=x, **near)
+        out["lambda", x] = students
+        out["surface", x] = d.surfaces(students, p.grid if x in PLANES else 0)
     out["teacher-initial"] = d.students(start="teacher-initial")
     return out
 
 
+def policies(p) -> tuple:
+    """Those of Fig 5."""
+    return ("baseline", *p.light, "combined")
+
+
 def claims(r) -> list[Claim]:
     """Thresholds, fixed before the first run."""
-    train = r.table([("size", 1, f) for f in FACTORS], "train_agreement")
+    factors = r.profile.factors
+    train = r.table([("size", 1, f) for f in factors], "train_agreement")
 
     def policy(name, metric, m):
         return r(("policy", m, name), metric)
 
     def light(metric, m):
-        return np.mean([policy(p, metric, m) for p in LIGHT], 0)
+        return np.mean([policy(p, metric, m) for p in r.profile.light], 0)
 
     start, quarter, three_eighths = (r(("lambda", x), "train_kl") for x in (0.0, 0.25, 0.375))
     barrier = {x: r(("surface", x), "barrier") for x in (0.0, 0.375)}
     same, other = "teacher-initial", ("size", 1, 1)
     return [
         Claim("O1", "More distillation data, lower train agreement", "Fig 5", (
-            Part("slope of train agreement per doubling, m = 1", slope(np.log2(FACTORS), train), "below", 0,
+            Part("slope of train agreement per doubling, m = 1", slope(np.log2(factors), train), "below", 0,
                  "points"),)),
         Claim("O2", "Heavier augmentation: lower train, yet higher test agreement", "Fig 3, 5", (
             Part("train agreement, combined minus mean of single ones, m = 1",
@@ -56,7 +58,7 @@ def claims(r) -> list[Claim]:
                  policy("combined", "agreement", 5) - light("agreement", 5), "above", 0, "points"))),
         Claim("O3", "Neither optimizer nor 10x longer training closes the train gap", "Fig 6a", tuple(
             Part(f"1 - train agreement, {o}, 10x steps", r.gap((o, 10), "train_agreement"), "above", 0.05,
-                 "points") for o in ("AdamW", "SGD"))),
+                 "points") for o in r.profile.optimizers)),
         Claim("O4", "Near the teacher the same optimizer succeeds: a sudden change in lambda", "Fig 6b", (
             Part("share of the train KL at 0 that vanishes between .25 and .375",
                  (quarter - three_eighths) / start, "above", 0.5, ""),

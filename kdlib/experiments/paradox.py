@@ -4,8 +4,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kdlib.experiments import data as policies
-from kdlib.experiments.design import FACTORS, Design
-from kdlib.experiments.optimization import LAMBDAS, SET
+from kdlib.experiments.design import Design
+from kdlib.experiments.optimization import LAMBDAS
 from kdlib.stats import Claim, Part, slope
 
 MEMBERS = (1, 2, 3, 4, 5, 6, 8, 12)
@@ -14,11 +14,13 @@ ENSEMBLES = (1, 3, 5)
 
 
 def runs(d: Design) -> dict:
-    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in FACTORS}
+    p = d.profile
+    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in p.factors}
     out |= {("members", m): d.students(m) for m in MEMBERS}
     out |= {("alpha", m, a): d.students(m, alpha=a) for m in ENSEMBLES for a in ALPHAS}
-    out |= {("lambda", x): d.students(factor=SET, toward_teacher=x) for x in LAMBDAS}  # chapter 2's
-    out |= {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in policies.CELLS}
+    out |= {("lambda", x): d.students(factor=p.wide_set, teacher=p.plain, toward_teacher=x)  # chapter 2's
+            for x in LAMBDAS}
+    out |= {("policy", 5, name, t): d.students(5, policy=name, temperature=t) for name, t in p.cells}
     return out
 
 
@@ -30,10 +32,11 @@ def rank_correlation(r, one: str, other: str) -> np.ndarray:
 
 def claims(r) -> list[Claim]:
     """Thresholds, fixed before the first run: "saturated" is less than 0.1 points of accuracy per member."""
-    doublings = np.log2(FACTORS)
+    factors = r.profile.factors
+    doublings = np.log2(factors)
 
     def grow(metric, m):
-        return slope(doublings, r.table([("size", m, f) for f in FACTORS], metric))
+        return slope(doublings, r.table([("size", m, f) for f in factors], metric))
 
     late = [m for m in MEMBERS if m >= 4]
 
