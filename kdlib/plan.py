@@ -65,6 +65,8 @@ def cost(model: str, data: str, batch: int) -> Cost:
 
 def flops(spec, each: Cost) -> int:
     """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
+    if spec.kind == "labels":
+        return (spec.teachers[0].data.train + spec.teachers[0].data.test) * len(spec.teachers) * each.label_flops
     if spec.kind == "surface":
         return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
     steps = spec.training.steps * each.step_flops
@@ -90,7 +92,9 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
 
 
 def inner(spec):
-    """The run whose net a spec is about: itself, or the student whose surface it measures."""
+    """The run whose net a spec is about: itself, or the one that it measures."""
+    if spec.kind == "labels":
+        return spec.teachers[0]
     return spec.student if spec.kind == "surface" else spec
 
 

@@ -1,10 +1,11 @@
 """One module per chapter: `runs(design)`, the specs behind its figures, and `claims(results)`, its verdicts."""
 
 from kdlib.compute import recorded
-from kdlib.experiments import data, gap, optimization, paradox
+from kdlib.experiments import data, gap, optimization, paradox, scale
 from kdlib.experiments.design import PROFILES, Design, DesignError, Results
 
-CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox}
+CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox,
+            "07_scale": scale}
 
 
 def chapters(name: str) -> list[str]:
@@ -32,6 +33,6 @@ def verdicts(profile: str, seeds: int | None = None, workers: int = 2, records: 
 
 
 def in_order(claims_by_chapter: dict[str, list]) -> list:
-    """All claims in the order of the paper's argument: F, P, D, O."""
+    """All claims in the order of the paper's argument: F, P, D, O, A."""
     everything = [claim for claims in claims_by_chapter.values() for claim in claims]
-    return sorted(everything, key=lambda c: ("FPDO".index(c.id[0]), int(c.id[1:])))
+    return sorted(everything, key=lambda c: ("FPDOA".index(c.id[0]), int(c.id[1:])))
