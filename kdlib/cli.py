@@ -103,9 +103,13 @@ def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
 @app.command()
 def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = 2):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store)."""
-    from kdlib.experiments import in_order, verdicts
+    from kdlib.experiments import standing
+    from kdlib.paper import FOUND
 
-    for claim in in_order(verdicts(profile, workers=workers, records=recorded)):
+    for name, claim in standing(profile, workers=workers, records=recorded).items():
+        if isinstance(claim, str):
+            print(f"{name:3} not tested     paper: {FOUND[name]}\n      {claim}")
+            continue
         print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source})")
         for row in claim.to_rows():
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "

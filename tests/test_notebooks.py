@@ -10,7 +10,8 @@ import jupytext
 import pytest
 
 from kdlib.cli import retrained_difference
-from kdlib.experiments import in_order, verdicts
+from kdlib.experiments import standing
+from kdlib.paper import FOUND
 from kdlib.paths import project_root
 from kdlib.store import Recorded, checksum
 
@@ -65,7 +66,7 @@ def test_a_record_of_each_kind_comes_out_again(kind):
     assert retrained_difference(cheapest) < 0.05
 
 
-def test_every_claim_of_the_four_chapters_has_a_verdict():
-    ids = [c.id for c in in_order(verdicts("laptop"))]
-    assert ids == [*(f"F{i}" for i in range(1, 6)), *(f"P{i}" for i in range(1, 8)), *(f"D{i}" for i in range(1, 5)),
-                   *(f"O{i}" for i in range(1, 7))]
+def test_every_claim_has_a_verdict_or_a_reason_for_having_none():
+    laptop = standing("laptop")
+    assert list(laptop) == list(FOUND) and len(FOUND) == 26
+    assert {name for name, claim in laptop.items() if isinstance(claim, str)} == {"A3", "A4"}
