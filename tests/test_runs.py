@@ -195,6 +195,7 @@ def test_nothing_half_written_stays_behind(store_here, monkeypatch):
 
 def test_what_a_killed_writer_left_is_removed_after_a_day(store_here):
     store = Store()
+    store.prepare()
     old, new = (store.root / "runs" / f".{name}.json.tmp" for name in ("old", "new"))
     for path in (old, new):
         path.write_text("{")
@@ -299,6 +300,7 @@ def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_
     monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
     spec, store = teacher(steps=65), Store()
     monkeypatch.setattr(KeptState, "due", lambda self: not self.path.exists() or pytest.fail("only once"))
+    store.prepare()
     kept = KeptState(store, [spec])
     kept.save({"step": torch.tensor(20)})
     kept.path.write_bytes(kept.path.read_bytes()[:-3])
