@@ -190,10 +190,11 @@ class Store:
     def tidy(self) -> None:
         """Remove what processes that were killed while writing left behind.
 
-        Only what is a day away from now, in whatever direction the clock was set, and that nobody is writing."""
+        Only what no living process is writing, as its lock says. The hour is for the moment before the lock is taken
+        and for stores that several machines share; it counts both ways, since clocks are set back."""
         for path in self.root.glob("*/.*"):
             with suppress(OSError):  # another process may be tidying too
-                if abs(time.time() - path.stat().st_mtime) > 24 * 3600 and not being_written(path):
+                if abs(time.time() - path.stat().st_mtime) > 3600 and not being_written(path):
                     path.unlink()
 
     def record_path(self, key):

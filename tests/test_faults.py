@@ -192,12 +192,12 @@ def test_tidying_spares_what_is_being_written_whatever_the_clock_says(store_here
     store.prepare()
     with atomic(store.record_path("abc")) as file:
         [temporary] = store_here.glob("runs/.abc*")
-        left = [store.root / "runs" / f".{name}.json.x" for name in ("past", "future", "today")]
+        left = [store.root / "runs" / f".{name}.json.x" for name in ("past", "future", "now")]
         shutil.copy(temporary, left[0])
-        for path, days in zip(left, (-2, 2, 0), strict=True):
+        for path, hours in zip(left, (-2, 2, 0), strict=True):
             path.write_text("{")
-            os.utime(path, (time.time() + days * 86_400,) * 2)
-        os.utime(temporary, (time.time() - 2 * 86_400,) * 2)
+            os.utime(path, (time.time() + hours * 3600,) * 2)
+        os.utime(temporary, (time.time() - 2 * 3600,) * 2)
         store.tidy()
         assert [path.exists() for path in (*left, temporary)] == [False, False, True, True]
         file.write(b"whole")
