@@ -22,7 +22,7 @@ WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
 # Measured: the same runs with the instruction sets of AVX-512, AVX2 and SSE4.1 (0.23), and other trials (0.05 to 0.3).
 TOLERANCE = ("largest allowed difference; 0, the default, asks for the same bits, which one type of processor and one "
              "version of torch give; elsewhere 0.3 for laptop (training amplifies rounding until a run lies as far off "
-             "as one of another trial; tests/reference.py compares short runs to 0.001)")
+             "as one of another trial; tests/reference.py compares short runs to 0.0003)")
 
 
 @app.command()

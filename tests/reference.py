@@ -12,7 +12,6 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -21,37 +20,53 @@ from conftest import student, surface, teacher
 
 from kdlib import augment, losses, metrics, spec
 from kdlib.models import build
-from kdlib.spec import TAKES, Architecture, Policy, Training
+from kdlib.plan import SHAPES
+from kdlib.spec import COLOUR, DATA_SETS, POLICIES, SIGNAL, TEXT, VOCABULARY, Student, Training
 from kdlib.store import fresh
 from kdlib.streams import stream
 from kdlib.train import Source, fit
 
 FILE = Path(__file__).with_suffix(".json")
 SGD = Training(steps=5, batch=10, optimizer="sgd", lr=0.05)
-DIGITS = {"model": "lenet5", "name": "mnist"}
+PHOTOS = tuple(teacher(i, model="resnet8-gn-w8", name="cifar100-16") for i in (0, 20))
 RUNS = {
     "teacher cnn1d": teacher(), "teacher mlp easy": teacher(model="mlp", name="mnist1d-easy"),
     "teacher resnet1d-bn": teacher(model="resnet1d-bn"), "teacher resnet1d-ln": teacher(model="resnet1d-ln"),
-    "teacher lenet5": teacher(**DIGITS),
-    **{f"student {policy}": student(policy=policy) for policy in get_args(Policy) if policy != "crop-flip"},
+    "teacher lenet5": teacher(model="lenet5", name="mnist"),
+    **{f"student {policy}": student(policy=policy) for policy in ("baseline", *POLICIES[SIGNAL])},
     "student temperature": student(temperature=4.0), "student mixed": student(alpha=0.3, temperature=4.0),
     "student labels": student(alpha=1.0), "student of three": student(3), "student sgd": student(training=SGD),
     "student D1": student(inputs="D1"), "student more inputs": student(fresh=30),
     "student near": student(toward_teacher=0.5), "student teacher-initial": student(start="teacher-initial"),
+    **{f"student images {policy}": Student(teachers=PHOTOS[:1], foil=PHOTOS[1:], model=PHOTOS[0].model, policy=policy,
+                                           training=SGD) for policy in ("baseline", "combined", "ood")},
     "surface": surface(),
 }
-SHAPES = {"signals": (1, 40), "images [1, 28, 28]": (1, 28, 28), "images [3, 32, 32]": (3, 32, 32)}
+NETS = {"cnn1d": "mnist1d", "mlp": "mnist1d", "resnet1d-bn": "mnist1d", "resnet1d-ln": "mnist1d", "lenet5": "mnist",
+        "resnet8-bn": "cifar100", "resnet20-ln": "cifar100-16", "resnet8-gn-w8": "cifar100-16",
+        "vgg11-w8": "cifar100-16", "lstm-small": "imdb"}
+SHORT = Training(steps=4, batch=10, lr=1e-3)
+TRAININGS = {
+    "adamw": Training(steps=8, batch=10), "adam": Training(steps=8, batch=10, optimizer="adam"),
+    "sgd": Training(steps=8, batch=10, optimizer="sgd", lr=0.05),
+    "momentum": Training(steps=8, batch=10, optimizer="sgd", lr=0.05, nesterov=False),
+    "warm-up": Training(steps=8, batch=10, warmup=3, final_lr=1e-3),
+}
+AUGMENTED = {f"policy {policy} of {kind}": (kind, policy) for kind in (SIGNAL, COLOUR)
+             for policy in ("baseline", *POLICIES[kind])}
 
 
 @contextmanager
 def own_data():
-    """Data drawn by the code as it is, and made-up digits: what is cached elsewhere may be older."""
+    """Data drawn by the code as it is, and made-up images: what is cached elsewhere may be older."""
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, KDLIB_DATA=folder, KDLIB_DEVICE="cpu"):
-        (Path(folder) / "mnist").mkdir()
-        random = np.random.RandomState(0)
-        for file in ("train", "t10k"):
-            for part, shape, high in (("images-idx3", (200, 28, 28), 256), ("labels-idx1", 200, 10)):
-                np.save(f"{folder}/mnist/{file}-{part}-ubyte.npy", random.randint(0, high, shape).astype(np.uint8))
+        for name in ("mnist", "cifar100"):
+            kind, classes = DATA_SETS[name]
+            (Path(folder) / name).mkdir()
+            random = np.random.RandomState(0)
+            for part, shape, high in (("train-x", SHAPES[kind], 256), ("train-y", (), classes),
+                                      ("test-x", SHAPES[kind], 256), ("test-y", (), classes)):
+                np.save(f"{folder}/{name}/{part}.npy", random.randint(0, high, (200, *shape)).astype(np.uint8))
         yield
 
 
@@ -59,10 +74,12 @@ def normal(*shape):
     return torch.randn(shape, generator=stream("reference", shape))
 
 
-def example(net_or_policy):
-    """What a net can be given: 20 standard normal inputs."""
-    what = TAKES.get(net_or_policy) or ("images [3, 32, 32]" if net_or_policy == "crop-flip" else "signals")
-    return normal(20, *SHAPES[next(name for name in SHAPES if what.startswith(name))])
+def example(kind):
+    """20 inputs of a kind of data."""
+    if kind == TEXT:
+        return torch.randint(VOCABULARY, (20, *SHAPES[kind]), generator=stream("reference", kind))
+    x = normal(20, *SHAPES[kind])
+    return x if kind == SIGNAL else x.sigmoid()
 
 
 def of_run(run, made):
@@ -77,16 +94,16 @@ def of_run(run, made):
                              if name != "plane"}
 
 
-def of_net(name):
-    """The losses of four steps: initial weights, forward, backward and optimizer."""
-    x, y = example(name), torch.arange(20) % 10
+def of_net(name, training=SHORT):
+    """The losses of a few steps: initial weights, forward, backward and optimizer."""
+    x, y = example(DATA_SETS[NETS[name]][0]), torch.arange(20) % DATA_SETS[NETS[name]][1]
     source = Source("reference", 20, lambda rows: (x[rows], y[rows]), stream("reference order"))
-    return {"loss": fit([build(name, "reference")], Training(steps=4, batch=10, lr=1e-3), [source], losses.nll)[0]}
+    return {"loss": fit([build(name, NETS[name], "reference")], training, [source], losses.nll)[0]}
 
 
-def of_policy(name):
-    x = example(name)
-    out = augment.augment(x, name, stream("reference", name), pool=normal(7, *x.shape[1:]))
+def of_policy(kind, policy):
+    x = example(kind)
+    out = augment.augment(x, policy, stream("reference", policy), pool=normal(7, *x.shape[1:]))
     return {"sums": [float((out * normal(*x.shape).roll(k, -1)).sum()) for k in range(3)]}
 
 
@@ -105,8 +122,10 @@ def compute(wanted="") -> dict:
     torch.set_num_threads(1)
     made = {}
     parts = {name: lambda run=run: of_run(run, made) for name, run in RUNS.items()}
-    parts |= {f"net {name}": lambda name=name: of_net(name) for name in get_args(Architecture)}
-    parts |= {f"policy {name}": lambda name=name: of_policy(name) for name in get_args(Policy)}
+    parts |= {f"net {name}": lambda name=name: of_net(name) for name in NETS}
+    parts |= {f"training {name}": lambda training=training: of_net("mlp", training)
+              for name, training in TRAININGS.items()}
+    parts |= {name: lambda what=what: of_policy(*what) for name, what in AUGMENTED.items()}
     parts["metrics"] = of_metrics
     with own_data():
         return {name: part() for name, part in parts.items() if name.startswith(wanted)}
@@ -115,7 +134,7 @@ def compute(wanted="") -> dict:
 def moved(was: dict, now: dict) -> list[str]:
     """The numbers of `was` that are others `now`.
 
-    Processors with other instructions (AVX2 and SSE4.1 in place of AVX-512) move them by less than a tenth of what is
+    Processors with other instructions (AVX2 and SSE4.1 in place of AVX-512) move them by at most an eighth of what is
     allowed; of a share of 60 test inputs, two may change sides.
     """
     out = []
@@ -124,7 +143,7 @@ def moved(was: dict, now: dict) -> list[str]:
             again = now.get(name, {}).get(number, np.nan)
             loose = any(share in number for share in ("accuracy", "agreement", "ece")) and not number.endswith("*")
             if np.shape(again) != np.shape(value) or not np.allclose(
-                    again, value, rtol=1e-3, atol=2.5 / 60 if loose else 1e-4):
+                    again, value, rtol=3e-4, atol=2.5 / 60 if loose else 3e-5):
                 out.append(f"{name}: {number}")
     return out
 

@@ -92,6 +92,7 @@ def test_reading_commands_make_no_store(kdlib, store_here):
     assert not store_here.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_every_run_once_and_get_equal_records(tmp_path):
     file = tmp_path / "specs.json"
     specs = [student(fresh=n) for n in range(6)] + [student(2), surface(), teacher(7)]

@@ -269,8 +269,8 @@ def test_channels_last_changes_the_speed_and_not_the_result():
         net.channels_last = channels_last
         g = torch.Generator().manual_seed(1)
         x, y = torch.rand(20, 3, 32, 32, generator=g), torch.arange(20) % 10
-        fit([net], Training(optimizer="sgd", steps=4, batch=8, lr=1e-3), [Source("x", 20, lambda rows: (x[rows], y[rows]),
-                                                              torch.Generator().manual_seed(2))], losses.nll)
+        source = Source("x", 20, lambda rows: (x[rows], y[rows]), torch.Generator().manual_seed(2))
+        fit([net], Training(optimizer="sgd", steps=4, batch=8, lr=1e-3), [source], losses.nll)
         return net.eval()(x)
 
     torch.testing.assert_close(trained(True), trained(False), atol=1e-3, rtol=1e-3)
