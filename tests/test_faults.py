@@ -97,7 +97,8 @@ def test_two_processes_train_every_run_once_and_get_equal_records(tmp_path):
     file = tmp_path / "specs.json"
     specs = [student(fresh=n) for n in range(6)] + [student(2), surface(), teacher(7)]
     file.write_text(json.dumps([s.model_dump(mode="json") for s in specs]))
-    code = f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}]; from kdlib.cli import main; main()"
+    code = (f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}, '--workers', '1']; "
+            "from kdlib.cli import main; main()")
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                              env=os.environ | {"KDLIB_STORE": str(tmp_path / "store")}) for _ in range(2)]
     outputs = [process.communicate(timeout=300)[0].splitlines() for process in both]
