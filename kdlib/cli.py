@@ -19,9 +19,10 @@ ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
 
-# Measured: the same runs with the instruction sets of AVX-512, AVX2 and SSE4.1 (0.23), and other trials (0.05 to 0.3).
+# Measured on laptop records with AVX2 or SSE4.1 in place of AVX-512: teachers 0.05, students 0.23, surfaces 0.47; other
+# trials differ by 0.05 to 0.3.
 TOLERANCE = ("largest allowed difference; 0, the default, asks for the same bits, which one type of processor and one "
-             "version of torch give; elsewhere 0.3 for laptop (training amplifies rounding until a run lies as far off "
+             "version of torch give; elsewhere 0.5 for laptop (training amplifies rounding until a run lies as far off "
              "as one of another trial; tests/reference.py compares short runs to 0.0003)")
 
 

@@ -62,7 +62,7 @@ def test_a_record_of_each_kind_comes_out_again(kind):
     records = [r for r in Recorded("laptop").records.values() if r.spec["kind"] == kind]
     cheapest = min(records, key=lambda r: r.seconds)
     # other processors round differently; the same one gives the same bits (tests/test_runs.py)
-    assert max(cheapest.difference(retrained(cheapest))) < 0.3
+    assert max(cheapest.difference(retrained(cheapest))) < 0.5
 
 
 def test_every_claim_of_the_four_chapters_has_a_verdict():
