@@ -9,7 +9,7 @@ import sys
 import jupytext
 import pytest
 
-from kdlib.cli import retrained_difference
+from kdlib.cli import retrained
 from kdlib.experiments import standing
 from kdlib.paper import FOUND
 from kdlib.paths import project_root
@@ -63,7 +63,7 @@ def test_a_record_of_each_kind_comes_out_again(kind):
     records = [r for r in Recorded("laptop").records.values() if r.spec["kind"] == kind]
     cheapest = min(records, key=lambda r: r.seconds)
     # other processors round differently; the same one gives the same bits (tests/test_runs.py)
-    assert retrained_difference(cheapest) < 0.05
+    assert max(cheapest.difference(retrained(cheapest))) < 0.5
 
 
 def test_every_claim_has_a_verdict_or_a_reason_for_having_none():
