@@ -86,24 +86,33 @@ def _list(records):
 
 
 @app.command()
-def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
-    """Write the store's runs to results/PROFILE/CHAPTER.jsonl (training what is missing), each run once."""
+def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
+           workers: WorkersOption = 2,
+           stored: Annotated[bool, typer.Option("--stored", help="write what the store has and train nothing")] = False):
+    """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
     from kdlib.compute import compute, levels
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
     from kdlib.paths import atomic, results_dir
+    from kdlib.store import Recorded, Store
 
-    design, seen = Design(profile), set()
-    for name in chapters("all"):
-        rows = CHAPTERS[name].runs(design).values()
+    design, seen, names = Design(profile), set(), chapters(chapter)
+    source, store = Recorded(profile), Store()
+    for name, module in CHAPTERS.items():
+        rows = module.runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
-        records = compute(specs, workers, profile, progress=True)
+        if name not in names:
+            continue
+        found = {s: source.get(s) for s in specs}
+        absent = [s for s in specs if found[s] is None]
+        found |= {s: store.get(s) for s in absent} if stored else compute(absent, workers, profile, progress=True)
+        lines = [found[s].line().encode() + b"\n" for s in specs if found[s]]
         path = results_dir() / profile / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
-            file.writelines(records[s].line().encode() + b"\n" for s in specs)
-        print(f"{path.name}: {len(specs)} runs")
+            file.writelines(lines)
+        print(f"{path.name}: {len(lines)} of {len(specs)} runs")
 
 
 @app.command()
