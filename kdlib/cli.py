@@ -88,7 +88,7 @@ def _list(records):
 @app.command()
 def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
            workers: WorkersOption = 2,
-           stored: Annotated[bool, typer.Option("--stored", help="write what the store has and train nothing")] = False):
+           stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
     """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
     from kdlib.compute import compute, levels
     from kdlib.experiments import CHAPTERS, chapters

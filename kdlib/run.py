@@ -8,7 +8,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Labels, Student, Surface, Teacher
+from kdlib.spec import DATA_SETS, Labels, Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
@@ -132,13 +132,18 @@ def _student(spec: Student, weights_of):
     elif spec.policy == "fresh":
         pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
     draws = stream(trial, "student", len(spec.teachers), "augment")
-    # a fixed input has one teacher label; under random augmentation caching it would be wrong
+    # a fixed input has one teacher label, and crops and flips have few enough; otherwise caching would be wrong
     cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
+    table = _crop_labels(spec, teacher, inputs)
 
     def prepare(rows):
         rows = rows.to(where)
         if cached is not None:
             x, logits = inputs[rows], cached[rows]
+        elif table is not None:
+            x = inputs[rows]
+            by = augment.crop_flip_draws(x, draws)
+            x, logits = augment.cropped(x, *by), table[augment.outcome(x, *by), rows]
         else:
             x = augment.augment(inputs[rows], spec.policy, draws, pool)
             logits = logits_of(teacher, x)
@@ -151,6 +156,22 @@ def _student(spec: Student, weights_of):
 
     order = stream(trial, "student", len(spec.teachers), "order")
     return net, Source(spec.key, len(inputs), prepare, order, draws), evaluate
+
+
+TABLE_BYTES = 2**29  # at most, of labels of all crops
+
+
+def _crop_labels(spec: Student, teacher, inputs):
+    """Teacher logits [outcomes, n, c] of every crop and flip of every input, where that labels fewer images than
+    training would; else None."""
+    if spec.policy != "baseline" or not augment.colour(inputs):
+        return None
+    outcomes, classes = augment.crop_flip_outcomes(inputs), DATA_SETS[spec.data.name][1]
+    images = outcomes * len(inputs)
+    if images >= spec.training.steps * spec.training.batch or 4 * images * classes > TABLE_BYTES:
+        return None
+    return torch.stack([logits_of(teacher, augment.cropped(inputs, *augment.draws_of(inputs, k)))
+                        for k in range(outcomes)])
 
 
 def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
