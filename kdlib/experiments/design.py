@@ -72,7 +72,7 @@ def _cifar(name, seeds, train, data, model, plain, teaching, training, factors):
                    factors=factors, policies=(*single[:6], "gan", "fresh", *single[6:]),
                    light=("rotation", "vflip", "colour"), cells=cells, small_cells=cells,
                    optimizers={"SGD": training, "Adam": training.model_copy(
-                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 64, "steps": 2000, "batch": 64})
+                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 48, "steps": 3500, "batch": 32})
 
 
 # Smoke only proves that everything runs.
