@@ -143,20 +143,24 @@ class Adversaries:
         spec, count = self.spec, self.spec.discriminator_steps
         for optimizer in self.optimizers.values():
             optimizer.param_groups[0]["lr"] = learning_rate(spec, self.step)
-        real, latents = self._real(count), self._latents(count + 1)
-        for i in range(count):
-            with torch.no_grad():
-                fake = self.generator(latents[i])
-            scores = self.discriminator(torch.cat([real[i], fake]))
-            loss = discriminator_loss(*scores.chunk(2))
-            self._update("discriminator", loss)
-            self.losses[0, self.step] += loss.detach() / count
-        self.discriminator.requires_grad_(False)
-        loss = generator_loss(self.discriminator(self.generator(latents[count])))
-        self._update("generator", loss)
-        self.discriminator.requires_grad_(True)
-        self.losses[1, self.step] = loss.detach()
+        for real, latents in zip(self._real(count), self._latents(count), strict=True):
+            self.losses[0, self.step] += self.discriminate(real, latents) / count
+        self.losses[1, self.step] = self.generate(*self._latents(1))
         self.step += 1
+
+    def discriminate(self, real, latents):
+        """One step of the discriminator; its loss."""
+        with torch.no_grad():
+            fake = self.generator(latents)
+        loss = discriminator_loss(*self.discriminator(torch.cat([real, fake])).chunk(2))
+        return self._update("discriminator", loss)
+
+    def generate(self, latents):
+        """One step of the generator; its loss."""
+        self.discriminator.requires_grad_(False)
+        loss = self._update("generator", generator_loss(self.discriminator(self.generator(latents))))
+        self.discriminator.requires_grad_(True)
+        return loss
 
     def _real(self, k):
         """k batches [batch, 3, side, side], each image flipped with p = .5."""
@@ -173,6 +177,7 @@ class Adversaries:
         self.optimizers[name].zero_grad()
         loss.backward()
         self.optimizers[name].step()
+        return loss.detach()
 
     def check(self):
         """Called rarely: each time the host waits for the device."""
