@@ -55,7 +55,7 @@ def test_every_layer_of_the_discriminator_keeps_a_spectral_norm_of_one():
         trained.advance()
     layers = [m for m in trained.discriminator.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     assert len(layers) == 4 * 2 + 2 + 1
-    norms, raw = ([float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2)) for weight in weights] for weights in (
+    norms, raw = ([float(torch.linalg.matrix_norm(w.detach().flatten(1), 2)) for w in weights] for weights in (
         [m.eval().weight for m in layers], [m.parametrizations.weight.original for m in layers]))
     assert max(norms) < 1.1 and min(norms) > 0.8
     assert max(raw) > 1.3  # what it would be without
