@@ -16,7 +16,8 @@ workstation, CIFAR-100 at half its resolution:
   when its first teachers were seen to fit 90 %, short of the rule; nothing of it is kept.)
 - a generator takes eight minutes of one core at the most: 3,500 steps of 32 images with 48 filters (an eighth of a
   second each, measured), fewer filters and images than the paper's rather than fewer than five discriminator steps. Its
-  samples were looked at once, of trial 0, to see images rather than noise; nothing was chosen by them;
+  samples were looked at in a pilot of trial 0, stopped after 1,600 steps, to see images rather than noise; nothing was
+  chosen by them;
 - optimizers, schedules and weight decay are the paper's; as there, students take half the teacher's batch and see 1.5
   times as many images.
 """
