@@ -114,12 +114,12 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="teacher, student or surface")] = ""):
+         kind: Annotated[str, typer.Option(help="teacher, student, surface or defects")] = ""):
     """List the runs in the store; with KEY, show one whole."""
     from kdlib.store import Store, StoreError
 
-    if kind not in ("", "teacher", "student", "surface"):
-        raise StoreError(f"unknown kind {kind!r}; there are teacher, student, surface")
+    if kind not in ("", "teacher", "student", "surface", "defects"):
+        raise StoreError(f"unknown kind {kind!r}; there are teacher, student, surface, defects")
     found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     if key and not found:
         raise StoreError(f"no run in the store has a key that begins with {key!r}")

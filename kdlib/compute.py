@@ -63,6 +63,8 @@ def _cost(spec) -> float:
         return spec.training.steps
     if spec.kind == "surface":
         return spec.grid**2
+    if spec.kind == "defects":
+        return spec.student.data.test
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
 
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdlib import losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.models import build, stackable
-from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
+from kdlib.spec import COLOUR, DATA_SETS, DIGIT, MEASUREMENTS, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
 from kdlib.store import Store
 from kdlib.train import Source, fit
 
@@ -65,6 +65,8 @@ def cost(model: str, data: str, batch: int) -> Cost:
 
 def flops(spec, each: Cost) -> int:
     """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
+    if spec.kind == "defects":
+        return (1 + len(spec.student.teachers)) * spec.student.data.test * each.label_flops
     if spec.kind == "surface":
         return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
     steps = spec.training.steps * each.step_flops
@@ -90,8 +92,8 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
 
 
 def inner(spec):
-    """The run whose net a spec is about: itself, or the student whose surface it measures."""
-    return spec.student if spec.kind == "surface" else spec
+    """The run whose net a spec is about: itself, or the student that it measures."""
+    return spec.student if spec.kind in MEASUREMENTS else spec
 
 
 def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:

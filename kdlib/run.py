@@ -1,4 +1,4 @@
-"""From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here writes to disk."""
+"""From a spec to its result: train a teacher, distil a student, or measure one. Nothing here writes to disk."""
 
 import os
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, landscape, losses, metrics
+from kdlib import augment, data, defects, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Student, Surface, Teacher
+from kdlib.spec import MEASUREMENTS, Defects, Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
@@ -31,7 +31,7 @@ def device() -> torch.device:
 
 def cohort(spec):
     """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
-    if spec.kind == "surface" or not stackable(spec.model):
+    if spec.kind in MEASUREMENTS or not stackable(spec.model):
         return None
     loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
     return spec.kind, spec.model, spec.training, loss
@@ -45,6 +45,8 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     """
     if specs[0].kind == "surface":
         return [_surface(spec, weights_of) for spec in specs]
+    if specs[0].kind == "defects":
+        return [_defects(spec, weights_of) for spec in specs]
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
@@ -215,6 +217,31 @@ def _surface(spec: Surface, weights_of):
         curves["plane"] = landscape.plane(kl(500), vector["teacher"], vector["initial"], vector["final"], spec.grid)
     return {"barrier": landscape.barrier(values), "distance": float((vector["final"] - vector["teacher"]).norm())
             }, curves, None
+
+
+def _defects(spec: Defects, weights_of):
+    student, batch, where = spec.student, spec.batch, device()
+    splits, trial = data.load(**dict(student.data)), student.data.trial
+    net = _load(student, weights_of).to(where)
+    teachers = [_load(t, weights_of).to(where) for t in student.teachers]
+    x = splits.test_x.to(where)
+    result = defects.likelihoods(
+        logits_of(net, x).cpu(), logits_of(Ensemble(teachers).to(where), x).cpu(), splits.test_y, batch)
+    if len(teachers) > 1 or student.model != student.teachers[0].model:
+        return result, {}, None
+    few = x[:CKA_INPUTS]
+    untrained = build(student.model, student.data.name, trial, "defects", "untrained").to(where)
+    own, of_teacher = defects.maps_of(net, few), defects.maps_of(teachers[0], few)
+    draws = stream(trial, "defects", "order")
+    parts = torch.arange(len(few)).split(batch)
+    order = torch.cat([part[torch.randperm(len(part), generator=draws)] for part in parts])
+    pairs = {"": (own, of_teacher), "shuffled_": ([maps[order] for maps in own], of_teacher),
+             "untrained_": (own, defects.maps_of(untrained, few))}
+    if len(student.foil) == 1:
+        pairs["unseen_"] = (own, defects.maps_of(_load(student.foil[0], weights_of).to(where), few))
+    for name, pair in pairs.items():
+        result |= {f"{name}{key}": value for key, value in defects.similarities(*pair, batch).items()}
+    return result, {}, None
 
 
 def _cpu(net):

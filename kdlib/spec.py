@@ -216,7 +216,16 @@ class Surface(Frozen):
         return self
 
 
-Spec = Annotated[Teacher | Generator | Student | Surface, Field(discriminator="kind")]
+class Defects(Frozen):
+    """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
+
+    kind: Literal["defects"] = "defects"
+    student: Student
+    batch: Count = 128  # test inputs evaluated at a time there
+
+
+MEASUREMENTS = ("surface", "defects")  # of a student, training nothing
+Spec = Annotated[Teacher | Generator | Student | Surface | Defects, Field(discriminator="kind")]
 
 
 def needs(spec) -> tuple:
@@ -225,7 +234,7 @@ def needs(spec) -> tuple:
         return ()
     if spec.kind == "generator":
         return (spec.judge,)
-    if spec.kind == "surface":
+    if spec.kind in MEASUREMENTS:
         return (spec.student,)
     return spec.teachers + spec.foil + ((spec.generator,) if spec.generator else ())
 
@@ -239,6 +248,6 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind, teacher, generator, student or surface"
+        return f"{where}: it needs a kind, teacher, generator, student, surface or defects"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kdlib.spec import Data, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
 
@@ -26,3 +26,7 @@ def student(m=1, **options):
 
 def surface(grid=3):
     return Surface(student=student(), grid=grid, segment=3)
+
+
+def defects(m=1):
+    return Defects(student=student(m), batch=25)

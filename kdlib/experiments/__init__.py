@@ -1,10 +1,11 @@
 """One module per chapter: `runs(design)`, the specs behind its figures, and `claims(results)`, its verdicts."""
 
 from kdlib.compute import recorded
-from kdlib.experiments import data, gap, optimization, paradox
+from kdlib.experiments import data, errata, gap, optimization, paradox
 from kdlib.experiments.design import PROFILES, Design, DesignError, Results
 
-CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox}
+CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox,
+            "09_errata": errata}
 
 
 def chapters(name: str) -> list[str]:
