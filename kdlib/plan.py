@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdlib import losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.models import build, stackable
-from kdlib.spec import COLOUR, DATA_SETS, DIGIT, MEASUREMENTS, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
+from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
 from kdlib.store import Store
 from kdlib.train import Source, fit
 
@@ -67,6 +67,8 @@ def flops(spec, each: Cost) -> int:
     """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
     if spec.kind == "defects":
         return (1 + len(spec.student.teachers)) * spec.student.data.test * each.label_flops
+    if spec.kind == "labels":
+        return (spec.teachers[0].data.train + spec.teachers[0].data.test) * len(spec.teachers) * each.label_flops
     if spec.kind == "surface":
         return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
     steps = spec.training.steps * each.step_flops
@@ -92,8 +94,10 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
 
 
 def inner(spec):
-    """The run whose net a spec is about: itself, or the student that it measures."""
-    return spec.student if spec.kind in MEASUREMENTS else spec
+    """The run whose net a spec is about: itself, or the one that it measures."""
+    if spec.kind == "labels":
+        return spec.teachers[0]
+    return spec.student if spec.kind in ("surface", "defects") else spec
 
 
 def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:
@@ -105,8 +109,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     torch.set_num_threads(1)
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
-    store = Store()
-    missing = {s for s in uses if store.get(s) is None}
+    missing = set(uses) - set(Store().find(uses))
     costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
     groups = {}
     for spec in uses:

@@ -8,7 +8,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, defects, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import MEASUREMENTS, Defects, Student, Surface, Teacher
+from kdlib.spec import Defects, Labels, Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
@@ -31,7 +31,7 @@ def device() -> torch.device:
 
 def cohort(spec):
     """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
-    if spec.kind in MEASUREMENTS or not stackable(spec.model):
+    if spec.kind not in ("teacher", "student") or not stackable(spec.model):
         return None
     loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
     return spec.kind, spec.model, spec.training, loss
@@ -43,10 +43,9 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
 
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
-    if specs[0].kind == "surface":
-        return [_surface(spec, weights_of) for spec in specs]
-    if specs[0].kind == "defects":
-        return [_defects(spec, weights_of) for spec in specs]
+    alone = {"surface": _surface, "labels": _labels, "defects": _defects}.get(specs[0].kind)
+    if alone:
+        return [alone(spec, weights_of) for spec in specs]
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
@@ -217,6 +216,25 @@ def _surface(spec: Surface, weights_of):
         curves["plane"] = landscape.plane(kl(500), vector["teacher"], vector["initial"], vector["final"], spec.grid)
     return {"barrier": landscape.barrier(values), "distance": float((vector["final"] - vector["teacher"]).norm())
             }, curves, None
+
+
+def _labels(spec: Labels, weights_of):
+    """Metrics: mean largest probability and mean entropy (nats) on each part at each temperature. Curves: the mean of
+    the ten largest probabilities in order, and whole distributions of the first examples with their labels."""
+    splits, where = data.load(**dict(spec.teachers[0].data)), device()
+    teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
+    result, curves = {}, {}
+    for part, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
+        logits = logits_of(teacher, x.to(where)).cpu().double()
+        curves[f"{part}-labels"] = y[: spec.show].tolist()
+        for t in spec.temperatures:
+            p = (logits / t).softmax(1)
+            ordered = p.sort(1, descending=True).values
+            result[f"{part}_top_{t:g}"] = float(ordered[:, 0].mean())
+            result[f"{part}_entropy_{t:g}"] = float(-torch.special.xlogy(p, p).sum(1).mean())
+            curves[f"{part}-ranks-{t:g}"] = ordered[:, :10].mean(0).tolist()
+            curves[f"{part}-examples-{t:g}"] = p[: spec.show].tolist()
+    return result, curves, None
 
 
 def _defects(spec: Defects, weights_of):
