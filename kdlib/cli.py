@@ -133,11 +133,11 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface or labels")] = ""):
+         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface, labels or defects")] = ""):
     """List the runs in the store; with KEY, show one whole."""
     from kdlib.store import Store, StoreError
 
-    kinds = "teacher", "generator", "student", "surface", "labels"
+    kinds = "teacher", "generator", "student", "surface", "labels", "defects"
     if kind not in ("", *kinds):
         raise StoreError(f"unknown kind {kind!r}; there are {', '.join(kinds)}")
     found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]

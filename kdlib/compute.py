@@ -65,6 +65,8 @@ def _cost(spec) -> float:
         return spec.grid**2
     if spec.kind == "generator":  # each of its updates costs about two
         return 2 * spec.steps * (1 + spec.discriminator_steps)
+    if spec.kind == "defects":
+        return spec.student.data.test
     if spec.kind == "labels":
         return 10
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))

@@ -22,6 +22,7 @@ _KEYS = {
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
+    "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "o"),
 }
 FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
 

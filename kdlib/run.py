@@ -1,4 +1,4 @@
-"""From a spec to its result: train a teacher or generator, distil a student, or measure a surface.
+"""From a spec to its result: train a teacher or generator, distil a student, or measure one.
 
 Nothing here writes to disk.
 """
@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, gan, landscape, losses, metrics
+from kdlib import augment, data, defects, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import DATA_SETS, Generator, Labels, Student, Surface, Teacher
+from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import Source, fit, logits_of
 
@@ -50,7 +50,7 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     if specs[0].kind == "generator":
         (spec,) = specs
         return [_generator(spec, weights_of, kept)]
-    alone = {"surface": _surface, "labels": _labels}.get(specs[0].kind)
+    alone = {"surface": _surface, "labels": _labels, "defects": _defects}.get(specs[0].kind)
     if alone:
         return [alone(spec, weights_of) for spec in specs]
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
@@ -294,6 +294,31 @@ def _labels(spec: Labels, weights_of):
             curves[f"{part}-ranks-{t:g}"] = ordered[:, :10].mean(0).tolist()
             curves[f"{part}-examples-{t:g}"] = p[: spec.show].tolist()
     return result, curves, None
+
+
+def _defects(spec: Defects, weights_of):
+    student, batch, where = spec.student, spec.batch, device()
+    splits, trial = data.load(**dict(student.data)), student.data.trial
+    net = _load(student, weights_of).to(where)
+    teachers = [_load(t, weights_of).to(where) for t in student.teachers]
+    x = splits.test_x.to(where)
+    result = defects.likelihoods(
+        logits_of(net, x).cpu(), logits_of(Ensemble(teachers).to(where), x).cpu(), splits.test_y, batch)
+    if len(teachers) > 1 or student.model != student.teachers[0].model:
+        return result, {}, None
+    few = x[:CKA_INPUTS]
+    untrained = build(student.model, student.data.name, trial, "defects", "untrained").to(where)
+    own, of_teacher = defects.maps_of(net, few), defects.maps_of(teachers[0], few)
+    draws = stream(trial, "defects", "order")
+    parts = torch.arange(len(few)).split(batch)
+    order = torch.cat([part[torch.randperm(len(part), generator=draws)] for part in parts])
+    pairs = {"": (own, of_teacher), "shuffled_": ([maps[order] for maps in own], of_teacher),
+             "untrained_": (own, defects.maps_of(untrained, few))}
+    if len(student.foil) == 1:
+        pairs["unseen_"] = (own, defects.maps_of(_load(student.foil[0], weights_of).to(where), few))
+    for name, pair in pairs.items():
+        result |= {f"{name}{key}": value for key, value in defects.similarities(*pair, batch).items()}
+    return result, {}, None
 
 
 def _cpu(net):

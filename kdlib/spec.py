@@ -235,7 +235,15 @@ class Labels(Frozen):
         return self
 
 
-Spec = Annotated[Teacher | Generator | Student | Surface | Labels, Field(discriminator="kind")]
+class Defects(Frozen):
+    """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
+
+    kind: Literal["defects"] = "defects"
+    student: Student
+    batch: Count = 128  # test inputs evaluated at a time there
+
+
+Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]
 
 
 def needs(spec) -> tuple:
@@ -244,7 +252,7 @@ def needs(spec) -> tuple:
         return ()
     if spec.kind == "generator":
         return (spec.judge,)
-    if spec.kind == "surface":
+    if spec.kind in ("surface", "defects"):
         return (spec.student,)
     if spec.kind == "labels":
         return spec.teachers
@@ -260,6 +268,6 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind: teacher, generator, student, surface or labels"
+        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdlib.cli import main
-from kdlib.spec import Data, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
 
@@ -61,3 +61,7 @@ def store_images(folder, name, n, classes, shape):
     for part in ("train", "test"):
         np.save(folder / name / f"{part}-x.npy", random.integers(0, 256, (n, *shape), dtype=np.uint8))
         np.save(folder / name / f"{part}-y.npy", np.sort(np.arange(n) % classes).astype(np.uint8))
+
+
+def defects(m=1):
+    return Defects(student=student(m), batch=25)

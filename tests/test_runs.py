@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from conftest import student, surface, teacher
+from conftest import defects, student, surface, teacher
 from safetensors.torch import load, save
 
 from kdlib import augment, losses, run, train
@@ -22,7 +22,8 @@ from kdlib.streams import stream
 from kdlib.train import Diverged, Source, fit
 
 KINDS = [teacher(), student(), student(3, policy="combined"), student(alpha=0.3), student(toward_teacher=0.25),
-         student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface()]
+         student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface(),
+         defects()]
 
 
 def result(spec, made=None):
@@ -56,7 +57,7 @@ def test_a_cohort_shares_net_steps_and_loss():
     longer = student(training=Training(steps=6, batch=10))
     for other in (student(temperature=4.0), student(alpha=0.5), longer, teacher()):
         assert cohort(other) != cohort(student())
-    assert cohort(student(model="resnet1d-bn")) is cohort(surface()) is None
+    assert cohort(student(model="resnet1d-bn")) is cohort(surface()) is cohort(defects()) is None
     specs = [student(temperature=t, toward_teacher=x / 20) for t in (1.0, 4.0) for x in range(20)]
     tasks = cohorts(specs, 2)
     assert sorted(s.key for task in tasks for s in task) == sorted(s.key for s in specs)
@@ -114,8 +115,8 @@ def fresh_weights(member):
 
 
 def test_teachers_come_before_students_and_only_once():
-    layers = levels([student(2), surface()])
-    assert [len(layer) for layer in layers] == [3, 2, 1]
+    layers = levels([student(2), surface(), defects()])
+    assert [len(layer) for layer in layers] == [3, 2, 2]
 
 
 def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdlib.compute import compute
-from kdlib.spec import Data, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
 FIRST = 5  # the first trial that was not looked at while sizes were chosen
@@ -177,6 +177,10 @@ class Design:
     def surfaces(self, students, grid=0) -> list[Surface]:
         """The loss surface around each student; with a plane of `grid` points a side."""
         return [Surface(student=s, grid=grid) for s in students]
+
+    def defects(self, students) -> list[Defects]:
+        """What the official code would have logged of each student."""
+        return [Defects(student=s) for s in students]
 
     def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""
