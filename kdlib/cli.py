@@ -18,11 +18,15 @@ app.add_typer(data_app, name="data")
 ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
+BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
+AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:PORT or auto: all its CPUs work")]
+GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
 
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
-        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
+        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+        backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
     from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
@@ -34,7 +38,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     else:
         design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
-    records = compute(specs, workers, profile, progress=True)
+    records = compute(specs, workers, profile, True, backend, address, gpus_per_run)
     if own:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
@@ -80,7 +84,8 @@ def _list(records):
 
 
 @app.command()
-def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
+def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2, backend: BackendOption = "local",
+           address: AddressOption = None, gpus_per_run: GpusOption = 0.0):
     """Write the store's runs to results/PROFILE/CHAPTER.jsonl (training what is missing), each run once."""
     from kdlib.compute import compute, levels
     from kdlib.experiments import CHAPTERS, chapters
@@ -92,7 +97,7 @@ def record(profile: ProfileOption = "laptop", workers: WorkersOption = 2):
         rows = CHAPTERS[name].runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
-        records = compute(specs, workers, profile, progress=True)
+        records = compute(specs, workers, profile, True, backend, address, gpus_per_run)
         path = results_dir() / profile / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
