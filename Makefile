@@ -41,7 +41,7 @@ notebooks: setup ## write the chapters' outputs anew from the committed records 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -e '.[book,ray,test]'
+	$(BIN)/pip install -q -e '.[book,fabric,ray,test]'
 	$(BIN)/pip freeze --exclude-editable | sed -E '/^(nvidia-|cuda-|triton)/ s/$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' > requirements.lock
 	@touch .venv/.installed
 

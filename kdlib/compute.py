@@ -18,7 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from kdlib.paths import data_dir
-from kdlib.run import cohort, device
+from kdlib.run import cohort, devices
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged
@@ -95,7 +95,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError("an address and GPUs per run belong to the backend ray")
     if not 0 <= gpus_per_run <= 1:
         raise WorkersError(f"GPUs per run must be a share from 0 to 1 (got {gpus_per_run:g})")
-    device()  # a wrong KDLIB_DEVICE is said here, once, and not by every worker
+    devices()  # a wrong KDLIB_DEVICE or KDLIB_DEVICES is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
     store.tidy()
     layers = levels(specs)

@@ -9,11 +9,12 @@ from threading import Thread
 
 import psutil
 import pytest
+import torch
 from conftest import student, surface, teacher
 
 from kdlib.compute import WorkersError, _in_order, _on_node, compute
-from kdlib.spec import Training
-from kdlib.store import Store, StoreError
+from kdlib.spec import Training, needs
+from kdlib.store import KeptState, Store, StoreError
 from kdlib.train import Diverged
 
 
@@ -152,3 +153,53 @@ def test_a_worker_and_then_a_node_killed_change_nothing(cluster, here, store_her
     assert not list(store_here.glob("kept/*.safetensors"))
     for spec in PLAN[:1] + PLAN[2:]:
         Store().weights(spec)  # raises if it is not whole
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeypatch):
+    """A net without BatchNorm: nothing in it depends on how a batch, here of 7, is shared. Tolerance: 1e-6 on weights
+    of order 1 after 45 steps of SGD, which passes rounding on as it is (Adam's first steps magnify it: they divide
+    by a gradient's own size)."""
+    spec = student(2, model="resnet1d-ln", policy="combined",
+                   training=Training(optimizer="sgd", steps=45, batch=7, lr=1e-2))
+    one = compute([spec], workers=1)
+    before = Store().weights(spec)
+    monkeypatch.setenv("KDLIB_STORE", str(store_here) + "-two")
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    two = compute([spec], workers=2)
+    after = Store().weights(spec)
+    assert any(not torch.equal(after[name], before[name]) for name in before)  # it was another computation
+    assert all(torch.allclose(after[name], before[name], rtol=0, atol=1e-6) for name in before)
+    assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1e-5)
+    assert two[spec].metrics == pytest.approx(one[spec].metrics, abs=0.02)  # one of 60 may change sides
+    # nets that advance in cohorts stay on one device
+    assert all(two[needed].same_result(one[needed]) for needed in needs(spec))
+    assert (one[spec].device, two[spec].device, two[spec.foil[0]].device) == ("cpu", "2 x cpu", "cpu")
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_on_two_devices_is_named(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    wild = teacher(model="resnet1d-bn").model_copy(update={"training": Training(steps=5, batch=10, lr=1e30)})
+    with pytest.raises(Diverged, match=f"^run {wild.key}: the loss became non-finite"):
+        compute([wild], workers=1)
+    assert Store().get(wild) is None
+
+
+@pytest.mark.soak
+def test_a_run_on_two_devices_goes_on_from_its_kept_state_with_the_same_bits(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    spec = teacher(model="resnet1d-ln", steps=65)
+    kept, whole = KeptState(Store(), [spec]), []
+    thread = Thread(target=lambda: whole.extend(Store().run([spec])))
+    thread.start()
+    while not kept.path.exists():
+        assert thread.is_alive()
+        time.sleep(0.005)
+    state = kept.path.read_bytes()
+    thread.join()
+    Store().record_path(spec.key).unlink()
+    kept.path.write_bytes(state)
+    assert 0 < int(kept.load()["step"]) < 65
+    assert compute([spec], workers=1)[spec].same_result(whole[0][0]) and not kept.path.exists()
