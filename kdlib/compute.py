@@ -93,8 +93,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError(f"unknown backend {backend!r}; there are local, ray")
     if backend == "local" and (address or gpus_per_run):
         raise WorkersError("an address and GPUs per run belong to the backend ray")
-    if not 0 <= gpus_per_run <= 1:
-        raise WorkersError(f"GPUs per run must be a share from 0 to 1 (got {gpus_per_run:g})")
+    if not (0 <= gpus_per_run <= 1 or gpus_per_run >= 1 and gpus_per_run % 1 == 0):
+        raise WorkersError(f"GPUs per run must be a share from 0 to 1, or a whole number (got {gpus_per_run:g})")
     devices()  # a wrong KDLIB_DEVICE or KDLIB_DEVICES is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
     store.tidy()
@@ -195,7 +195,8 @@ def _ray(root, workers, address, gpus):
                     socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for a minute
                 ray.init(address=address, **quiet)
         except (OSError, OverflowError, RuntimeError) as error:
-            raise WorkersError(f"no Ray cluster answers at {address or 'this machine'} ({error})") from None
+            raise WorkersError(f"no Ray cluster answers at {address or 'this machine'} ({error}); is RAY_AUTH_MODE "
+                               "that of the cluster?") from None
     refs = []
     try:
         has = ray.cluster_resources()
