@@ -70,6 +70,8 @@ def _cost(spec) -> float:
         return spec.training.steps
     if spec.kind == "surface":
         return spec.grid**2
+    if spec.kind == "labels":
+        return 10
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
 
 
@@ -97,17 +99,18 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError(f"GPUs per run must be a share from 0 to 1, or a whole number (got {gpus_per_run:g})")
     devices()  # a wrong KDLIB_DEVICE or KDLIB_DEVICES is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
-    store.tidy()
     layers = levels(specs)
-    for layer in layers:
-        done.update({spec: record for spec in layer if (record := store.get(spec))})
+    done.update(store.find(spec for layer in layers for spec in layer))
     missing = [[spec for spec in layer if spec not in done] for layer in layers]
     done.reused = len(done)
     log = _log(store)
     total = sum(map(len, missing))
-    if not total:
+    if not total:  # a store that has everything is only read
         done.seconds = time.perf_counter() - start
         return done
+    store.prepare()
+    store.tidy()
+    store.check_weights({need for layer in missing for spec in layer for need in needs(spec) if need in done})
     if backend == "ray":
         pool = _ray(store.root.absolute(), workers, address, gpus_per_run)
     else:
@@ -275,6 +278,7 @@ def _log(store):
         log.setLevel(logging.INFO)
         log.propagate = False
         handler = logging.FileHandler(store.root / "runs.log", delay=True)
+        handler.handleError = lambda _: None  # on a full disk a line is lost, no run
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
     return log

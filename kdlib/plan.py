@@ -65,6 +65,8 @@ def cost(model: str, data: str, batch: int) -> Cost:
 
 def flops(spec, each: Cost) -> int:
     """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
+    if spec.kind == "labels":
+        return (spec.teachers[0].data.train + spec.teachers[0].data.test) * len(spec.teachers) * each.label_flops
     if spec.kind == "surface":
         return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
     steps = spec.training.steps * each.step_flops
@@ -90,7 +92,9 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
 
 
 def inner(spec):
-    """The run whose net a spec is about: itself, or the student whose surface it measures."""
+    """The run whose net a spec is about: itself, or the one that it measures."""
+    if spec.kind == "labels":
+        return spec.teachers[0]
     return spec.student if spec.kind == "surface" else spec
 
 
@@ -103,8 +107,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     torch.set_num_threads(1)
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
-    store = Store()
-    missing = {s for s in uses if store.get(s) is None}
+    missing = set(uses) - set(Store().find(uses))
     costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
     groups = {}
     for spec in uses:

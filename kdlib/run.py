@@ -12,7 +12,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Student, Surface, Teacher, needs
+from kdlib.spec import Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
 from kdlib.train import Diverged, Source, fit, logits_of
 
@@ -46,7 +46,7 @@ def devices() -> int:
 
 def cohort(spec):
     """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
-    if spec.kind == "surface" or not stackable(spec.model):
+    if spec.kind not in ("teacher", "student") or not stackable(spec.model):
         return None
     loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
     return spec.kind, spec.model, spec.training, loss
@@ -58,8 +58,9 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
 
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
-    if specs[0].kind == "surface":
-        return [_surface(spec, weights_of) for spec in specs]
+    alone = {"surface": _surface, "labels": _labels}.get(specs[0].kind)
+    if alone:
+        return [alone(spec, weights_of) for spec in specs]
     if devices() > 1 and cohort(specs[0]) is None and not dist.is_initialized():
         return _on_devices(specs, weights_of, kept)
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
@@ -71,7 +72,7 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
 
 def place(spec) -> str:
     """The devices of a run, for its record: "cpu", "2 x cuda"."""
-    alone = spec.kind != "surface" and cohort(spec) is None
+    alone = spec.kind in ("teacher", "student") and cohort(spec) is None
     return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
 
 
@@ -277,6 +278,25 @@ def _surface(spec: Surface, weights_of):
         curves["plane"] = landscape.plane(kl(500), vector["teacher"], vector["initial"], vector["final"], spec.grid)
     return {"barrier": landscape.barrier(values), "distance": float((vector["final"] - vector["teacher"]).norm())
             }, curves, None
+
+
+def _labels(spec: Labels, weights_of):
+    """Metrics: mean largest probability and mean entropy (nats) on each part at each temperature. Curves: the mean of
+    the ten largest probabilities in order, and whole distributions of the first examples with their labels."""
+    splits, where = data.load(**dict(spec.teachers[0].data)), device()
+    teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
+    result, curves = {}, {}
+    for part, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
+        logits = logits_of(teacher, x.to(where)).cpu().double()
+        curves[f"{part}-labels"] = y[: spec.show].tolist()
+        for t in spec.temperatures:
+            p = (logits / t).softmax(1)
+            ordered = p.sort(1, descending=True).values
+            result[f"{part}_top_{t:g}"] = float(ordered[:, 0].mean())
+            result[f"{part}_entropy_{t:g}"] = float(-torch.special.xlogy(p, p).sum(1).mean())
+            curves[f"{part}-ranks-{t:g}"] = ordered[:, :10].mean(0).tolist()
+            curves[f"{part}-examples-{t:g}"] = p[: spec.show].tolist()
+    return result, curves, None
 
 
 def _cpu(net):

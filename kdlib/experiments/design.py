@@ -34,6 +34,17 @@ SGD = Training(optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=1)
 
 
 @dataclass(frozen=True)
+class Text:
+    """The sizes of the experiment on reviews."""
+
+    train: int
+    test: int
+    model: str
+    teaching: Training
+    training: Training
+
+
+@dataclass(frozen=True)
 class Profile:
     """The sizes of one profile, for signals unless said otherwise."""
 
@@ -49,11 +60,19 @@ class Profile:
     model: str = "cnn1d"
     plain: str = "cnn1d"  # without BatchNorm, where optimisation is studied
     wide_set: int = 5  # and there, inputs as multiples of the teacher's: enough for a plain train gap
+    start_seeds: int = 0  # trials of Table 1, where they are more than the rest has
     factors: tuple = FACTORS
     policies: tuple = POLICIES
     light: tuple = ("shift", "scale", "jitter")  # that "combined" combines
     cells: tuple = tuple((p, t) for p in POLICIES for t in TEMPERATURES)  # of Fig 3, at m = 5
     small_cells: tuple = tuple((p, 1.0) for p in POLICIES)  # of Fig 11, at m = 1 and 3
+    capacity: tuple = (("cnn1d", "cnn1d"), ("cnn1d", "cnn1d-w48"), ("cnn1d-w48", "cnn1d-w48"),
+                       ("cnn1d-w48", "cnn1d-w96"))  # Fig 12: (teacher, student), the second of each two twice as large
+    other: str = "mlp"  # Fig 13: another architecture
+    other_teaching: Training | None = None  # the profile's own if none
+    other_training: Training | None = None
+    other_cells: tuple = tuple((p, 1.0) for p in ("baseline", "shift", "scale", "jitter", "combined", "mixup"))
+    text: Text | None = None  # Table 2: IMDB
     optimizers: dict = field(default_factory=dict)  # of Fig 6a
     generator: dict = field(default_factory=dict)  # of the SN-GAN's samples, where there are any
 
@@ -69,10 +88,13 @@ def _cifar(name, seeds, train, data, model, plain, teaching, training, factors):
     single = ("baseline", "rotation", "vflip", "colour", "combined", "mixup", "ood", "noise")
     cells = (*((p, 1.0) for p in single), ("baseline", 4.0), ("mixup", 4.0), ("gan", 4.0), ("fresh", 4.0))
     return Profile(name, seeds, train, 10_000, teaching, training, 21, data=data, model=model, plain=plain, wide_set=1,
-                   factors=factors, policies=(*single[:6], "gan", "fresh", *single[6:]),
+                   start_seeds=5, factors=factors, policies=(*single[:6], "gan", "fresh", *single[6:]),
                    light=("rotation", "vflip", "colour"), cells=cells, small_cells=cells,
                    optimizers={"SGD": training, "Adam": training.model_copy(
-                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 64, "steps": 2000, "batch": 64})
+                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 64, "steps": 2000, "batch": 64},
+                   capacity=(("resnet8-bn", "resnet8-bn"), ("resnet8-bn", "resnet14-bn"),
+                             ("resnet14-bn", "resnet14-bn"), ("resnet14-bn", "resnet20-bn")),
+                   other="vgg11-w32", other_cells=tuple((p, 1.0) for p in single[:6]))
 
 
 # Smoke only proves that everything runs.
@@ -102,11 +124,17 @@ class Design:
         self.trials = range(FIRST, FIRST + self.seeds)
         self.teaching, self.training = self.profile.teaching, self.profile.training
 
+    def with_seeds(self, seeds: int) -> "Design":
+        """The same with another number of trials."""
+        return Design(self.profile.name, seeds)
+
     def members(self, trial: int, first: int, count: int, model: str | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; of the profile's net if none is named."""
         p = self.profile
         data = Data(name=p.data, trial=trial, train=p.train, test=p.test)
-        return tuple(Teacher(data=data, model=model or p.model, training=self.teaching, member=first + i)
+        model = model or p.model
+        teaching = p.other_teaching if model == p.other and p.other_teaching else self.teaching
+        return tuple(Teacher(data=data, model=model, training=teaching, member=first + i)
                      for i in range(count))
 
     def student(self, trial: int, m: int = 1, factor: int = 1, teacher: str | None = None, **options) -> Student:
@@ -114,8 +142,10 @@ class Design:
         training inputs."""
         if options.get("policy") == "gan" or options.get("generated"):
             options["generator"] = self.generator(trial)
-        options = {"fresh": (factor - 1) * self.profile.train, "training": self.training,
-                   "model": teacher or self.profile.model} | options
+        p = self.profile
+        training = p.other_training if teacher == p.other and p.other_training else self.training
+        options = {"fresh": (factor - 1) * p.train, "training": training,
+                   "model": teacher or p.model} | options
         return Student(teachers=self.members(trial, 0, m, teacher), foil=self.members(trial, POOL, m, teacher),
                        **options)
 
