@@ -18,6 +18,9 @@ app.add_typer(data_app, name="data")
 ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
+BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
+AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:PORT or auto: all its CPUs work")]
+GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
 # Measured on laptop records with AVX2 or SSE4.1 in place of AVX-512: teachers 0.05, students 0.23, surfaces 0.47; other
 # trials differ by 0.05 to 0.3.
@@ -28,7 +31,8 @@ TOLERANCE = ("largest allowed difference; 0, the default, asks for the same bits
 
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
-        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
+        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+        backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
     from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
@@ -40,7 +44,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     else:
         design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
-    records = compute(specs, workers, profile, progress=True)
+    records = compute(specs, workers, profile, True, backend, address, gpus_per_run)
     if own:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
@@ -87,7 +91,8 @@ def _list(records):
 
 @app.command()
 def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
-           workers: WorkersOption = 2,
+           workers: WorkersOption = 2, backend: BackendOption = "local", address: AddressOption = None,
+           gpus_per_run: GpusOption = 0.0,
            stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
     """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
     from kdlib.compute import compute, levels
@@ -106,7 +111,8 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
             continue
         found = {s: source.get(s) for s in specs}
         absent = [s for s in specs if found[s] is None]
-        found |= {s: store.get(s) for s in absent} if stored else compute(absent, workers, profile, progress=True)
+        found |= ({s: store.get(s) for s in absent} if stored
+                  else compute(absent, workers, profile, True, backend, address, gpus_per_run))
         lines = [found[s].line().encode() + b"\n" for s in specs if found[s]]
         path = results_dir() / profile / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)

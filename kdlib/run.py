@@ -3,24 +3,28 @@
 Nothing here writes to disk.
 """
 
+import multiprocessing
 import os
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, defects, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher
+from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
-from kdlib.train import Source, fit, logits_of
+from kdlib.train import Diverged, Source, fit, logits_of
 
 CKA_INPUTS = 2000  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 
 
 class DeviceError(ValueError):
-    """KDLIB_DEVICE names what is not here or does not exist."""
+    """KDLIB_DEVICE or KDLIB_DEVICES asks for what is not here or does not exist."""
 
 
 def device() -> torch.device:
@@ -31,6 +35,17 @@ def device() -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def devices() -> int:
+    """Over how many devices a training is spread that cannot be one of a cohort: KDLIB_DEVICES, 1 if not set."""
+    text = os.environ.get("KDLIB_DEVICES") or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise DeviceError(f"KDLIB_DEVICES must be a whole number of at least 1 (got {text!r})")
+    here = torch.cuda.device_count() if device().type == "cuda" else int(text)
+    if int(text) > here:
+        raise DeviceError(f"KDLIB_DEVICES is {text}, and PyTorch finds {here} CUDA devices here")
+    return int(text)
 
 
 def cohort(spec):
@@ -53,11 +68,58 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     alone = {"surface": _surface, "labels": _labels, "defects": _defects}.get(specs[0].kind)
     if alone:
         return [alone(spec, weights_of) for spec in specs]
+    if devices() > 1 and cohort(specs[0]) is None and not dist.is_initialized():
+        return _on_devices(specs, weights_of, kept)
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
     return [(evaluate(), {"loss": curve}, _cpu(net))
             for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
+
+
+def place(spec) -> str:
+    """The devices of a run, for its record: "cpu", "2 x cuda"."""
+    alone = spec.kind in ("teacher", "student") and cohort(spec) is None
+    return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
+
+
+def _on_devices(specs, weights_of, kept):
+    """`execute` by one process per device; they are started, and given their devices, by Lightning Fabric."""
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+    except ImportError:
+        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install 'kdlib[fabric]'") from None
+    count, batch = devices(), specs[0].training.batch
+    if batch < count:
+        raise DeviceError(f"KDLIB_DEVICES is {count}: more than the {batch} examples of a batch")
+    if kept:
+        kept.load()  # a damaged one is named here, before there are ranks that would wait for each other
+    weights = {needed: weights_of(needed) for spec in specs for needed in needs(spec)}
+    if multiprocessing.get_start_method() == "loky":  # joblib's, which is not known in a fresh process
+        multiprocessing.set_start_method("spawn", force=True)
+    fabric = Fabric(accelerator=device().type, devices=count, strategy="ddp_spawn", plugins=[LightningEnvironment()])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "results"
+        try:
+            fabric.launch(_rank, out, specs, weights, kept)
+        except torch.multiprocessing.ProcessExitedException as error:
+            raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
+                              "run again, with fewer devices") from None
+        results = torch.load(out, weights_only=True)
+    if isinstance(results, str):
+        raise Diverged(results)
+    return results
+
+
+def _rank(fabric, out, specs, weights, kept):
+    torch.set_num_threads(1)
+    try:
+        results = execute(specs, weights.__getitem__, kept)
+    except Diverged as error:  # on every rank, at the same step
+        results = str(error)
+    if fabric.is_global_zero:
+        torch.save(results, out)
 
 
 def _loss(spec):
