@@ -191,22 +191,38 @@ def notebooks():
     refresh()
 
 
+@data_app.command("list")
+def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
+    """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
+    from kdlib import datasets
+
+    damaged = 0
+    print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
+    for name in ("mnist1d", "mnist1d-easy", *datasets.SETS, "cifar100-16", "imagenet"):
+        state, size = datasets.status(name, check)
+        damaged += state.startswith("damaged")
+        row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
+        print(f"{name:14}{row:28}{size:7.0f}  {state}")
+    if damaged:
+        raise typer.Exit(1)
+
+
 @data_app.command("import")
 def import_(name: str, path: Path):
-    """Store a local copy of data set NAME: a folder or zip with the official files, or of class folders."""
+    """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
     from kdlib import datasets
 
     datasets.import_(name, path)
-    print(f"{name} is stored")
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
 
 
 @data_app.command()
 def fetch(name: str):
-    """Download data set NAME (mnist) and store it."""
+    """Download data set NAME and store it; `kdlib data list` names them all."""
     from kdlib import datasets
 
-    datasets.fetch_mnist()
-    print("mnist is stored")
+    datasets.fetch(name)
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
 
 
 def main():

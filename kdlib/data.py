@@ -12,7 +12,8 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
-from kdlib.datasets import DataError, array, read_array
+from kdlib.archives import DataError
+from kdlib.datasets import array, read_array
 from kdlib.paths import atomic, data_dir
 from kdlib.spec import DATA_SETS, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
