@@ -225,6 +225,81 @@ def fetch(name: str):
     print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
 
 
+@data_app.command()
+def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
+         out: Annotated[Path | None, typer.Option(help="the PNG to write (default: NAME.png)")] = None):
+    """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
+    from kdlib import datasets
+    from kdlib.spec import DATA_SETS, TEXT
+
+    if name in DATA_SETS and DATA_SETS[name][0] == TEXT:
+        from kdlib.data import load
+
+        words = datasets.words(name)
+        splits = load(name, trial=0, train=5, test=1)
+        for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
+            print(f"[{('negative', 'positive')[label]}]", *(words[t] for t in tokens if t), end="\n\n")
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from kdlib.figures import contact_sheet, style
+
+    style()
+    rows, left_out = inputs_under(name, policy)
+    out = out or Path(f"{name}.png")
+    contact_sheet(rows).savefig(out)
+    print(f"{out}: {', '.join(rows)}", *(f"; without {p} ({why})" for p, why in left_out.items()), sep="")
+
+
+def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
+    """({row: eight training inputs under a policy}, {policy left out: why}); DataError on a policy the data has not."""
+    import torch
+
+    from kdlib import augment, data, datasets
+    from kdlib.spec import DATA_SETS, POLICIES
+    from kdlib.streams import stream
+
+    if name == "imagenet":
+        paths, _ = datasets.imagenet_files("train")
+        return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}
+    if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
+        x = datasets.array(name, "train-x")
+        rows = torch.randperm(len(x), generator=stream(0, name, "sheet"))[:8].numpy()
+        return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
+    policies = POLICIES[DATA_SETS[name][0]]
+    if only and only not in policies + ("baseline",):
+        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(('baseline',) + policies)}")
+    splits = data.load(name, trial=0, train=8, test=1)
+    x, left_out = splits.train_x, {}
+    rows = {} if augment.fixed(x, "baseline") else {"stored": x}
+    for policy in ("baseline",) + policies:
+        if only not in ("", policy) and policy != "baseline":
+            continue
+        pool = None
+        try:
+            if policy == "ood":
+                pool = data.out_of_domain(name, 8, trial=0)
+            elif policy == "fresh":
+                pool = splits.unlabelled(8)
+            elif policy == "gan":
+                raise datasets.DataError("its images come from a trained generator")
+        except datasets.DataError as error:
+            left_out[policy] = str(error)
+            continue
+        rows[policy] = augment.augment(x, policy, stream(0, name, "sheet"), pool)
+    return rows, left_out
+
+
+def photo(path: Path):
+    """An image file as [3, 224, 224], the centre of it at a height or width of 256."""
+    import torchvision.transforms.functional as tv
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return tv.center_crop(tv.resize(tv.to_tensor(image.convert("RGB")), 256), 224)
+
+
 def main():
     """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
     from kdlib.book import BookError

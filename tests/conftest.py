@@ -1,6 +1,11 @@
+import sys
+
+import numpy as np
 import pytest
 import torch
 
+from kdlib import datasets
+from kdlib.cli import main
 from kdlib.spec import Data, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
@@ -12,6 +17,21 @@ def store_here(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
     return tmp_path / "store"
+
+
+@pytest.fixture
+def kdlib(monkeypatch, capsys, tmp_path):
+    """Call the command line in this process: (exit code, stdout, stderr); what it lets through fails the test."""
+    monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["kdlib", *map(str, args)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return done.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
 def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):
@@ -26,3 +46,12 @@ def student(m=1, **options):
 
 def surface(grid=3):
     return Surface(student=student(), grid=grid, segment=3)
+
+
+def store_images(name, n, classes, shape):
+    """A made-up data set in KDLIB_DATA, sorted by class as real ones are."""
+    random, arrays = np.random.default_rng(0), {}
+    for part in ("train", "test"):
+        arrays[f"{part}-x"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
+        arrays[f"{part}-y"] = np.sort(np.arange(n) % classes).astype(np.uint8)
+    datasets.keep(name, arrays, "random numbers")

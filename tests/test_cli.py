@@ -6,23 +6,6 @@ import sys
 import pytest
 from conftest import student
 
-from kdlib.cli import main
-
-
-@pytest.fixture
-def kdlib(monkeypatch, capsys, tmp_path):
-    """Call the command line in this process: (exit code, stdout, stderr); what it lets through fails the test."""
-    monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["kdlib", *map(str, args)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code or 0, *capsys.readouterr()
-
-    return call
-
 
 @pytest.mark.parametrize(("args", "says"), [
     (("run", "all", "--profile", "huge"), "unknown profile 'huge'"),
