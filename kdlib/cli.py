@@ -265,7 +265,7 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}
     if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
         x = datasets.array(name, "train-x")
-        rows = torch.randperm(len(x), generator=stream(0, name, "sheet"))[:8].numpy()
+        rows = torch.randperm(len(x), generator=stream(0, name, "view"))[:8].numpy()
         return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
     policies = POLICIES[DATA_SETS[name][0]]
     if only and only not in policies + ("baseline",):
@@ -287,7 +287,7 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         except datasets.DataError as error:
             left_out[policy] = str(error)
             continue
-        rows[policy] = augment.augment(x, policy, stream(0, name, "sheet"), pool)
+        rows[policy] = augment.augment(x, policy, stream(0, name, "view"), pool)
     return rows, left_out
 
 

@@ -161,16 +161,19 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
 def contact_sheet(rows: dict):
     """A figure of inputs: per row {name: x [n, 1, length] or [n, c, h, w] with pixels in [0, 1]} n lines or images."""
     n = len(next(iter(rows.values())))
-    figure, axes = plt.subplots(len(rows), n, figsize=(1.0 * n + 1, 1.0 * len(rows)), squeeze=False)
-    for (name, x), line_of_axes in zip(rows.items(), axes, strict=True):
-        for one, ax in zip(np.asarray(x), line_of_axes, strict=True):
-            if one.ndim == 2:
-                ax.plot(one[0], color=BLUE, linewidth=1)
-                ax.set_ylim(-5, 5)
-            else:
-                ax.imshow(one.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            ax.grid(False)
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        line_of_axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure, axes = plt.subplots(len(rows), 1, figsize=(n + 1, len(rows)), squeeze=False)
+    for (name, x), ax in zip(rows.items(), axes[:, 0], strict=True):
+        x = np.asarray(x)
+        if x.ndim == 3:
+            ax.plot(np.pad(x[:, 0], ((0, 0), (0, 5)), constant_values=np.nan).ravel(), color=BLUE, linewidth=1)
+            ax.set_ylim(-5, 5)
+        else:
+            gap = max(x.shape[3] // 10, 1)
+            strip = np.pad(x, ((0, 0), (0, 0), (0, 0), (0, gap)), constant_values=1)  # [n, c, h, w + gap]
+            ax.imshow(np.concatenate(strip.transpose(0, 2, 3, 1), 1)[:, :-gap], cmap="gray", vmin=0, vmax=1,
+                      interpolation="nearest")
+        ax.grid(False)
+        ax.set(xticks=[], yticks=[], anchor="E")
+        ax.spines[:].set_visible(False)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure

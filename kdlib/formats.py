@@ -110,6 +110,8 @@ def cifar_pickled(name, files, source):
         for file, md5 in names:
             _same(found[file], md5, file, source)
             some, numbers = archives.read_pickled(found[file], "fine_labels" if name == "cifar100" else "labels")
+            if len(some) != 3072 * len(numbers):
+                raise DataError(f"{file} in {source} is not a batch of CIFAR: get it again")
             pixels.append(some)
             labels += numbers
         arrays[f"{part}-x"] = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, 3, 32, 32)

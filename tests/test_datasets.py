@@ -163,7 +163,7 @@ def relabelled(them):
 @pytest.mark.parametrize(("source", "says"), [
     (lambda at: zipped(at / "a.zip", as_files(without(pictures(), "train"))), "has 11 train examples .* has 12"),
     (lambda at: zipped(at / "a.zip", as_files(pictures() | {"test": []})), "has 0 test examples"),
-    (lambda at: zipped(at / "a.zip", as_files(relabelled(pictures()))), "train examples of class ., and cifar100 has 3"),
+    (lambda at: zipped(at / "a.zip", as_files(relabelled(pictures()))), "examples of class ., and cifar100 has 3"),
     (lambda at: zipped(at / "a.zip", as_files(pictures()) | {"set/train/fox/9.png": b""}), "5 class folders"),
     (lambda at: zipped(at / "a.zip", {n: raw[:99] for n, raw in as_files(pictures()).items()}), "png .* is damaged"),
     (lambda at: zipped(at / "a.zip", as_files({p: [(c, i[:16, :16]) for c, i in rows]
@@ -240,7 +240,7 @@ def test_a_pickle_is_never_executed(here, monkeypatch):
     evil = {f"cifar-100-python/{part}": pickle.dumps({"fine_labels": Evil(), "data": Evil()}, 2)
             for part in ("train", "test")}
     official(monkeypatch, "cifar100", evil)  # even past the md5
-    with pytest.raises((DataError, ValueError)):
+    with pytest.raises(DataError, match="train in .* is not a batch of CIFAR"):
         datasets.import_("cifar100", folder(here / "root", evil))
     assert not (here / "executed").exists()
 
