@@ -227,22 +227,113 @@ def notebooks():
     refresh()
 
 
+@data_app.command("list")
+def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
+    """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
+    from kdlib import datasets
+
+    damaged = 0
+    print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
+    for name in ("mnist1d", "mnist1d-easy", *datasets.SETS, "cifar100-16", "imagenet"):
+        state, size = datasets.status(name, check)
+        damaged += state.startswith("damaged")
+        row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
+        print(f"{name:14}{row:28}{size:7.0f}  {state}")
+    if damaged:
+        raise typer.Exit(1)
+
+
 @data_app.command("import")
 def import_(name: str, path: Path):
-    """Store a local copy of data set NAME: a folder or zip with the official files, or of class folders."""
+    """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
     from kdlib import datasets
 
     datasets.import_(name, path)
-    print(f"{name} is stored")
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
 
 
 @data_app.command()
 def fetch(name: str):
-    """Download data set NAME (mnist) and store it."""
+    """Download data set NAME and store it; `kdlib data list` names them all."""
     from kdlib import datasets
 
-    datasets.fetch_mnist()
-    print("mnist is stored")
+    datasets.fetch(name)
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
+
+
+@data_app.command()
+def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
+         out: Annotated[Path | None, typer.Option(help="the PNG to write (default: NAME.png)")] = None):
+    """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
+    from kdlib import datasets
+    from kdlib.spec import DATA_SETS, TEXT
+
+    if name in DATA_SETS and DATA_SETS[name][0] == TEXT:
+        from kdlib.data import load
+
+        words = datasets.words(name)
+        splits = load(name, trial=0, train=5, test=1)
+        for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
+            print(f"[{('negative', 'positive')[label]}]", *(words[t] for t in tokens if t), end="\n\n")
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from kdlib.figures import contact_sheet, style
+
+    style()
+    rows, left_out = inputs_under(name, policy)
+    out = out or Path(f"{name}.png")
+    contact_sheet(rows).savefig(out)
+    print(f"{out}: {', '.join(rows)}", *(f"; without {p} ({why})" for p, why in left_out.items()), sep="")
+
+
+def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
+    """({row: eight training inputs under a policy}, {policy left out: why}); DataError on a policy the data has not."""
+    import torch
+
+    from kdlib import augment, data, datasets
+    from kdlib.spec import DATA_SETS, POLICIES
+    from kdlib.streams import stream
+
+    if name == "imagenet":
+        paths, _ = datasets.imagenet_files("train")
+        return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}
+    if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
+        x = datasets.array(name, "train-x")
+        rows = torch.randperm(len(x), generator=stream(0, name, "view"))[:8].numpy()
+        return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
+    policies = POLICIES[DATA_SETS[name][0]]
+    if only and only not in policies + ("baseline",):
+        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(('baseline',) + policies)}")
+    splits = data.load(name, trial=0, train=8, test=1)
+    x, left_out = splits.train_x, {}
+    rows = {} if augment.fixed(x, "baseline") else {"stored": x}
+    for policy in ("baseline",) + policies:
+        if only not in ("", policy) and policy != "baseline":
+            continue
+        pool = None
+        try:
+            if policy == "ood":
+                pool = data.out_of_domain(name, 8, trial=0)
+            elif policy == "fresh":
+                pool = splits.unlabelled(8)
+            elif policy == "gan":
+                raise datasets.DataError("its images come from a trained generator")
+        except datasets.DataError as error:
+            left_out[policy] = str(error)
+            continue
+        rows[policy] = augment.augment(x, policy, stream(0, name, "view"), pool)
+    return rows, left_out
+
+
+def photo(path: Path):
+    """An image file as [3, 224, 224], the centre of it at a height or width of 256."""
+    import torchvision.transforms.functional as tv
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return tv.center_crop(tv.resize(tv.to_tensor(image.convert("RGB")), 256), 224)
 
 
 def main():

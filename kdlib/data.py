@@ -12,7 +12,8 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
-from kdlib.datasets import DataError, array, read_array
+from kdlib.archives import DataError
+from kdlib.datasets import array, read_array
 from kdlib.paths import atomic, data_dir
 from kdlib.spec import DATA_SETS, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
@@ -45,6 +46,19 @@ class Splits:
         if self.spec.train + n > len(order):
             raise DataError(f"{self.spec.name} has {len(order)} training examples; {self.spec.train} + {n} asked for")
         return _tensor(self.spec.name, "train-x", order[self.spec.train : self.spec.train + n])
+
+    def validation(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """`n` labelled examples to choose anything with, as test labels must not: a draw of their own of signals; of
+        other data the last of the trial's order, apart from train, and from `unlabelled` unless that asks for nearly
+        all there are."""
+        name = self.spec.name
+        if DATA_SETS[name][0] == SIGNAL:
+            return signals(name, (self.spec.trial, "validation"), n)
+        order = _order(self.spec)
+        if self.spec.train + n > len(order):
+            raise DataError(f"{name} has {len(order)} training examples; {self.spec.train} + {n} asked for")
+        rows = order[len(order) - n :]
+        return _tensor(name, "train-x", rows), _labels(name, "train-y", rows)
 
 
 def load(name: str, trial: int, train: int, test: int) -> Splits:

@@ -35,7 +35,7 @@ TEXT, PHOTO = "reviews of 100 tokens", "images [3, 224, 224]"
 DATA_SETS = {"mnist1d": (SIGNAL, 10), "mnist1d-easy": (SIGNAL, 10), "mnist": (DIGIT, 10), "fashion-mnist": (DIGIT, 10),
              "cifar10": (COLOUR, 10), "cifar100": (COLOUR, 100), "cifar100-16": (SMALL, 100), "imdb": (TEXT, 2),
              "imagenet": (PHOTO, 1000)}
-VOCABULARY = 20_000  # of the reviews: the padding 0, any other token 1, and the most frequent ones
+VOCABULARY = 20_526  # of the reviews: the padding 0, any other token 1, and those seen ten times or more
 DataSet = Literal[tuple(DATA_SETS)]
 # the policies that each kind of inputs has, besides the baseline
 POLICIES = {SIGNAL: ("shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"), DIGIT: (), TEXT: (),
