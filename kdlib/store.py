@@ -74,7 +74,8 @@ def _largest(ours, theirs, least):
     if {n: len(v) for n, v in ours.items()} != {n: len(v) for n, v in theirs.items()}:
         return math.inf
     # np.max, since Python's max drops a NaN
-    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()])
+    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()],
+                   initial=0)  # a run that trains nothing has no curves
     return math.inf if math.isnan(worst) else float(worst)
 
 

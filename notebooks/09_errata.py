@@ -100,8 +100,8 @@ _ = say("gain-0.75", r(("scaled", 0.75), "agreement") - r(("lambda", 0.75), "agr
 # %% [markdown]
 # ```{admonition} In one box
 # :class: tip
-# Through the official code's lines, a net whose NLL is {glue:text}`sure-right` logs **{glue:text}`sure-wrong`**. Student and teacher that have
-# never seen each other have CKA **{glue:text}`cka-unseen_columns-mean`**, a student and an *untrained* net **{glue:text}`cka-untrained_columns-mean`**
+# Through the official code's lines, a net whose NLL is {glue:text}`sure-right` logs **{glue:text}`sure-wrong`**. A student and a teacher that it
+# never saw have CKA **{glue:text}`cka-unseen_columns-mean`**, a student and an *untrained* net **{glue:text}`cka-untrained_columns-mean`**
 # (with the axes put right: {glue:text}`cka-untrained_places-mean`), and feeding the student its inputs in another order than the teacher changes nothing. Batch means hardly
 # matter. Scaling the learning rate by 1 − λ does not make the sweep of Figure 6b sudden here; it decides what happens
 # at its right end.

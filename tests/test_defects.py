@@ -78,3 +78,8 @@ def test_the_right_metrics_of_a_run_are_those_of_its_student():
 def test_the_students_of_ensembles_have_likelihoods_only():
     assert set(result(spec(2)).metrics) == {"kl", "kl_batches", *(
         f"{who}nll{how}" for who in ("", "teacher_") for how in ("", "_batches", "_table"))}
+
+
+def test_a_record_without_curves_is_compared_by_its_metrics():
+    record = result(spec())
+    assert record.curves == {} and record.difference(record) == (0, 0)
