@@ -12,7 +12,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from kdlib.losses import ensemble_logits
-from kdlib.spec import DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY
+from kdlib.spec import CNN_NAME, DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY
 from kdlib.streams import seed_of
 
 
@@ -290,7 +290,6 @@ class Together(nn.Module):
 
 
 FIXED = {
-    "cnn1d": CNN1d,
     "mlp": MLP,
     "resnet1d-bn": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=nn.BatchNorm1d),
     "resnet1d-ln": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=layer_norm),
@@ -303,14 +302,16 @@ FIXED = {
 
 def stackable(name: str) -> bool:
     """Whether several nets of this architecture advance faster together than one after another."""
-    return getattr(FIXED.get(name), "stackable", False)
+    return getattr(CNN1d if CNN_NAME.fullmatch(name) else FIXED.get(name), "stackable", False)
 
 
 def build(name: str, data: str, *stream_name) -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was)."""
     classes, make = DATA_SETS[data][1], FIXED.get(name)
-    if found := RESNET_NAME.fullmatch(name):
+    if found := CNN_NAME.fullmatch(name):
+        make = partial(CNN1d, width=int(found["width"] or 24))
+    elif found := RESNET_NAME.fullmatch(name):
         make = partial(PreActResNet, depth=int(found["depth"]), norm=NORMS.get(found["norm"], nn.BatchNorm2d),
                        width=int(found["width"] or 16))
     elif found := VGG_NAME.fullmatch(name):

@@ -1,22 +1,30 @@
-"""From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here writes to disk."""
+"""From a spec to its result: train a teacher or generator, distil a student, or measure one.
 
+Nothing here writes to disk.
+"""
+
+import multiprocessing
 import os
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, landscape, losses, metrics
+from kdlib import augment, data, defects, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Student, Surface, Teacher
+from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
-from kdlib.train import Source, fit, logits_of
+from kdlib.train import Diverged, Source, fit, logits_of
 
 CKA_INPUTS = 2000  # test inputs whose features are compared
+SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 
 
 class DeviceError(ValueError):
-    """KDLIB_DEVICE names what is not here or does not exist."""
+    """KDLIB_DEVICE or KDLIB_DEVICES asks for what is not here or does not exist."""
 
 
 def device() -> torch.device:
@@ -29,9 +37,20 @@ def device() -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def devices() -> int:
+    """Over how many devices a training is spread that cannot be one of a cohort: KDLIB_DEVICES, 1 if not set."""
+    text = os.environ.get("KDLIB_DEVICES") or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise DeviceError(f"KDLIB_DEVICES must be a whole number of at least 1 (got {text!r})")
+    here = torch.cuda.device_count() if device().type == "cuda" else int(text)
+    if int(text) > here:
+        raise DeviceError(f"KDLIB_DEVICES is {text}, and PyTorch finds {here} CUDA devices here")
+    return int(text)
+
+
 def cohort(spec):
     """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
-    if spec.kind == "surface" or not stackable(spec.model):
+    if spec.kind not in ("teacher", "student") or not stackable(spec.model):
         return None
     loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
     return spec.kind, spec.model, spec.training, loss
@@ -43,13 +62,64 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
 
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
-    if specs[0].kind == "surface":
-        return [_surface(spec, weights_of) for spec in specs]
+    if specs[0].kind == "generator":
+        (spec,) = specs
+        return [_generator(spec, weights_of, kept)]
+    alone = {"surface": _surface, "labels": _labels, "defects": _defects}.get(specs[0].kind)
+    if alone:
+        return [alone(spec, weights_of) for spec in specs]
+    if devices() > 1 and cohort(specs[0]) is None and not dist.is_initialized():
+        return _on_devices(specs, weights_of, kept)
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
     return [(evaluate(), {"loss": curve}, _cpu(net))
             for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
+
+
+def place(spec) -> str:
+    """The devices of a run, for its record: "cpu", "2 x cuda"."""
+    alone = spec.kind in ("teacher", "student") and cohort(spec) is None
+    return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
+
+
+def _on_devices(specs, weights_of, kept):
+    """`execute` by one process per device; they are started, and given their devices, by Lightning Fabric."""
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+    except ImportError:
+        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install 'kdlib[fabric]'") from None
+    count, batch = devices(), specs[0].training.batch
+    if batch < count:
+        raise DeviceError(f"KDLIB_DEVICES is {count}: more than the {batch} examples of a batch")
+    if kept:
+        kept.load()  # a damaged one is named here, before there are ranks that would wait for each other
+    weights = {needed: weights_of(needed) for spec in specs for needed in needs(spec)}
+    if multiprocessing.get_start_method() == "loky":  # joblib's, which is not known in a fresh process
+        multiprocessing.set_start_method("spawn", force=True)
+    fabric = Fabric(accelerator=device().type, devices=count, strategy="ddp_spawn", plugins=[LightningEnvironment()])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "results"
+        try:
+            fabric.launch(_rank, out, specs, weights, kept)
+        except torch.multiprocessing.ProcessExitedException as error:
+            raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
+                              "run again, with fewer devices") from None
+        results = torch.load(out, weights_only=True)
+    if isinstance(results, str):
+        raise Diverged(results)
+    return results
+
+
+def _rank(fabric, out, specs, weights, kept):
+    torch.set_num_threads(1)
+    try:
+        results = execute(specs, weights.__getitem__, kept)
+    except Diverged as error:  # on every rank, at the same step
+        results = str(error)
+    if fabric.is_global_zero:
+        torch.save(results, out)
 
 
 def _loss(spec):
@@ -89,18 +159,46 @@ def _teacher(spec: Teacher):
     return net, Source(spec.key, len(x), prepare, stream(trial, "teacher", member, "order"), draws), evaluate
 
 
-def _load(spec: Teacher | Student, weights_of):
-    net = build(spec.model, spec.data.name)
+def _load(spec: Teacher | Student | Generator, weights_of):
+    net = gan.build(spec)[0] if spec.kind == "generator" else build(spec.model, spec.data.name)
     net.load_state_dict(weights_of(spec))
     return net
 
 
-def _inputs(spec: Student, splits):
+def _generator(spec: Generator, weights_of, kept):
+    splits, where = data.load(**dict(spec.data)), device()
+    net, curves = gan.fit(spec, splits.train_x.to(where), kept)
+    judge = Ensemble([_load(spec.judge, weights_of)]).to(where).members[0]
+    made = gan.sample(net, max(SAMPLES, len(splits.test_x)), stream(spec.data.trial, "generator", "evaluation"))
+    (of_made, classes), (of_test, test_classes), (of_train, _) = (
+        _judged(judge, x.to(where)) for x in (made, splits.test_x, splits.train_x))
+    return {
+        "judge_fid": metrics.frechet_distance(of_made, of_test),
+        "judge_fid_train": metrics.frechet_distance(of_train, of_test),
+        "judge_is": metrics.inception_score(classes),
+        "judge_is_real": metrics.inception_score(test_classes),
+    }, curves, _cpu(net)
+
+
+@torch.no_grad()
+def _judged(net, x):
+    """(features [n, d] before the last layer, logits [n, c])."""
+    features = torch.cat([net.features(part)[-1].flatten(1) for part in x.split(64)])
+    return features.cpu(), net.head(features).cpu()
+
+
+def _generated(spec: Student, n, weights_of, *name):
+    """`n` images from a student's generator, the same for every student of a trial."""
+    return gan.sample(_load(spec.generator, weights_of).to(device()), n, stream(spec.data.trial, "generated", *name))
+
+
+def _inputs(spec: Student, splits, weights_of):
     """The distillation set [n, ...] before augmentation."""
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
     x = new if spec.inputs == "D1" else torch.cat([splits.train_x, new])
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
-    return torch.cat([x, copies])
+    made = _generated(spec, spec.generated, weights_of).cpu() if spec.generated else x[:0]
+    return torch.cat([x, copies, made])
 
 
 def _start(spec: Student, weights_of):
@@ -122,7 +220,7 @@ def _student(spec: Student, weights_of):
     """(net, source of its batches, function that evaluates it once trained)."""
     splits, where, trial = data.load(**dict(spec.data)), device(), spec.data.trial
     teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
-    inputs = _inputs(spec, splits).to(where)
+    inputs = _inputs(spec, splits, weights_of).to(where)
     labels = splits.train_y.to(where)
     net = _start(spec, weights_of).to(where)
     pool = None
@@ -130,14 +228,21 @@ def _student(spec: Student, weights_of):
         pool = data.out_of_domain(spec.data.name, len(inputs), trial).to(where)
     elif spec.policy == "fresh":
         pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
+    elif spec.policy == "gan":
+        pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
     draws = stream(trial, "student", len(spec.teachers), "augment")
-    # a fixed input has one teacher label; under random augmentation caching it would be wrong
+    # a fixed input has one teacher label, and crops and flips have few enough; otherwise caching would be wrong
     cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
+    table = _crop_labels(spec, teacher, inputs)
 
     def prepare(rows):
         rows = rows.to(where)
         if cached is not None:
             x, logits = inputs[rows], cached[rows]
+        elif table is not None:
+            x = inputs[rows]
+            by = augment.crop_flip_draws(x, draws)
+            x, logits = augment.cropped(x, *by), table[augment.outcome(x, *by), rows]
         else:
             x = augment.augment(inputs[rows], spec.policy, draws, pool)
             logits = logits_of(teacher, x)
@@ -150,6 +255,22 @@ def _student(spec: Student, weights_of):
 
     order = stream(trial, "student", len(spec.teachers), "order")
     return net, Source(spec.key, len(inputs), prepare, order, draws), evaluate
+
+
+TABLE_BYTES = 2**29  # at most, of labels of all crops
+
+
+def _crop_labels(spec: Student, teacher, inputs):
+    """Teacher logits [outcomes, n, c] of every crop and flip of every input, where that labels fewer images than
+    training would; else None."""
+    if spec.policy != "baseline" or not augment.colour(inputs):
+        return None
+    outcomes, classes = augment.crop_flip_outcomes(inputs), DATA_SETS[spec.data.name][1]
+    images = outcomes * len(inputs)
+    if images >= spec.training.steps * spec.training.batch or 4 * images * classes > TABLE_BYTES:
+        return None
+    return torch.stack([logits_of(teacher, augment.cropped(inputs, *augment.draws_of(inputs, k)))
+                        for k in range(outcomes)])
 
 
 def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
@@ -190,7 +311,8 @@ def _surface(spec: Surface, weights_of):
     student = spec.student
     splits, where = data.load(**dict(student.data)), device()
     teacher_net = _load(student.teachers[0], weights_of).to(where)
-    inputs = augment.augment(_inputs(student, splits).to(where), "baseline", stream(student.data.trial, "evaluation"))
+    inputs = _inputs(student, splits, weights_of).to(where)
+    inputs = augment.augment(inputs, "baseline", stream(student.data.trial, "evaluation"))
     target = logits_of(Ensemble([_load(t, weights_of) for t in student.teachers]).to(where), inputs)
     final = _load(student, weights_of).to(where)
     probe = build(student.model, student.data.name).to(where).eval()
@@ -215,6 +337,50 @@ def _surface(spec: Surface, weights_of):
         curves["plane"] = landscape.plane(kl(500), vector["teacher"], vector["initial"], vector["final"], spec.grid)
     return {"barrier": landscape.barrier(values), "distance": float((vector["final"] - vector["teacher"]).norm())
             }, curves, None
+
+
+def _labels(spec: Labels, weights_of):
+    """Metrics: mean largest probability and mean entropy (nats) on each part at each temperature. Curves: the mean of
+    the ten largest probabilities in order, and whole distributions of the first examples with their labels."""
+    splits, where = data.load(**dict(spec.teachers[0].data)), device()
+    teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
+    result, curves = {}, {}
+    for part, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
+        logits = logits_of(teacher, x.to(where)).cpu().double()
+        curves[f"{part}-labels"] = y[: spec.show].tolist()
+        for t in spec.temperatures:
+            p = (logits / t).softmax(1)
+            ordered = p.sort(1, descending=True).values
+            result[f"{part}_top_{t:g}"] = float(ordered[:, 0].mean())
+            result[f"{part}_entropy_{t:g}"] = float(-torch.special.xlogy(p, p).sum(1).mean())
+            curves[f"{part}-ranks-{t:g}"] = ordered[:, :10].mean(0).tolist()
+            curves[f"{part}-examples-{t:g}"] = p[: spec.show].tolist()
+    return result, curves, None
+
+
+def _defects(spec: Defects, weights_of):
+    student, batch, where = spec.student, spec.batch, device()
+    splits, trial = data.load(**dict(student.data)), student.data.trial
+    net = _load(student, weights_of).to(where)
+    teachers = [_load(t, weights_of).to(where) for t in student.teachers]
+    x = splits.test_x.to(where)
+    result = defects.likelihoods(
+        logits_of(net, x).cpu(), logits_of(Ensemble(teachers).to(where), x).cpu(), splits.test_y, batch)
+    if len(teachers) > 1 or student.model != student.teachers[0].model:
+        return result, {}, None
+    few = x[:CKA_INPUTS]
+    untrained = build(student.model, student.data.name, trial, "defects", "untrained").to(where)
+    own, of_teacher = defects.maps_of(net, few), defects.maps_of(teachers[0], few)
+    draws = stream(trial, "defects", "order")
+    parts = torch.arange(len(few)).split(batch)
+    order = torch.cat([part[torch.randperm(len(part), generator=draws)] for part in parts])
+    pairs = {"": (own, of_teacher), "shuffled_": ([maps[order] for maps in own], of_teacher),
+             "untrained_": (own, defects.maps_of(untrained, few))}
+    if len(student.foil) == 1:
+        pairs["unseen_"] = (own, defects.maps_of(_load(student.foil[0], weights_of).to(where), few))
+    for name, pair in pairs.items():
+        result |= {f"{name}{key}": value for key, value in defects.similarities(*pair, batch).items()}
+    return result, {}, None
 
 
 def _cpu(net):

@@ -43,18 +43,20 @@ POLICIES = {SIGNAL: ("shift", "scale", "jitter", "combined", "mixup", "noise", "
                                                         "ood", "fresh", "gan"))
 
 # nets of a fixed shape by what they take; the families of any depth and width are read from their names
-NETS = {"cnn1d": (SIGNAL,), "mlp": (SIGNAL,), "resnet1d-bn": (SIGNAL,), "resnet1d-ln": (SIGNAL,), "lenet5": (DIGIT,),
+NETS = {"mlp": (SIGNAL,), "resnet1d-bn": (SIGNAL,), "resnet1d-ln": (SIGNAL,), "lenet5": (DIGIT,),
         "resnet50": (PHOTO,), "lstm": (TEXT,), "lstm-small": (TEXT,)}
+CNN_NAME = re.compile(r"cnn1d(-w(?P<width>\d{1,4}))?")
 RESNET_NAME = re.compile(r"resnet(?P<depth>\d{1,4})-(?P<norm>bn|ln|gn)(-w(?P<width>\d{1,4}))?")
 VGG_NAME = re.compile(r"vgg(?P<layers>11|16)(-w(?P<width>\d{1,4}))?")
 
 
 def _net(name: str) -> str:
     resnet = RESNET_NAME.fullmatch(name)
-    if name in NETS or VGG_NAME.fullmatch(name) or resnet and int(resnet["depth"]) in range(8, 10_000, 6):
+    deep = resnet and int(resnet["depth"]) in range(8, 10_000, 6)
+    if name in NETS or deep or CNN_NAME.fullmatch(name) or VGG_NAME.fullmatch(name):
         return name
-    raise ValueError(f"there is no net {name!r}; there are {', '.join(NETS)}, resnetN-bn, -ln and -gn of N = 6n + 2 "
-                     "layers, vgg11 and vgg16, and these with another first width, as in resnet8-bn-w32")
+    raise ValueError(f"there is no net {name!r}; there are {', '.join(NETS)}, cnn1d, vgg11, vgg16, resnetN-bn, -ln and "
+                     "-gn of N = 6n + 2 layers, and the last four with another first width, as in resnet8-bn-w32")
 
 
 Architecture = Annotated[str, AfterValidator(_net)]
@@ -119,7 +121,8 @@ class Teacher(Frozen):
 
 
 def _fits(model, data):
-    takes, inputs = NETS.get(model, (COLOUR, SMALL)), DATA_SETS[data.name][0]
+    takes = (SIGNAL,) if CNN_NAME.fullmatch(model) else NETS.get(model, (COLOUR, SMALL))
+    inputs = DATA_SETS[data.name][0]
     if inputs not in takes:
         raise ValueError(f"{model} takes {' or '.join(takes)}, and {data.name} has {inputs}")
 
@@ -131,7 +134,7 @@ class Generator(Frozen):
     kind: Literal["generator"] = "generator"
     data: Data
     judge: Teacher
-    width: Count  # filters of the generator; the discriminator has half as many
+    width: Annotated[int, Field(ge=2)]  # filters of the generator; the discriminator has half as many
     latent: Count = 128
     steps: Count  # of the generator
     discriminator_steps: Count = 5  # to each of them
@@ -216,7 +219,31 @@ class Surface(Frozen):
         return self
 
 
-Spec = Annotated[Teacher | Generator | Student | Surface, Field(discriminator="kind")]
+class Labels(Frozen):
+    """What a teacher (or an ensemble) tells its students: its predictive distributions on training and test inputs
+    (Fig 8). `show` examples of each are kept whole."""
+
+    kind: Literal["labels"] = "labels"
+    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
+    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 4.0)
+    show: Annotated[int, Field(ge=1, le=20)] = 4
+
+    @model_validator(mode="after")
+    def _of_one_trial(self):
+        if any(t.data != self.teachers[0].data for t in self.teachers):
+            raise ValueError("all teachers of an ensemble share one trial's data")
+        return self
+
+
+class Defects(Frozen):
+    """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
+
+    kind: Literal["defects"] = "defects"
+    student: Student
+    batch: Count = 128  # test inputs evaluated at a time there
+
+
+Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]
 
 
 def needs(spec) -> tuple:
@@ -225,8 +252,10 @@ def needs(spec) -> tuple:
         return ()
     if spec.kind == "generator":
         return (spec.judge,)
-    if spec.kind == "surface":
+    if spec.kind in ("surface", "defects"):
         return (spec.student,)
+    if spec.kind == "labels":
+        return spec.teachers
     return spec.teachers + spec.foil + ((spec.generator,) if spec.generator else ())
 
 
@@ -239,6 +268,6 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind, teacher, generator, student or surface"
+        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -6,7 +6,7 @@ import torch
 
 from kdlib import datasets
 from kdlib.cli import main
-from kdlib.spec import Data, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
 
@@ -48,6 +48,13 @@ def surface(grid=3):
     return Surface(student=student(), grid=grid, segment=3)
 
 
+def painter(steps=3, name="cifar100-16", **options):
+    """A tiny generator and its judge."""
+    judge = teacher(model="resnet8-bn-w4", name=name)
+    return Generator(**{"data": judge.data, "judge": judge, "width": 8, "latent": 16, "batch": 4, "steps": steps}
+                     | options)
+
+
 def store_images(name, n, classes, shape):
     """A made-up data set in KDLIB_DATA, sorted by class as real ones are."""
     random, arrays = np.random.default_rng(0), {}
@@ -55,3 +62,7 @@ def store_images(name, n, classes, shape):
         arrays[f"{part}-x"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
         arrays[f"{part}-y"] = np.sort(np.arange(n) % classes).astype(np.uint8)
     datasets.keep(name, arrays, "random numbers")
+
+
+def defects(m=1):
+    return Defects(student=student(m), batch=25)

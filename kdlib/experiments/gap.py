@@ -9,6 +9,7 @@ from kdlib.stats import Claim, Part, slope
 ENSEMBLES = (1, 3, 5)
 EASY_FACTORS = (1, 5, 33, 165)
 MNIST_COPIES = (0, 1, 3)  # images x1, x2, x4
+CLAIMS = ("F1", "F2", "F3", "F4", "F5")
 
 
 def runs(d: Design) -> dict:

@@ -1,0 +1,59 @@
+"""Chapter 5, does size explain the gap? Labels (Fig 8), capacity (Fig 12), architecture (Fig 13), text and scale
+(Table 2): A1-A4."""
+
+import numpy as np
+
+from kdlib.experiments.design import Design
+from kdlib.spec import Data, Labels, Student, Teacher
+from kdlib.stats import Claim, Part, leave_one_out_best
+
+ENSEMBLES = (1, 3, 5)
+CAPACITY_M = (1, 3)
+CLAIMS = ("A1", "A2", "A3", "A4")
+
+
+def runs(d: Design) -> dict:
+    p = d.profile
+    out = {("capacity", m, teacher, student): d.students(m, teacher=teacher, model=student)
+           for m in CAPACITY_M for teacher, student in p.capacity}
+    out |= {("architecture", name, t): d.students(5, teacher=p.other, policy=name, temperature=t)
+            for name, t in p.other_cells}
+    for model in dict.fromkeys(teacher for teacher, _ in p.capacity):
+        for m in CAPACITY_M:
+            out["labels", model, m] = [Labels(teachers=d.members(trial, 0, m, model)) for trial in d.trials]
+    if p.text:
+        out |= {("text", m): [_text(d, trial, m) for trial in d.trials] for m in ENSEMBLES}
+    return out
+
+
+def _text(d, trial, m):
+    """Table 2 on IMDB: the student sees the teacher's own reviews."""
+    t = d.profile.text
+    data = Data(name="imdb", trial=trial, train=t.train, test=t.test)
+
+    def teachers(first):
+        return tuple(Teacher(data=data, model=t.model, training=t.teaching, member=first + i) for i in range(m))
+
+    return Student(teachers=teachers(0), foil=teachers(12), model=t.model, training=t.training)
+
+
+def claims(r) -> list[Claim]:
+    """Thresholds as in chapter 1: a gap is large above 5 points."""
+    (small, large), (_, same) = r.profile.capacity[1], r.profile.capacity[0]
+    equal, deeper = (r(("capacity", 3, small, s), "agreement") for s in (same, large))
+    cells = [("architecture", name, t) for name, t in r.profile.other_cells]
+    table = r.table(cells, "agreement")
+    best = table[np.arange(len(table)), leave_one_out_best(table)]
+    out = [
+        Claim("A1", "Capacity does not explain the gap", "Fig 12", (
+            Part("1 - test agreement, student twice as large as its teacher, m = 3", 1 - deeper, "above", 0.05,
+                 "points"),
+            Part("share of the gap that doubling the student closes, m = 3", (deeper - equal) / (1 - equal), "below",
+                 0.5, ""))),
+        Claim("A2", "Architecture does not explain the gap", "Fig 13", (
+            Part(f"1 - test agreement, {r.profile.other}, best policy, m = 5", 1 - best, "above", 0.05, "points"),)),
+    ]
+    if r.profile.text:
+        out.append(Claim("A4", "Nor does the domain: the gap is there in text", "Table 2, IMDB", (
+            Part("1 - test agreement, IMDB, m = 5", r.gap(("text", 5)), "above", 0.05, "points"),)))
+    return out
