@@ -159,6 +159,28 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
 
 
+def _tiles(images, columns):
+    """[n, c, h, w] as one image [rows * (h + 1) - 1, columns * (w + 1) - 1, c]: a white line between neighbours."""
+    n, channels, height, width = images.shape
+    rows, height, width = -(-n // columns), height + 1, width + 1
+    cells = np.ones((rows * columns, channels, height, width))
+    cells[:n, :, :-1, :-1] = images
+    return cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2).reshape(
+        rows * height, columns * width, channels)[:-1, :-1]
+
+
+def sheet(images, columns: int):
+    """A figure of images [n, channels, h, w] with pixels in [0, 1], one channel or three, `columns` to a row."""
+    images = np.asarray(images, dtype=float)
+    if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must be [n, 1 or 3, h, w] with n > 0 (got {list(images.shape)})")
+    whole = _tiles(images, columns)
+    figure, ax = plt.subplots(figsize=(5.6, 5.6 * len(whole) / whole.shape[1]))
+    ax.imshow(whole, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    return figure
+
+
 def contact_sheet(rows: dict):
     """A figure of inputs: per row {name: x [n, 1, length] or [n, c, h, w] with pixels in [0, 1]} n lines or images."""
     n = len(next(iter(rows.values())))
@@ -169,10 +191,7 @@ def contact_sheet(rows: dict):
             ax.plot(np.pad(x[:, 0], ((0, 0), (0, 5)), constant_values=np.nan).ravel(), color=BLUE, linewidth=1)
             ax.set_ylim(-5, 5)
         else:
-            gap = max(x.shape[3] // 10, 1)
-            strip = np.pad(x, ((0, 0), (0, 0), (0, 0), (0, gap)), constant_values=1)  # [n, c, h, w + gap]
-            ax.imshow(np.concatenate(strip.transpose(0, 2, 3, 1), 1)[:, :-gap], cmap="gray", vmin=0, vmax=1,
-                      interpolation="nearest")
+            ax.imshow(_tiles(x, n), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.grid(False)
         ax.set(xticks=[], yticks=[], anchor="E")
         ax.spines[:].set_visible(False)

@@ -55,10 +55,6 @@ def painter(steps=3, name="cifar100-16", **options):
                      | options)
 
 
-def defects(m=1):
-    return Defects(student=student(m), batch=25)
-
-
 def store_images(name, n, classes, shape):
     """A made-up data set in KDLIB_DATA, sorted by class as real ones are."""
     random, arrays = np.random.default_rng(0), {}
@@ -66,3 +62,7 @@ def store_images(name, n, classes, shape):
         arrays[f"{part}-x"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
         arrays[f"{part}-y"] = np.sort(np.arange(n) % classes).astype(np.uint8)
     datasets.keep(name, arrays, "random numbers")
+
+
+def defects(m=1):
+    return Defects(student=student(m), batch=25)

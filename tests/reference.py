@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from conftest import student, surface, teacher
 
-from kdlib import augment, losses, metrics, spec
+from kdlib import augment, datasets, losses, metrics, spec
 from kdlib.models import build
 from kdlib.plan import SHAPES
 from kdlib.spec import COLOUR, DATA_SETS, POLICIES, SIGNAL, TEXT, VOCABULARY, Student, Training
@@ -62,11 +62,10 @@ def own_data():
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, KDLIB_DATA=folder, KDLIB_DEVICE="cpu"):
         for name in ("mnist", "cifar100"):
             kind, classes = DATA_SETS[name]
-            (Path(folder) / name).mkdir()
             random = np.random.RandomState(0)
-            for part, shape, high in (("train-x", SHAPES[kind], 256), ("train-y", (), classes),
-                                      ("test-x", SHAPES[kind], 256), ("test-y", (), classes)):
-                np.save(f"{folder}/{name}/{part}.npy", random.randint(0, high, (200, *shape)).astype(np.uint8))
+            shapes = {"x": (SHAPES[kind], 256), "y": ((), classes)}
+            datasets.keep(name, {part: random.randint(0, shapes[part[-1]][1], (200, *shapes[part[-1]][0])).astype(
+                np.uint8) for part in datasets.ARRAYS}, "random numbers")
         yield
 
 
