@@ -10,7 +10,7 @@ from IPython.display import HTML, display
 from myst_nb import glue
 
 from kdlib import figures
-from kdlib.experiments import CHAPTERS, trained
+from kdlib.experiments import CHAPTERS, standing, trained
 from kdlib.experiments.design import Design, Results
 from kdlib.paper import FOUND
 from kdlib.stats import Claim, Estimate, estimate
@@ -97,11 +97,19 @@ def claim_table(claims: list[Claim], caption="Claims, statistics and verdicts") 
 
 
 def comparison(claims: list[Claim]) -> HTML:
-    """Paper beside this book, one row per claim."""
-    rows = [(c.id, c.statement, FOUND[c.id],
-             "; ".join(f"{r['statistic']}: {r['estimate']} {r['interval']}" for r in c.to_rows()),
-             f"{MARK[c.verdict]} {c.verdict}") for c in claims]
-    return table(("claim", "statement", "paper", "this book", "verdict here"), rows, "The paper and this book")
+    """The paper's number, the recorded one on real data and this page's, one row per claim."""
+    recorded = standing("workstation")
+    rows = [(c.id, c.statement, FOUND[c.id], in_words(recorded[c.id]), in_words(c)) for c in claims]
+    return table(("claim", "statement", "paper", "real data (recorded)", "MNIST-1D (this page)"), rows,
+                 "The paper, real data at profile workstation, and this page")
+
+
+def in_words(claim: Claim | str) -> str:
+    """A verdict with its statistics, or the reason there is none."""
+    if isinstance(claim, str):
+        return claim
+    return f"{MARK[claim.verdict]} {claim.verdict}. " + "; ".join(
+        f"{row['statistic']}: {row['estimate']} {row['interval']}" for row in claim.to_rows())
 
 
 def provenance(r: Results) -> HTML:

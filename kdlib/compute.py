@@ -80,11 +80,14 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError(f"workers must be a whole number of at least 1 (got {workers!r})")
     device()  # a wrong KDLIB_DEVICE is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
-    store.tidy()
     layers = levels(specs)
-    for layer in layers:
-        done.update({spec: record for spec in layer if (record := store.get(spec))})
+    done.update(store.find(spec for layer in layers for spec in layer))
     missing = sum(map(len, layers)) - len(done)
+    if missing:  # a store that has everything is only read
+        store.prepare()
+        store.tidy()
+        store.check_weights({need for layer in layers for spec in layer if spec not in done
+                             for need in needs(spec) if need in done})
     done.reused = len(done)
     log = _log(store)
     # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
@@ -148,6 +151,7 @@ def _log(store):
         log.setLevel(logging.INFO)
         log.propagate = False
         handler = logging.FileHandler(store.root / "runs.log", delay=True)
+        handler.handleError = lambda _: None  # on a full disk a line is lost, no run
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
     return log

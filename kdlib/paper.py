@@ -22,9 +22,9 @@ FOUND = {
     "O3": "SGD 78.95 % train agreement at 300 epochs, 83.3 % at 5,000 (Fig 6a)",
     "O4": "from lambda = .375 on, optimal loss and about 100 % agreement (Fig 6b)",
     "O5": "small lambda ends in another basin, .375 in the teacher's (Fig 6c)",
+    "O6": "agreement 77.174 (.352) against 77.098 (.238), CKA .939/.925/.885 against .951/.937/.890 (Table 1)",
     "A1": "doubling the student's depth adds 2 to 3 points of agreement (Fig 12)",
     "A2": "VGG-16: 81.5 to 84.5 %, never above 85 % (Fig 13)",
     "A3": "ImageNet, ResNet-50: .855 at m = 1, .884 at m = 5 (Table 2)",
     "A4": "IMDB, LSTM: 86.488 (.521) at m = 1, 90.793 (.180) at m = 5 (Table 2)",
-    "O6": "agreement 77.174 (.352) against 77.098 (.238), CKA .939/.925/.885 against .951/.937/.890 (Table 1)",
 }

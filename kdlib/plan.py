@@ -107,8 +107,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     torch.set_num_threads(1)
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
-    store = Store()
-    missing = {s for s in uses if store.get(s) is None}
+    missing = set(uses) - set(Store().find(uses))
     costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
     groups = {}
     for spec in uses:

@@ -4,20 +4,24 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
+import math
 import os
 import subprocess
+import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from kdlib.paths import atomic, project_root, results_dir, store_dir
+from kdlib.paths import atomic, being_written, project_root, results_dir, store_dir
 from kdlib.run import device, execute
 from kdlib.spec import Spec
 
@@ -48,6 +52,30 @@ class Record:
 
     def same_result(self, other: "Record") -> bool:
         return (self.key, self.metrics, self.curves) == (other.key, other.metrics, other.curves)
+
+    def difference(self, other: "Record") -> tuple[float, float]:
+        """How far another result of this run lies from it: the largest difference of a metric (as a share of it where
+        it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ."""
+        scalars = {name: [value] for name, value in self.metrics.items()}
+        return (_largest(scalars, {name: [value] for name, value in other.metrics.items()}, 1.0),
+                _largest(dict(_rows(self.curves)), dict(_rows(other.curves)), 1e-9))
+
+
+def _rows(curves):
+    """Curves as (name, list of numbers); a plane has several."""
+    for name, curve in curves.items():
+        if isinstance(curve, dict):
+            yield from ((f"{name} {part}", values) for part, values in _rows(curve))
+        else:
+            yield name, np.ravel(curve)
+
+
+def _largest(ours, theirs, least):
+    if {n: len(v) for n, v in ours.items()} != {n: len(v) for n, v in theirs.items()}:
+        return math.inf
+    # np.max, since Python's max drops a NaN
+    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()])
+    return math.inf if math.isnan(worst) else float(worst)
 
 
 def checksum(body: dict) -> str:
@@ -97,6 +125,7 @@ class KeptState:
         self.path = store.root / "kept" / f"{self.key}.safetensors"
         self.every = float(os.environ.get("KDLIB_CHECKPOINT_SECONDS") or CHECKPOINT_SECONDS)
         self.saved = time.monotonic()  # a clock that nobody can set back
+        self.failed = False
 
     def load(self) -> dict[str, torch.Tensor] | None:
         try:
@@ -104,14 +133,22 @@ class KeptState:
         except FileNotFoundError:
             return None
         except StoreError as error:
-            self.store._set_aside(self.path, str(error))
+            self.store._set_aside({self.path: str(error)})
 
     def due(self) -> bool:
         return time.monotonic() - self.saved >= self.every
 
     def save(self, tensors) -> None:
-        with atomic(self.path) as file:
-            file.write(pack(tensors, self.key))
+        """Keep the state. It is only an insurance: where it cannot be written, the run goes on, after one warning."""
+        try:
+            with atomic(self.path) as file:
+                file.write(pack(tensors, self.key))
+        except OSError as error:
+            if not self.failed:
+                logging.getLogger("kdlib").warning(
+                    "kdlib: the state of a long run cannot be kept (%s: %s); it goes on, but if it is killed it starts "
+                    "from what was kept before", self.path, error.strerror)
+            self.failed = True
         self.saved = time.monotonic()
 
 
@@ -136,18 +173,29 @@ class Store:
 
     def __init__(self, root: Path | None = None):
         self.root = Path(root or store_dir())
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"the run store {self.root} is not a folder; set KDLIB_STORE to one")
+
+    def prepare(self) -> None:
+        """Make the folders, and find out before anything is trained whether they can be written. Reading needs none."""
         try:
-            for part in ("runs", "weights", "kept", "locks", "set-aside"):
+            for part in ("runs", "weights", "kept", "locks"):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.root / part):
+                    pass
         except OSError as error:
             raise StoreError(f"the run store {self.root} cannot be written ({error.strerror}); "
                              "set KDLIB_STORE to a folder that can") from None
 
     def tidy(self) -> None:
-        """Remove what processes that were killed while writing left behind, once nobody can still be writing it."""
+        """Remove what processes that were killed while writing left behind.
+
+        Only what no living process is writing, as its lock says. The hour is for the moment before the lock is taken
+        and for stores that several machines share; it counts both ways, since clocks are set back."""
         for path in self.root.glob("*/.*"):
-            if time.time() - path.stat().st_mtime > 24 * 3600:
-                path.unlink(missing_ok=True)
+            with suppress(OSError):  # another process may be tidying too
+                if abs(time.time() - path.stat().st_mtime) > 3600 and not being_written(path):
+                    path.unlink()
 
     def record_path(self, key):
         return self.root / "runs" / f"{key}.json"
@@ -157,20 +205,35 @@ class Store:
 
     def get(self, spec) -> Record | None:
         """The record of a spec, None where it was never run; a damaged one is set aside and named."""
-        path = self.record_path(spec.key)
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._set_aside(path, f"{path} cannot be read ({error})")
-        try:
-            record = parse(text, path)
-        except StoreError as error:
-            self._set_aside(path, str(error))
-        if record.key != spec.key:
-            self._set_aside(path, f"{path} holds the record of another run")
-        return record
+        return self.find([spec]).get(spec)
+
+    def find(self, specs) -> dict:
+        """The records there are, by spec. All damaged ones are set aside, and one error names them."""
+        specs = list(specs)
+        records = self._read({self.record_path(spec.key): spec.key for spec in specs})
+        return {spec: records[spec.key] for spec in specs if spec.key in records}
+
+    def all(self) -> list[Record]:
+        """Every record in the store, damaged ones as in `find`."""
+        return list(self._read({path: path.stem for path in sorted((self.root / "runs").glob("*.json"))}).values())
+
+    def _read(self, keys: dict[Path, str]) -> dict[str, Record]:
+        found, damaged = {}, {}
+        for path, key in keys.items():
+            try:
+                record = parse(path.read_bytes(), path)
+                if record.key != key:
+                    raise StoreError(f"{path} holds the record of another run")
+                found[key] = record
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                damaged[path] = f"{path} cannot be read ({error.strerror})"
+            except StoreError as error:
+                damaged[path] = str(error)
+        if damaged:
+            self._set_aside(damaged)
+        return found
 
     def weights(self, spec) -> dict[str, torch.Tensor]:
         """The final weights of a finished run; a damaged, edited or foreign checkpoint is set aside and named."""
@@ -181,27 +244,54 @@ class Store:
             raise StoreError(f"the checkpoint {path} is missing; delete {self.record_path(spec.key)} "
                              "and run again to retrain it") from None
         except StoreError as error:
-            self._set_aside(path, str(error), self.record_path(spec.key))
+            self._set_aside({path: str(error)}, self.record_path(spec.key))
 
-    def _set_aside(self, path, message, *others):
-        for item in (path, *others):
-            if item.exists():
-                os.replace(item, self.root / "set-aside" / item.name)
-        raise StoreError(f"{message}; it was moved to {self.root / 'set-aside'}: run again to retrain it")
+    def check_weights(self, specs) -> None:
+        """Read the weights of finished runs; all damaged ones are set aside, and one error names them."""
+        damaged, records = {}, []
+        for spec in specs:
+            path = self.weights_path(spec.key)
+            try:
+                unpack(path, spec.key)
+            except FileNotFoundError:
+                continue  # `weights` says so
+            except StoreError as error:
+                damaged[path] = str(error)
+                records.append(self.record_path(spec.key))
+        if damaged:
+            self._set_aside(damaged, *records)
+
+    def _set_aside(self, damaged: dict[Path, str], *others):
+        """Move damaged files (with what is wrong with each), and others that are nothing without them, out of the way;
+        always a StoreError."""
+        aside = self.root / "set-aside"
+        first = "; ".join(list(damaged.values())[:3])
+        if len(damaged) > 1:
+            first = f"{len(damaged)} files of the run store are damaged: {first}{'; ...' * (len(damaged) > 3)}"
+        it = "it" if len(damaged) == 1 else "they"
+        try:
+            aside.mkdir(exist_ok=True)
+            for item in (*damaged, *others):
+                if item.exists():
+                    os.replace(item, aside / item.name)
+        except OSError as error:
+            raise StoreError(f"{first}; {it} cannot be moved to {aside} ({error.strerror})") from None
+        raise StoreError(f"{first}; {it} {'was' if it == 'it' else 'were'} moved to {aside}: run again to retrain")
 
     def run(self, specs) -> list[tuple[Record, bool]]:
         """The records of specs of one cohort, each with whether it was trained now.
 
         Two processes never train the same run: the second waits for the first and reads what it wrote.
         """
-        found = {spec: self.get(spec) for spec in specs}
-        missing = sorted((s for s in found if found[s] is None), key=lambda s: s.key)
-        trained = {}
+        found, trained = self.find(specs), {}
+        missing = sorted(set(specs) - set(found), key=lambda s: s.key)
+        if missing:
+            self.prepare()
         with ExitStack() as locks:
             for spec in missing:  # in the same order everywhere, so that no two processes wait for each other
                 locks.enter_context(FileLock(self.root / "locks" / f"{spec.key}.lock"))
-            found |= {spec: self.get(spec) for spec in missing}
-            todo = [spec for spec in missing if found[spec] is None]
+            found |= self.find(missing)
+            todo = [spec for spec in missing if spec not in found]
             kept = KeptState(self, todo)
             for spec, (record, weights) in zip(todo, fresh(todo, self.weights, kept) if todo else (), strict=True):
                 if weights is not None:
@@ -211,18 +301,9 @@ class Store:
                 with atomic(self.record_path(spec.key)) as file:
                     file.write(record.line().encode())
                 trained[spec] = record
-            kept.path.unlink(missing_ok=True)
+                # of use to all of them together only, and a full disk can do with the space
+                kept.path.unlink(missing_ok=True)
         return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
-
-    def all(self) -> list[Record]:
-        """Every record in the store; a damaged one is set aside and named."""
-        found = []
-        for path in sorted((self.root / "runs").glob("*.json")):
-            try:
-                found.append(parse(path.read_bytes(), path))
-            except StoreError as error:
-                self._set_aside(path, str(error))
-        return found
 
 
 def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:

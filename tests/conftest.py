@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 import torch
 
+from kdlib.cli import main
 from kdlib.spec import Data, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
@@ -12,6 +15,21 @@ def store_here(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
     return tmp_path / "store"
+
+
+@pytest.fixture
+def kdlib(monkeypatch, capsys, tmp_path):
+    """Call the command line in this process: (exit code, stdout, stderr); what it lets through fails the test."""
+    monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["kdlib", *map(str, args)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return done.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
 def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):

@@ -1,27 +1,14 @@
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 
 import pytest
-from conftest import student
+from conftest import student, surface
 
-from kdlib.cli import main
-
-
-@pytest.fixture
-def kdlib(monkeypatch, capsys, tmp_path):
-    """Call the command line in this process: (exit code, stdout, stderr); what it lets through fails the test."""
-    monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["kdlib", *map(str, args)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code or 0, *capsys.readouterr()
-
-    return call
+from kdlib.cli import retrained
+from kdlib.store import Record
 
 
 @pytest.mark.parametrize(("args", "says"), [
@@ -100,3 +87,37 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           env=os.environ | {"KDLIB_STORE": str(tmp_path / "file")})
     assert done.returncode == 2 and "KDLIB_STORE" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """Write a record of the spec as the only one of profile smoke, changed by `changes`."""
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
+    made = {}
+
+    def write(spec, **changes):
+        if spec not in made:
+            made[spec] = retrained(Record(spec.key, spec.model_dump(mode="json"), {}, {}, 0.0, "", {}, ""))
+        (tmp_path / "smoke").mkdir(exist_ok=True)
+        (tmp_path / "smoke" / "x.jsonl").write_text(dataclasses.replace(made[spec], **changes).line() + "\n")
+        return made[spec]
+
+    return write
+
+
+def test_an_audit_compares_metrics_and_curves_and_names_another_machine(kdlib, recorded):
+    record = recorded(surface())
+    code, out, _ = kdlib("audit", "--profile", "smoke")
+    assert code == 0 and "the same device and versions" in out and "metrics 0, of curves 0" in out
+    plane = record.curves["plane"]
+    changed = record.curves | {"plane": plane | {"loss": [[2 * value for value in row] for row in plane["loss"]]}}
+    recorded(surface(), curves=changed, device="tpu", versions=record.versions | {"torch": "1"})
+    code, out, _ = kdlib("audit", "--profile", "smoke", "--tolerance", "0.1")
+    assert code == 1 and "device tpu (here" in out and "torch 1 (here" in out and "metrics 0, of curves 0.5" in out
+    assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.6")[0] == 0
+
+
+@pytest.mark.parametrize("change", [{"distance": float("nan")}, {"other": 1.0}, {"distance": 1e9}])
+def test_an_audit_finds_a_metric_that_is_none_another_or_far_off(kdlib, recorded, change):
+    recorded(surface(), metrics=recorded(surface()).metrics | change)
+    assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.9")[0] == 1

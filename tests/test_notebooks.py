@@ -9,8 +9,9 @@ import sys
 import jupytext
 import pytest
 
-from kdlib.cli import retrained_difference
-from kdlib.experiments import in_order, verdicts
+from kdlib.cli import retrained
+from kdlib.experiments import standing
+from kdlib.paper import FOUND
 from kdlib.paths import project_root
 from kdlib.store import Recorded, checksum
 
@@ -62,10 +63,10 @@ def test_a_record_of_each_kind_comes_out_again(kind):
     records = [r for r in Recorded("laptop").records.values() if r.spec["kind"] == kind]
     cheapest = min(records, key=lambda r: r.seconds)
     # other processors round differently; the same one gives the same bits (tests/test_runs.py)
-    assert retrained_difference(cheapest) < 0.05
+    assert max(cheapest.difference(retrained(cheapest))) < 0.5
 
 
-def test_every_claim_of_the_four_chapters_has_a_verdict():
-    ids = [c.id for c in in_order(verdicts("laptop"))]
-    assert ids == [*(f"F{i}" for i in range(1, 6)), *(f"P{i}" for i in range(1, 8)), *(f"D{i}" for i in range(1, 5)),
-                   *(f"O{i}" for i in range(1, 7))]
+def test_every_claim_has_a_verdict_or_a_reason_for_having_none():
+    laptop = standing("laptop")
+    assert list(laptop) == list(FOUND) and len(FOUND) == 26
+    assert {name for name, claim in laptop.items() if isinstance(claim, str)} == {"A3", "A4"}

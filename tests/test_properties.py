@@ -120,15 +120,18 @@ def named(path):
 
 @given(garbage)
 def test_garbage_in_the_place_of_a_record_is_an_error_that_names_the_file(store_here, content):
-    path = Store().record_path(TEACHER.key)
+    store = Store()
+    store.prepare()
+    path = store.record_path(TEACHER.key)
     path.write_bytes(content)
     with named(path):
-        Store().get(TEACHER)
+        store.get(TEACHER)
 
 
 @given(garbage)
 def test_garbage_in_the_place_of_weights_or_kept_state_is_an_error_that_names_the_file(store_here, content):
     store = Store()
+    store.prepare()
     path = store.weights_path(TEACHER.key)
     path.write_bytes(content)
     with named(path):

@@ -83,3 +83,51 @@ def test_a_kill_while_a_file_is_written_leaves_the_old_one_or_none(tmp_path):
             assert len(text) == 100_000 and text == text[:20] * 5000
             whole += 1
     assert whole > 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of so many kB; needs the right to mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True)
+        if done.returncode:
+            pytest.skip(f"cannot mount a disk here; tests/test_faults.py pretends one: {done.stderr.decode().strip()}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", folder], capture_output=True)
+
+
+@pytest.mark.soak
+def test_a_disk_that_is_full_again_and_again_loses_nothing(small_disk, tmp_path):
+    """A real disk: the same command on one that grows by 64 kB each time ends with the records of a large one."""
+    file = tmp_path / "specs.json"
+    specs = [teacher(i, steps=400) for i in range(6)] + [student(fresh=n) for n in range(6)]
+    file.write_text(json.dumps([spec.model_dump(mode="json") for spec in specs]))
+    command = [sys.executable, "-c", f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}]; "
+               "from kdlib.cli import main; main()"]
+
+    def run(store):
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | {
+            "KDLIB_STORE": str(store), "KDLIB_CHECKPOINT_SECONDS": "0"})
+
+    assert run(tmp_path / "large").returncode == 0
+    expected, full, kept, size = records(tmp_path / "large"), 0, {}, 64
+    store = small_disk(f"size={size}k")
+    while (done := run(store)).returncode:
+        last = done.stderr.strip().splitlines()[-1]
+        assert "Traceback" not in done.stderr and last.startswith("kdlib: ") and "No space left" in last, done.stderr
+        now = records(store)
+        assert kept.items() <= now.items() <= expected.items()
+        kept, full, size = now, full + 1, size + 64
+        assert small_disk("remount", f"size={size}k") and size < 4096
+    assert records(store) == expected and not list((store / "kept").iterdir())
+    assert full >= 3
+    print(f"\nfull {full} times, {size} kB in the end, {len(expected)} records compared, all equal")
+    assert small_disk("remount", "ro")
+    assert f"0 runs trained, {len(expected)} reused" in run(store).stdout
+    file.write_text(json.dumps([teacher(30).model_dump(mode="json")]))
+    assert run(store).stderr.startswith(f"kdlib: the run store {store} cannot be written (Read-only")

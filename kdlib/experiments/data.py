@@ -7,6 +7,7 @@ from kdlib.stats import Claim, Part, leave_one_out_best
 
 ENSEMBLES = (1, 3, 5)
 TAUS = (1.0, 4.0, 8.0, 16.0)
+CLAIMS = ("P5", "D1", "D2", "D3", "D4")
 
 
 def runs(d: Design) -> dict:

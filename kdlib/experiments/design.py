@@ -113,7 +113,10 @@ def _cifar(name, seeds, train, data, model, plain, teaching, training, factors):
                    start_seeds=5, factors=factors, policies=(*single[:6], "gan", "fresh", *single[6:]),
                    light=("rotation", "vflip", "colour"), cells=cells, small_cells=cells,
                    optimizers={"SGD": training, "Adam": training.model_copy(
-                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 64, "steps": 2000, "batch": 64})
+                       update={"optimizer": "adam", "lr": 1e-3})}, generator={"width": 64, "steps": 2000, "batch": 64},
+                   capacity=(("resnet8-bn", "resnet8-bn"), ("resnet8-bn", "resnet14-bn"),
+                             ("resnet14-bn", "resnet14-bn"), ("resnet14-bn", "resnet20-bn")),
+                   other="vgg11-w32", other_cells=tuple((p, 1.0) for p in single[:6]))
 
 
 def _paper():

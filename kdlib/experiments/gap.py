@@ -9,6 +9,7 @@ from kdlib.stats import Claim, Part, slope
 ENSEMBLES = (1, 3, 5)
 EASY_FACTORS = (1, 5, 33, 165)
 MNIST = 60_000  # its training images
+CLAIMS = ("F1", "F2", "F3", "F4", "F5")
 
 
 def runs(d: Design) -> dict:

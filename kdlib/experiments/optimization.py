@@ -9,6 +9,7 @@ ENSEMBLES = (1, 3, 5)
 LENGTHS = Profile.lengths  # but for the paper's
 LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 PLANES = (0.0, 0.25, 0.375)
+CLAIMS = ("O1", "O2", "O3", "O4", "O5", "O6")
 
 
 def runs(d: Design) -> dict:

@@ -11,6 +11,7 @@ from kdlib.stats import Claim, Part, slope
 MEMBERS = Profile.members  # but for the paper's
 ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
 ENSEMBLES = (1, 3, 5)
+CLAIMS = ("P1", "P2", "P3", "P4", "P6", "P7")
 
 
 def runs(d: Design) -> dict:

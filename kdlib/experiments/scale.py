@@ -9,6 +9,7 @@ from kdlib.stats import Claim, Part, leave_one_out_best
 
 ENSEMBLES = (1, 3, 5)
 CAPACITY_M = (1, 3)
+CLAIMS = ("A1", "A2", "A3", "A4")
 
 
 def runs(d: Design) -> dict:
