@@ -10,9 +10,9 @@ from kdlib import augment, data, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import Labels, Student, Surface, Teacher
 from kdlib.streams import stream
-from kdlib.train import Source, fit, logits_of
+from kdlib.train import BLOCK, Source, fit, logits_of
 
-CKA_INPUTS = 2000  # test inputs whose features are compared
+CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 
 
 class DeviceError(ValueError):
@@ -61,6 +61,16 @@ def _loss(spec):
     return partial(losses.distillation, temperature=spec.temperature)
 
 
+def _pixels(x):
+    """A tensor as it is, Photos decoded."""
+    return x if isinstance(x, torch.Tensor) else x.pixels()
+
+
+def _source(name, inputs, prepare, order, draws):
+    # of photographs a single batch fills as much memory as is good
+    return Source(name, len(inputs), prepare, order, draws, BLOCK if isinstance(inputs, torch.Tensor) else 1)
+
+
 def _initial(teacher: Teacher):
     return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init")
 
@@ -85,9 +95,9 @@ def _teacher(spec: Teacher):
 
     def prepare(rows):
         rows = rows.to(where)
-        return augment.augment(x[rows], "baseline", draws), y[rows]
+        return _pixels(augment.augment(x[rows], "baseline", draws)), y[rows]
 
-    return net, Source(spec.key, len(x), prepare, stream(trial, "teacher", member, "order"), draws), evaluate
+    return net, _source(spec.key, x, prepare, stream(trial, "teacher", member, "order"), draws), evaluate
 
 
 def _load(spec: Teacher | Student, weights_of):
@@ -99,9 +109,10 @@ def _load(spec: Teacher | Student, weights_of):
 def _inputs(spec: Student, splits):
     """The distillation set [n, ...] before augmentation."""
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
-    x = new if spec.inputs == "D1" else torch.cat([splits.train_x, new])
+    x = new if spec.inputs == "D1" else data.joined(splits.train_x, new)
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
-    return torch.cat([x, copies])
+    related = data.related(spec.related, spec.data.trial) if spec.related else x[:0]
+    return data.joined(x, copies, related)
 
 
 def _start(spec: Student, weights_of):
@@ -140,7 +151,7 @@ def _student(spec: Student, weights_of):
         if cached is not None:
             x, logits = inputs[rows], cached[rows]
         else:
-            x = augment.augment(inputs[rows], spec.policy, draws, pool)
+            x = _pixels(augment.augment(inputs[rows], spec.policy, draws, pool))
             logits = logits_of(teacher, x)
         return (x, logits) + ((labels[rows],) if spec.alpha > 0 else ())
 
@@ -150,7 +161,7 @@ def _student(spec: Student, weights_of):
         return _fidelity(net, teacher, foil, splits, seen)
 
     order = stream(trial, "student", len(spec.teachers), "order")
-    return net, Source(spec.key, len(inputs), prepare, order, draws), evaluate
+    return net, _source(spec.key, inputs, prepare, order, draws), evaluate
 
 
 def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
@@ -180,7 +191,7 @@ def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> di
     for name, other in (("cka", teacher), ("independent_cka", foil)):
         if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
             with torch.no_grad():
-                few = test_x[:CKA_INPUTS]
+                few = test_x[:CKA_INPUTS] if isinstance(test_x, torch.Tensor) else test_x[:CKA_PHOTOS].pixels()
                 pairs = zip(net.features(few), other.members[0].features(few), strict=True)
                 for stage, (a, b) in enumerate(pairs, 1):
                     result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())
