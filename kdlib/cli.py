@@ -81,8 +81,8 @@ def read_specs(path: Path) -> list:
 def _list(records):
     for r in records:
         numbers = " ".join(f"{k}={r.metrics[k]:.4g}" for k in (
-            "accuracy", "agreement", "independent_agreement", "barrier") if k in r.metrics)
-        print(f"{r.key} {r.spec['kind']:8} {r.seconds:7.2f} s  {numbers}")
+            "accuracy", "agreement", "independent_agreement", "barrier", "judge_fid", "judge_is") if k in r.metrics)
+        print(f"{r.key} {r.spec['kind']:9} {r.seconds:7.2f} s  {numbers}")
 
 
 @app.command()
@@ -133,12 +133,13 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="teacher, student or surface")] = ""):
+         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface or labels")] = ""):
     """List the runs in the store; with KEY, show one whole."""
     from kdlib.store import Store, StoreError
 
-    if kind not in ("", "teacher", "student", "surface"):
-        raise StoreError(f"unknown kind {kind!r}; there are teacher, student, surface")
+    kinds = "teacher", "generator", "student", "surface", "labels"
+    if kind not in ("", *kinds):
+        raise StoreError(f"unknown kind {kind!r}; there are {', '.join(kinds)}")
     found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     if key and not found:
         raise StoreError(f"no run in the store has a key that begins with {key!r}")
@@ -167,7 +168,7 @@ def audit(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOptio
         again = retrained(record)
         metrics, curves = record.difference(again)
         worst = max(worst, metrics, curves)
-        print(f"{key} {record.spec['kind']:8} recorded at {record.commit} on {elsewhere(record, again)}; "
+        print(f"{key} {record.spec['kind']:9} recorded at {record.commit} on {elsewhere(record, again)}; "
               f"largest difference of metrics {metrics:.3g}, of curves {curves:.3g}")
     if worst > tolerance:
         print(f"differs: {worst:.3g} is more than the tolerance of {tolerance:g}")

@@ -63,6 +63,8 @@ def _cost(spec) -> float:
         return spec.training.steps
     if spec.kind == "surface":
         return spec.grid**2
+    if spec.kind == "generator":  # each of its updates costs about two
+        return 2 * spec.steps * (1 + spec.discriminator_steps)
     if spec.kind == "labels":
         return 10
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))

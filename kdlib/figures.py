@@ -156,3 +156,20 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
         ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
+
+
+def sheet(images, columns: int):
+    """A figure of images [n, channels, h, w] with pixels in [0, 1], one channel or three, `columns` to a row."""
+    images = np.asarray(images, dtype=float)
+    if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must be [n, 1 or 3, h, w] with n > 0 (got {list(images.shape)})")
+    n, channels, height, width = images.shape
+    rows, height, width = -(-n // columns), height + 1, width + 1  # a white line between neighbours
+    cells = np.ones((rows * columns, channels, height, width))
+    cells[:n, :, :-1, :-1] = images
+    whole = cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2).reshape(
+        rows * height, columns * width, channels)[:-1, :-1]
+    figure, ax = plt.subplots(figsize=(5.6, 5.6 * len(whole) / whole.shape[1]))
+    ax.imshow(whole if channels == 3 else whole[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    return figure

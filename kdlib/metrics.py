@@ -1,5 +1,7 @@
 """Metrics of a whole set, from its logits at once: float64 inside, Python floats out, shares in [0, 1]."""
 
+import math
+
 import torch
 
 
@@ -76,3 +78,29 @@ def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
     else:
         cross, norms = (a.T @ b).square().sum(), (a.T @ a).norm() * (b.T @ b).norm()
     return min(1.0, float(cross / norms))
+
+
+def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
+    """Frechet distance of two sets of features [n, d] and [m, d], n, m > 1, taken for Gaussian: with Inception's
+    features the FID (Heusel et al., 2017). It shrinks as a set grows: compare sets of one size."""
+    sets = features_a, features_b
+    for f in sets:
+        if f.ndim != 2 or len(f) < 2 or f.shape[1] != features_a.shape[1]:
+            raise ValueError(f"features must be [n, d] of one d with n > 1 (got {[list(f.shape) for f in sets]})")
+        if not torch.isfinite(f).all():
+            raise ValueError("features contain NaN or infinity")
+    (mean_a, cov_a), (mean_b, cov_b) = ((f.double().mean(0), torch.atleast_2d(f.double().T.cov())) for f in sets)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    # the trace of the root of cov_a cov_b, which has the eigenvalues of this symmetric product
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    return max(0.0, float((mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross))
+
+
+def inception_score(logits: torch.Tensor) -> float:
+    """exp of the mean KL of each row's classes from their mean (Salimans et al., 2016), in [1, classes]; of the whole
+    set at once, not of ten parts."""
+    (z,) = _checked(logits)
+    each = z.log_softmax(1)
+    mean = each.logsumexp(0) - math.log(len(z))
+    return math.exp(max(0.0, float((each.exp() * (each - mean)).sum(1).mean())))

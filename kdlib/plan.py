@@ -8,10 +8,10 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdlib import losses
+from kdlib import augment, gan, losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.models import build, stackable
-from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Training
+from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Generator, Training
 from kdlib.store import Store
 from kdlib.train import Source, fit
 
@@ -30,7 +30,8 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Cost:
-    """What runs of one architecture and batch size cost: FLOPs and bytes of one step, FLOPs of one teacher label."""
+    """What runs of one architecture and batch size cost: FLOPs and bytes of one step, FLOPs of one teacher label.
+    A generator's step includes those of its discriminator."""
 
     step_flops: int
     label_flops: int
@@ -44,23 +45,41 @@ def made_up(data: str, n: int) -> torch.Tensor:
     return torch.randint(VOCABULARY, (n, *shape)) if DATA_SETS[data][0] == TEXT else torch.rand(n, *shape)
 
 
-def cost(model: str, data: str, batch: int) -> Cost:
-    """Counted on one real step of random data, forward and backward (FLOPs: 2 per multiply-add of matrix products)."""
-    net, x = build(model, data, "plan"), made_up(data, batch)
-    target, saved = torch.randn(batch, DATA_SETS[data][1]), []
+def counted(step) -> tuple[int, int]:
+    """FLOPs of `step()`, a real one (2 per multiply-add of matrix products), and bytes that it keeps for backward."""
+    saved = []
 
     def keep(tensor):
         saved.append(tensor)
         return tensor
 
-    with FlopCounterMode(display=False) as labelling, torch.no_grad():
-        net.eval()(x)
-    with FlopCounterMode(display=False) as stepping, saved_tensors_hooks(keep, lambda tensor: tensor):
-        losses.distillation(net.train()(x), target).mean().backward()
-    parameters = sum(p.numel() * p.element_size() for p in net.parameters())
-    activations = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}.values())
-    # weights, gradients, and AdamW's two moments
-    return Cost(stepping.get_total_flops(), labelling.get_total_flops() // batch, activations, 4 * parameters)
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+        step()
+    kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}
+    return counter.get_total_flops(), sum(kept.values())
+
+
+def cost(model: str, data: str, batch: int) -> Cost:
+    """Counted on one step of random data, forward and backward."""
+    net, x = build(model, data, "plan"), made_up(data, batch)
+    target = torch.randn(batch, DATA_SETS[data][1])
+    with torch.no_grad():
+        labelling, _ = counted(lambda: net.eval()(x))
+    stepping, kept = counted(lambda: losses.distillation(net.train()(x), target).mean().backward())
+    return Cost(stepping, labelling // batch, kept, _state_bytes(net))
+
+
+def _state_bytes(*nets):
+    """Weights, gradients, and the two moments of AdamW."""
+    return 4 * sum(p.numel() * p.element_size() for net in nets for p in net.parameters())
+
+
+def generator_cost(spec: Generator) -> Cost:
+    """Counted on one step of each net."""
+    run, latents = gan.Adversaries(spec, made_up(spec.data.name, 1)), torch.randn(spec.batch, spec.latent)
+    one, one_kept = counted(lambda: run.discriminate(made_up(spec.data.name, spec.batch), latents))
+    other, other_kept = counted(lambda: run.generate(latents))
+    return Cost(spec.discriminator_steps * one + other, 0, max(one_kept, other_kept), _state_bytes(*run.nets.values()))
 
 
 def flops(spec, each: Cost) -> int:
@@ -69,11 +88,14 @@ def flops(spec, each: Cost) -> int:
         return (spec.teachers[0].data.train + spec.teachers[0].data.test) * len(spec.teachers) * each.label_flops
     if spec.kind == "surface":
         return (spec.segment * 2000 + spec.grid**2 * 500) * each.label_flops
+    if spec.kind == "generator":
+        return spec.steps * each.step_flops
     steps = spec.training.steps * each.step_flops
     if spec.kind == "teacher":
         return steps
-    inputs = (1 + spec.copies) * (spec.data.train + spec.fresh)
-    labelled = inputs if spec.policy == "baseline" else spec.training.steps * spec.training.batch
+    inputs = (1 + spec.copies) * (spec.data.train + spec.fresh) + spec.generated
+    once = augment.fixed(made_up(spec.data.name, 1), spec.policy)
+    labelled = inputs if once else spec.training.steps * spec.training.batch
     return steps + labelled * len(spec.teachers) * each.label_flops
 
 
@@ -89,6 +111,24 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
         fit(nets, Training(steps=count, batch=batch), sources, losses.distillation)
         seconds.append((time.perf_counter() - start) / count / g)
     return seconds[-1]
+
+
+def measured_generator_step(spec: Generator, steps: int = 2) -> float:
+    """Seconds of one step of a generator, with those of its discriminator, here on one thread."""
+    run = gan.Adversaries(spec, made_up(spec.data.name, 1000))
+    run.advance()  # warms up
+    start = time.perf_counter()
+    for _ in range(steps):
+        run.advance()
+    return (time.perf_counter() - start) / steps
+
+
+def net_of(spec) -> tuple:
+    """What decides the cost of a step: name of the net, data, batch, and of a generator the rest of its step."""
+    if spec.kind == "generator":
+        return f"sngan-w{spec.width}", spec.data.name, spec.batch, spec.discriminator_steps, spec.latent
+    run = inner(spec)
+    return run.model, run.data.name, run.training.batch
 
 
 def inner(spec):
@@ -111,19 +151,20 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
     groups = {}
     for spec in uses:
-        run = inner(spec)
-        groups.setdefault((spec.kind, run.model, run.data.name, run.training.batch), []).append(spec)
-    lines.append(f"{'kind':8} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
+        groups.setdefault((spec.kind, *net_of(spec)), []).append(spec)
+    lines.append(f"{'kind':9} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
                  f"{'MB a run':>8} {'ms a step':>9}")
     for (kind, *net), specs in sorted(groups.items()):
-        if tuple(net) not in costs:
+        if tuple(net) not in costs and kind == "generator":
+            costs[tuple(net)] = generator_cost(specs[0]), measured_generator_step(specs[0])
+        elif tuple(net) not in costs:
             costs[tuple(net)] = cost(*net), measured_step(*net)
         each, second = costs[tuple(net)]
         work = [flops(s, each) for s in specs]
         todo = sum(w for s, w in zip(specs, work, strict=True) if s in missing)
         total_flops += todo
         total_seconds += todo / each.step_flops * second
-        lines.append(f"{kind:8} {net[0]:12} {net[2]:5d} {len(specs):6d} {sum(s in missing for s in specs):7d} "
+        lines.append(f"{kind:9} {net[0]:12} {net[2]:5d} {len(specs):6d} {sum(s in missing for s in specs):7d} "
                      f"{sum(work) / len(work) / 1e9:11.2f} {(each.step_bytes + each.state_bytes) / 1e6:8.1f} "
                      f"{1e3 * second:9.3f}")
     shared = sum(n > 1 for n in uses.values())

@@ -1,4 +1,7 @@
-"""From a spec to its result: train a teacher, distil a student, or measure a surface. Nothing here writes to disk."""
+"""From a spec to its result: train a teacher or generator, distil a student, or measure a surface.
+
+Nothing here writes to disk.
+"""
 
 import os
 from functools import partial
@@ -6,13 +9,14 @@ from functools import partial
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, landscape, losses, metrics
+from kdlib import augment, data, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Labels, Student, Surface, Teacher
+from kdlib.spec import Generator, Labels, Student, Surface, Teacher
 from kdlib.streams import stream
 from kdlib.train import BLOCK, Source, fit, logits_of
 
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
+SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 
 
 class DeviceError(ValueError):
@@ -43,6 +47,9 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
 
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
+    if specs[0].kind == "generator":
+        (spec,) = specs
+        return [_generator(spec, weights_of, kept)]
     alone = {"surface": _surface, "labels": _labels}.get(specs[0].kind)
     if alone:
         return [alone(spec, weights_of) for spec in specs]
@@ -100,19 +107,47 @@ def _teacher(spec: Teacher):
     return net, _source(spec.key, x, prepare, stream(trial, "teacher", member, "order"), draws), evaluate
 
 
-def _load(spec: Teacher | Student, weights_of):
-    net = build(spec.model, spec.data.name)
+def _load(spec: Teacher | Student | Generator, weights_of):
+    net = gan.build(spec)[0] if spec.kind == "generator" else build(spec.model, spec.data.name)
     net.load_state_dict(weights_of(spec))
     return net
 
 
-def _inputs(spec: Student, splits):
+def _generator(spec: Generator, weights_of, kept):
+    splits, where = data.load(**dict(spec.data)), device()
+    net, curves = gan.fit(spec, splits.train_x.to(where), kept)
+    judge = Ensemble([_load(spec.judge, weights_of)]).to(where).members[0]
+    made = gan.sample(net, max(SAMPLES, len(splits.test_x)), stream(spec.data.trial, "generator", "evaluation"))
+    (of_made, classes), (of_test, test_classes), (of_train, _) = (
+        _judged(judge, x.to(where)) for x in (made, splits.test_x, splits.train_x))
+    return {
+        "judge_fid": metrics.frechet_distance(of_made, of_test),
+        "judge_fid_train": metrics.frechet_distance(of_train, of_test),
+        "judge_is": metrics.inception_score(classes),
+        "judge_is_real": metrics.inception_score(test_classes),
+    }, curves, _cpu(net)
+
+
+@torch.no_grad()
+def _judged(net, x):
+    """(features [n, d] before the last layer, logits [n, c])."""
+    features = torch.cat([net.features(part)[-1].flatten(1) for part in x.split(64)])
+    return features.cpu(), net.head(features).cpu()
+
+
+def _generated(spec: Student, n, weights_of, *name):
+    """`n` images from a student's generator, the same for every student of a trial."""
+    return gan.sample(_load(spec.generator, weights_of).to(device()), n, stream(spec.data.trial, "generated", *name))
+
+
+def _inputs(spec: Student, splits, weights_of):
     """The distillation set [n, ...] before augmentation."""
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
     x = new if spec.inputs == "D1" else data.joined(splits.train_x, new)
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
     related = data.related(spec.related, spec.data.trial) if spec.related else x[:0]
-    return data.joined(x, copies, related)
+    made = _generated(spec, spec.generated, weights_of).cpu() if spec.generated else x[:0]
+    return data.joined(x, copies, related, made)
 
 
 def _start(spec: Student, weights_of):
@@ -134,7 +169,7 @@ def _student(spec: Student, weights_of):
     """(net, source of its batches, function that evaluates it once trained)."""
     splits, where, trial = data.load(**dict(spec.data)), device(), spec.data.trial
     teacher = Ensemble([_load(t, weights_of) for t in spec.teachers]).to(where)
-    inputs = _inputs(spec, splits).to(where)
+    inputs = _inputs(spec, splits, weights_of).to(where)
     labels = splits.train_y.to(where)
     net = _start(spec, weights_of).to(where)
     pool = None
@@ -142,6 +177,8 @@ def _student(spec: Student, weights_of):
         pool = data.out_of_domain(spec.data.name, len(inputs), trial).to(where)
     elif spec.policy == "fresh":
         pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
+    elif spec.policy == "gan":
+        pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
     draws = stream(trial, "student", len(spec.teachers), "augment")
     # a fixed input has one teacher label; under random augmentation caching it would be wrong
     cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
@@ -202,7 +239,8 @@ def _surface(spec: Surface, weights_of):
     student = spec.student
     splits, where = data.load(**dict(student.data)), device()
     teacher_net = _load(student.teachers[0], weights_of).to(where)
-    inputs = augment.augment(_inputs(student, splits).to(where), "baseline", stream(student.data.trial, "evaluation"))
+    inputs = _inputs(student, splits, weights_of).to(where)
+    inputs = augment.augment(inputs, "baseline", stream(student.data.trial, "evaluation"))
     target = logits_of(Ensemble([_load(t, weights_of) for t in student.teachers]).to(where), inputs)
     final = _load(student, weights_of).to(where)
     probe = build(student.model, student.data.name).to(where).eval()

@@ -134,7 +134,7 @@ class Generator(Frozen):
     kind: Literal["generator"] = "generator"
     data: Data
     judge: Teacher
-    width: Count  # filters of the generator; the discriminator has half as many
+    width: Annotated[int, Field(ge=2)]  # filters of the generator; the discriminator has half as many
     latent: Count = 128
     steps: Count  # of the generator
     discriminator_steps: Count = 5  # to each of them

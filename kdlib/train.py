@@ -77,7 +77,12 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
         if kept and run.step < training.steps and kept.due():
             kept.save(run.state())
     run.together.eval()
-    return [[float(part.mean()) for part in row.chunk(min(CURVE, training.steps))] for row in run.losses]
+    return [curve(row) for row in run.losses]
+
+
+def curve(losses: torch.Tensor) -> list[float]:
+    """Means over equal parts of a run, from the losses of its steps."""
+    return [float(part.mean()) for part in losses.chunk(min(CURVE, len(losses)))]
 
 
 class _Run:

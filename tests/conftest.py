@@ -1,10 +1,11 @@
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from kdlib.cli import main
-from kdlib.spec import Data, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Generator, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
 
@@ -44,3 +45,19 @@ def student(m=1, **options):
 
 def surface(grid=3):
     return Surface(student=student(), grid=grid, segment=3)
+
+
+def painter(steps=3, name="cifar100-16", **options):
+    """A tiny generator and its judge."""
+    judge = teacher(model="resnet8-bn-w4", name=name)
+    return Generator(**{"data": judge.data, "judge": judge, "width": 8, "latent": 16, "batch": 4, "steps": steps}
+                     | options)
+
+
+def store_images(folder, name, n, classes, shape):
+    """A made-up data set on disk, sorted by class as real ones are."""
+    (folder / name).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        np.save(folder / name / f"{part}-x.npy", random.integers(0, 256, (n, *shape), dtype=np.uint8))
+        np.save(folder / name / f"{part}-y.npy", np.sort(np.arange(n) % classes).astype(np.uint8))

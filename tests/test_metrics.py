@@ -8,6 +8,8 @@ import torch
 from scipy.special import rel_entr, softmax
 from sklearn.metrics import accuracy_score, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
 
 from kdlib import metrics
 
@@ -172,3 +174,50 @@ def test_an_empty_set_is_an_error():
 def test_cka_of_constant_features_is_an_error(constant):
     with pytest.raises(ValueError, match="constant"):
         metrics.cka(torch.full((7, 3), constant), logits(7, 3))
+
+
+class Given(torch.nn.Module):
+    """Features that are their own images, for torchmetrics."""
+
+    num_features = 6
+
+    def forward(self, x):
+        return x
+
+
+def features(n, seed):
+    """Correlated features [n, 6] around a mean of their own."""
+    z = logits(n, 6, seed=seed)
+    return z @ logits(6, 6, seed=seed + 1) + seed
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 200), (4, 50)], ids=["full rank", "fewer images than features"])
+def test_the_frechet_distance_equals_torchmetrics(n, m):
+    a, b = features(n, 1), features(m, 5)
+    fid = FrechetInceptionDistance(Given()).set_dtype(torch.double)
+    fid.update(a, real=True)
+    fid.update(b, real=False)
+    assert metrics.frechet_distance(a, b) == pytest.approx(float(fid.compute()), rel=1e-6)
+    assert metrics.frechet_distance(a, b) == pytest.approx(metrics.frechet_distance(b, a), rel=1e-6)
+
+
+def test_the_frechet_distance_of_moved_and_of_stretched_features_is_known():
+    a, move = features(100, 1), torch.arange(6.0)
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet_distance(a, a + move) == pytest.approx(float(move.square().sum()))
+    a = a - a.mean(0)
+    assert metrics.frechet_distance(a, 3 * a) == pytest.approx(4 * float(a.T.cov().trace()))
+
+
+def test_the_inception_score_equals_torchmetrics_and_its_extremes_are_1_and_the_classes():
+    expected = InceptionScore(Given(), splits=1)
+    expected.update(Z)
+    assert metrics.inception_score(Z) == pytest.approx(float(expected.compute()[0]), rel=1e-6)
+    assert metrics.inception_score(Z[:1].expand(9, 10)) == pytest.approx(1)
+    assert metrics.inception_score(1e3 * torch.eye(7)) == pytest.approx(7)
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(1, 6), torch.ones(5, 7), torch.full((5, 6), math.nan), torch.ones(6)])
+def test_features_that_have_no_distance_are_refused(wrong):
+    with pytest.raises(ValueError, match="features"):
+        metrics.frechet_distance(features(20, 1), wrong)

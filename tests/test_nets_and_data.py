@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as tv
+from conftest import store_images
 from mnist1d.data import get_dataset_args, make_dataset
 
 from kdlib import augment, data, datasets, landscape
@@ -266,15 +267,6 @@ def test_mnist_is_checked_on_import(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "MNIST_FILES", digests)
     datasets.import_mnist(source)
     assert datasets.array("mnist", "test-x").shape == (3, 1, 28, 28)
-
-
-def store_images(folder, name, n, classes, shape):
-    """A made-up data set on disk, sorted by class as real ones are."""
-    (folder / name).mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for part in ("train", "test"):
-        np.save(folder / name / f"{part}-x.npy", random.integers(0, 256, (n, *shape), dtype=np.uint8))
-        np.save(folder / name / f"{part}-y.npy", np.sort(np.arange(n) % classes).astype(np.uint8))
 
 
 def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import student, surface, teacher
+from conftest import painter, student, surface, teacher
 
 from kdlib import plan
 from kdlib.compute import compute
@@ -41,3 +41,27 @@ def test_the_plan_counts_shared_stored_and_missing_runs(store_here):
 def test_a_plan_for_nothing_real_is_an_error(wrong):
     with pytest.raises(plan.PlanError):
         plan.plan({"a": [teacher()]}, workers=2, **wrong)
+
+
+# multiply-adds for one 16x16 image: 8 filters and 16 latents in the generator, 4 filters in the discriminator
+GENERATOR = 16 * 8 * 2**2 + sum(8 * 8 * (2 * 9 * s**2 + (s // 2)**2) for s in (4, 8, 16)) + 8 * 3 * 9 * 16**2
+FIRST_CONV, FIRST_SHORTCUT = 3 * 4 * 9 * 16**2, 3 * 4 * 8**2
+DISCRIMINATOR = 4 * 4 * 9 * (16**2 + 2 * 8**2 + 4 * 4**2) + 4 * 4 * 4**2 + 4
+
+
+def test_flops_of_a_generators_step_are_those_counted_by_hand():
+    """Five times: images made, real and made ones judged, backward to all weights. Once: backward to the images, not to
+    the discriminator's weights, and on to the generator's, though not to the latents."""
+    batch, stem, pixels = 4, 16 * 8 * 2**2, FIRST_CONV + FIRST_SHORTCUT
+    judging = 2 * batch * (2 * pixels + 3 * DISCRIMINATOR)
+    making = batch * (2 * (DISCRIMINATOR + pixels) + 3 * GENERATOR - stem)
+    each = plan.generator_cost(painter(batch=batch))
+    # the rest are the spectral norms' products of a matrix and a vector
+    assert each.step_flops == pytest.approx(2 * (5 * (batch * GENERATOR + judging) + making), rel=0.01)
+    assert plan.flops(painter(steps=7), each) == 7 * each.step_flops
+
+
+def test_the_plan_of_a_generator_counts_it_and_its_judge(store_here):
+    report = plan.plan({"a": [painter(), painter(steps=9)]}, workers=1)
+    assert "3 runs (0 of them shared by several chapters): 0 in the store, 3 missing" in report
+    assert re.search(r"generator sngan-w8 +4 +2 +2 ", report)

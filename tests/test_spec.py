@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from conftest import student, surface, teacher
+from conftest import painter, student, surface, teacher
 from pydantic import TypeAdapter, ValidationError
 
 from kdlib.spec import Spec, Student, Training, needs
 
 
-@pytest.mark.parametrize("spec", [teacher(), student(2), surface()])
+@pytest.mark.parametrize("spec", [teacher(), painter(), student(2), surface()])
 def test_a_spec_survives_json_with_its_key(spec):
     again = TypeAdapter(Spec).validate_json(json.dumps(spec.model_dump(mode="json")))
     assert again == spec and again.key == spec.key
@@ -38,6 +38,12 @@ def test_a_wrong_training_is_refused(wrong):
 def test_a_foil_cannot_be_a_teacher():
     with pytest.raises(ValidationError, match="never sees"):
         Student(teachers=(teacher(),), foil=(teacher(),), model="cnn1d", training=Training(steps=1))
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"width": 1}, {"name": "mnist1d"}, {"judge": teacher(1, trial=1)}])
+def test_a_wrong_generator_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        painter(**wrong)
 
 
 def test_a_student_needs_its_teachers_and_its_foil():

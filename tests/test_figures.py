@@ -1,0 +1,25 @@
+"""Figures that are made of data, pixel by pixel."""
+
+import numpy as np
+import pytest
+
+from kdlib import figures
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_shows_every_image_in_its_place_and_pixels_as_they_are(channels):
+    images = np.random.default_rng(0).random((5, channels, 4, 6))
+    [ax] = figures.sheet(images, columns=3).axes
+    [shown] = ax.get_images()
+    pixels = np.asarray(shown.get_array())
+    assert pixels.shape[:2] == (2 * 5 - 1, 3 * 7 - 1) and shown.get_interpolation() == "nearest"
+    fourth = pixels[5:9, 0:6]  # the first of the second row
+    np.testing.assert_array_equal(fourth, images[3].transpose(1, 2, 0) if channels == 3 else images[3, 0])
+    assert (pixels[5:, 14:] == 1).all()  # there is no sixth
+    assert not ax.axison
+
+
+@pytest.mark.parametrize("wrong", [np.ones((0, 3, 4, 4)), np.ones((2, 2, 4, 4)), np.ones((3, 4, 4))])
+def test_a_sheet_of_no_images_is_refused(wrong):
+    with pytest.raises(ValueError, match="images"):
+        figures.sheet(wrong, columns=2)
