@@ -2,6 +2,7 @@
 two real steps of every kind of run on made-up data."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from kdlib import data
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import FIRST, PROFILES, Design
-from kdlib.run import execute
-from kdlib.spec import Spec, needs
+from kdlib.run import _teacher, execute
+from kdlib.spec import Spec
 
 ROWS = {name: module.runs(Design("paper")) for name, module in CHAPTERS.items()}
 RUNS = {name: {s for layer in levels(s for row in rows.values() for s in row) for s in layer}
@@ -63,16 +64,17 @@ def test_cifar_students_take_300_epochs_of_128_of_their_own_set():
     adam = [s for s in found if s.training.optimizer == "adam"]
     assert {recipe(s.training) for s in set(found) - set(adam)} == {("sgd", True, 0.05, 1e-6, 1e-4, 128)}
     assert {s.model for s in adam} == {"resnet20-ln"}
-    longer = {s for name, k in ROWS["02_optimization"] if name in ("SGD", "Adam")
-              for s in ROWS["02_optimization"][name, k]} | set(ROWS["01_fidelity_gap"]["longer"])
+    longer = {s for name, row in ROWS["02_optimization"].items() if name[0] in ("SGD", "Adam") or name == "longer"
+              for s in row}
     usual = [s for s in found if s not in longer]
     assert all(epochs(s.training, inputs(s)) == pytest.approx(300, abs=0.01) for s in usual)
 
 
 def test_three_trials_and_ten_of_table_1():
-    assert {len(row) for name, rows in ROWS.items() for key, row in rows.items() if key[0] != "start"} == {3}
+    assert {len(row) for name, rows in ROWS.items() for key, row in rows.items() if key[0] != "start"
+            } == {3}
     assert {len(ROWS["02_optimization"]["start", s]) for s in ("random", "teacher-initial")} == {10}
-    assert {s.data.trial for s in ALL} == set(range(FIRST, FIRST + 10))
+    assert {s.data.trial for s in ALL if s.kind == "teacher"} == set(range(FIRST, FIRST + 10))
 
 
 def test_the_generator_is_the_papers():
@@ -152,15 +154,14 @@ def test_figure_9_is_of_resnet_20_on_half_the_images():
 def test_figure_6_is_of_resnet_20_with_layer_norm():
     rows = ROWS["02_optimization"]
     for name in ("SGD", "Adam"):
-        lasts = [epochs(rows[name, k][0].training, 50_000) for n, k in rows if n == name]
+        lasts = [epochs(s.training, 50_000) for key, (s, *_) in rows.items() if key[0] == name]
         assert lasts == pytest.approx([300, 1000, 5000], abs=0.01)
     found = [s for name, (s, *_) in rows.items() if name[0] in ("SGD", "Adam", "lambda")]
     assert {(s.model, s.teachers[0].model, len(s.teachers), s.policy) for s in found} == {
         ("resnet20-ln", "resnet20-ln", 1, "baseline")}
     near = [s.toward_teacher for name, (s, *_) in rows.items() if name[0] == "lambda"]
     assert (min(near), max(near)) == (0, 1) and {0.25, 0.375} < set(near)
-    assert {x for (kind, x), (s, *_) in ((n, r) for n, r in rows.items() if n[0] == "surface") if s.grid} == {
-        0, 0.25, 0.375}
+    assert {name[1] for name, (s, *_) in rows.items() if name[0] == "surface" and s.grid} == {0, 0.25, 0.375}
 
 
 def test_figure_10_has_every_number_of_members_to_twelve_and_figure_14_its_five_alphas():
@@ -224,7 +225,8 @@ def test_the_claims_of_every_chapter_read_rows_that_the_paper_profile_has():
 
 # --- the other profiles stay as they are
 
-@pytest.mark.parametrize("profile, fingerprint", [("smoke", ""), ("laptop", ""), ("workstation", "")])
+@pytest.mark.parametrize("profile, fingerprint", [("smoke", "0d0e64ea3fd22537"), ("laptop", "f6fc0685cdff53fb"),
+                                                  ("workstation", "6727404e5b1b4c64")])
 def test_no_key_of_another_profile_changes(profile, fingerprint):
     """Records are found by these keys. Whoever means to change a run puts the new fingerprint here."""
     keys = {s.key for module in CHAPTERS.values() for layer in levels(
@@ -234,40 +236,124 @@ def test_no_key_of_another_profile_changes(profile, fingerprint):
 
 # --- two steps of every kind of run
 
-def small(spec):
-    """The same run on a few inputs, of one or two members, for two steps of two or four inputs."""
-    few = 4 if spec.data.name == "imagenet" else 20
-    values = spec.model_dump(mode="json")
-
-    def shrink(v, key=None):
-        if isinstance(v, list) and key in ("teachers", "foil"):
-            return [shrink(x) for x in v[:2]]
-        if not isinstance(v, dict):
-            return {"grid": min(v or 0, 2), "segment": 2, "fresh": min(v or 0, few), "width": 8, "show": 2,
-                    "related": min(v or 0, 9), "generated": min(v or 0, 9)}.get(key, v) if key in (
-                "grid", "segment", "fresh", "width", "related", "generated", "show") else v
-        v = {k: shrink(x, k) for k, x in v.items()}
-        if "trial" in v:
-            v |= {"train": few, "test": few}
-        if "steps" in v:
-            v |= {"steps": 2, "batch": 2 if few == 4 else 4}
-            v |= {"warmup": 1} if v.get("warmup") else {}
-        return v
-
-    return TypeAdapter(Spec).validate_python(shrink(values), strict=False)
-
-
 def kind_of(spec):
-    if spec.kind in ("surface", "labels"):
+    """Runs of one kind take the same way through the code."""
+    if spec.kind not in ("teacher", "student"):
         return spec.kind
-    if spec.kind == "generator":
-        return spec.kind
-    name = f"{spec.kind} {spec.model} {spec.data.name} {spec.training.optimizer}"
-    if spec.kind == "student":
-        more = [f"from {spec.teachers[0].model}", spec.policy, spec.inputs, f"tau {spec.temperature:g}"]
-        more += [n for n in ("fresh", "related", "generated", "alpha", "toward_teacher") if getattr(spec, n)]
-        name = " ".join([name, "ensemble" * (len(spec.teachers) > 1), *more, spec.start])
-    return name
+    if spec.kind == "teacher":
+        return f"teacher {spec.model}"
+    more = [spec.policy, spec.inputs, spec.start, *(n for n in (
+        "fresh", "related", "generated", "alpha", "toward_teacher") if getattr(spec, n))]
+    return f"student {spec.model} of {spec.teachers[0].model} {spec.training.optimizer} {' '.join(more)}"
 
 
-KINDS = {kind_of(s): s for s in sorted(ALL, key=lambda s: s.key)}
+# of each kind one with most teachers
+KINDS = {kind_of(s): s for s in sorted(ALL, key=lambda s: (len(getattr(s, "teachers", ())), s.key))}
+HEAVY = ("resnet56", "resnet110", "resnet50", "generat", "gan", "vgg16", "surface", "labels")
+FEW = {"train": 20, "test": 20, "steps": 2, "batch": 4, "grid": 2, "segment": 2, "fresh": 20, "related": 9,
+       "generated": 9, "width": 8, "warmup": 1, "show": 2}
+
+
+def small(value):
+    """The same run on a few inputs, with two teachers and two foils at the most, two steps long."""
+    if isinstance(value, list):
+        return [small(v) for v in value[:2]]
+    if isinstance(value, dict):
+        return {k: min(v, FEW[k]) if k in FEW else small(v) for k, v in value.items()}
+    return value
+
+
+def images(channels, side, n=400):
+    return np.random.default_rng(0).integers(0, 256, (n, channels, side, side), dtype=np.uint8)
+
+
+@pytest.fixture
+def made_up_data(monkeypatch, tmp_path):
+    """Noise under the names of the paper's data sets, photographs of several shapes among it."""
+    rng = np.random.default_rng(1)
+    arrays = {"cifar100": images(3, 32), "svhn": images(3, 32), "mnist": images(1, 28), "emnist": images(1, 28),
+              "imdb": rng.integers(0, 500, (400, 100))}
+    monkeypatch.setattr(data, "array", lambda name, part: arrays[name] if part.endswith("x") else np.arange(400) % 2)
+    files = photographs(tmp_path, 20)
+    monkeypatch.setattr(data, "imagenet_files", lambda part: (files, np.arange(20)))
+
+
+def photographs(folder, n):
+    files = [folder / f"{i}.JPEG" for i in range(n)]
+    for i, (file, image) in enumerate(zip(files, images(3, 300, n), strict=True)):
+        pixels = Image.fromarray(image.transpose(1, 2, 0)).crop((0, 0, 300 - 3 * i, 240 + 2 * i))
+        (pixels.convert("L") if i == 3 else pixels).save(file)  # ImageNet has a few grey ones
+    return files
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow if any(h in k for h in HEAVY) else [])
+                                  for k in sorted(KINDS)])
+def test_two_steps_of_a_run_of_each_kind(kind, made_up_data, monkeypatch):
+    monkeypatch.setattr("kdlib.run.SAMPLES", 40)
+    made = {}
+
+    def run(spec):
+        if spec.key not in made:
+            made[spec.key] = execute([spec], lambda s: run(s)[2])[0]
+        return made[spec.key]
+
+    spec = TypeAdapter(Spec).validate_json(json.dumps(small(KINDS[kind].model_dump(mode="json"))))
+    assert kind_of(spec) == kind
+    numbers, curves, weights = run(spec)
+    assert numbers and all(np.isfinite(v) for v in numbers.values())
+    if spec.kind in ("teacher", "student"):
+        assert len(curves["loss"]) == 2
+        still = spec.training.model_copy(update={"lr": 1e-30, "final_lr": 0.0})
+        untrained = spec.model_copy(update={"training": still})
+        assert any(not torch.equal(w, weights[name]) for name, w in run(untrained)[2].items())
+
+
+# --- photographs
+
+def test_a_photograph_is_tested_on_its_middle(tmp_path):
+    """224 of the 256 pixels that the shorter side is made: of 512 x 640, the middle 448 x 448, every second pixel."""
+    left_to_right = np.broadcast_to(np.linspace(0, 255, 640)[None, :, None], (512, 640, 3)).astype(np.uint8)
+    Image.fromarray(left_to_right).save(tmp_path / "a.png")
+    x = data.Photos([tmp_path / "a.png"]).pixels()
+    assert x.shape == (1, 3, 224, 224) and x.dtype == torch.float32
+    middle = torch.from_numpy(left_to_right[32:480, 96:544].copy()).permute(2, 0, 1).float() / 255
+    assert torch.allclose(x[0], torch.nn.functional.avg_pool2d(middle, 2), atol=0.01)
+
+
+def test_crops_come_from_the_stream_whatever_the_number_of_threads(tmp_path, monkeypatch):
+    photos = data.Photos(photographs(tmp_path, 6))
+
+    def seen(threads):
+        monkeypatch.setattr(data.os, "cpu_count", lambda: threads)
+        return photos[torch.tensor([4, 0, 0])].cropped(torch.Generator().manual_seed(3)).pixels()
+
+    one = seen(1)
+    assert torch.equal(one, seen(7))
+    assert not torch.equal(one[1], one[2])  # the same photograph, another crop
+    assert 0 <= one.min() and one.max() <= 1
+
+
+@pytest.mark.parametrize("numbers, box", [
+    ((1, 0.5, 0.3, 0.9), (0, 0, 300, 300)),  # all of the area, square: all of the image
+    ((0, 0.5, 1, 0), (300 - 0.08**0.5 * 300, 0, 300, 0.08**0.5 * 300)),  # 8 %, square, in the upper right corner
+    ((0.17 / 0.92, 1, 0, 0), (0, 0, 150 * (4 / 3) ** 0.5, 150 * (3 / 4) ** 0.5))])  # a quarter, 4:3
+def test_a_crop_is_a_share_of_the_area_at_an_aspect_in_a_place(numbers, box):
+    assert data._crop(300, 300, *numbers) == pytest.approx(box)
+
+
+def test_a_photograph_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "broken.JPEG").write_bytes(b"no image")
+    with pytest.raises(data.DataError, match="broken.JPEG cannot be read"):
+        data.Photos([tmp_path / "broken.JPEG"]).pixels()
+
+
+def test_photographs_are_prepared_one_batch_at_a_time(made_up_data):
+    _, source, _ = _teacher(TypeAdapter(Spec).validate_json(json.dumps(small(KINDS["teacher resnet50"].model_dump()))))
+    assert source.block == 1
+    assert _teacher(teacher())[1].block == 20
+
+
+def test_more_of_emnist_begins_with_the_same_images(made_up_data):
+    assert torch.equal(data.related(9, trial=5), data.related(30, trial=5)[:9])
+    with pytest.raises(data.DataError, match="400 images"):
+        data.related(401, trial=5)
