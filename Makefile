@@ -28,8 +28,9 @@ test: lint ## style, unit tests, nbval over the notebooks, one whole execution a
 soak: setup ## the fault tests in full: many kills, every record compared (minutes)
 	$(BIN)/pytest -q -s -m soak
 
-bench: setup ## measure the training loop against the conventional one and the bound (ten minutes, alone on the machine)
+bench: setup ## measure the training loop, and what many runs cost around it (a quarter of an hour, alone on the machine)
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/scaling.py
 
 lint: setup ## check the style of the code
 	$(BIN)/ruff check .
@@ -41,7 +42,7 @@ notebooks: setup ## write the chapters' outputs anew from the committed records 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -e '.[book,test]'
+	$(BIN)/pip install -q -e '.[book,fabric,ray,test]'
 	$(BIN)/pip freeze --exclude-editable | sed -E '/^(nvidia-|cuda-|triton)/ s/$$/ ; sys_platform == "linux" and platform_machine == "x86_64"/' > requirements.lock
 	@touch .venv/.installed
 

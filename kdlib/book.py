@@ -12,7 +12,8 @@ from kdlib.compute import levels
 from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
 
-PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims", "06_speed")
+PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "05_claims", "06_speed", "07_scale",
+         "09_errata")
 
 # A kernel warns that its own machine's sockets are not encrypted, and prints tracebacks when Ctrl-C stops it; what goes
 # wrong in a cell comes back as an exception anyway.
@@ -97,6 +98,9 @@ def compare(profile, workers) -> dict[str, str]:
             continue
         pairs = list(zip(module.claims(trained(name, Design(profile), workers)), there, strict=True))
         parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
+        if not parts:
+            out[name] = "tests no claim"
+            continue
         distance = max(abs(a.mean - b.mean) / max(b.high - b.mean, 1e-12) for a, b in parts)
         changed = [a.id for a, b in pairs if a.verdict != b.verdict]
         out[name] = f"furthest estimate {distance:.2f} half-intervals off; " + (

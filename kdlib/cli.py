@@ -18,6 +18,9 @@ app.add_typer(data_app, name="data")
 ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation or paper")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
+BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
+AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:PORT or auto: all its CPUs work")]
+GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
 # Measured on laptop records with AVX2 or SSE4.1 in place of AVX-512: teachers 0.05, students 0.23, surfaces 0.47; other
 # trials differ by 0.05 to 0.3.
@@ -28,7 +31,8 @@ TOLERANCE = ("largest allowed difference; 0, the default, asks for the same bits
 
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
-        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2):
+        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+        backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
     from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
@@ -40,7 +44,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     else:
         design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
-    records = compute(specs, workers, profile, progress=True)
+    records = compute(specs, workers, profile, True, backend, address, gpus_per_run)
     if own:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
@@ -87,8 +91,9 @@ def _list(records):
 
 @app.command()
 def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
-           workers: WorkersOption = 2,
-           stored: Annotated[bool, typer.Option("--stored", help="write what the store has and train nothing")] = False):
+           workers: WorkersOption = 2, backend: BackendOption = "local", address: AddressOption = None,
+           gpus_per_run: GpusOption = 0.0,
+           stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
     """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
     from kdlib.compute import compute, levels
     from kdlib.experiments import CHAPTERS, chapters
@@ -106,7 +111,8 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
             continue
         found = {s: source.get(s) for s in specs}
         absent = [s for s in specs if found[s] is None]
-        found |= {s: store.get(s) for s in absent} if stored else compute(absent, workers, profile, progress=True)
+        found |= ({s: store.get(s) for s in absent} if stored
+                  else compute(absent, workers, profile, True, backend, address, gpus_per_run))
         lines = [found[s].line().encode() + b"\n" for s in specs if found[s]]
         path = results_dir() / profile / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,11 +139,11 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface or labels")] = ""):
+         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface, labels or defects")] = ""):
     """List the runs in the store; with KEY, show one whole."""
     from kdlib.store import Store, StoreError
 
-    kinds = "teacher", "generator", "student", "surface", "labels"
+    kinds = "teacher", "generator", "student", "surface", "labels", "defects"
     if kind not in ("", *kinds):
         raise StoreError(f"unknown kind {kind!r}; there are {', '.join(kinds)}")
     found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]
@@ -221,22 +227,113 @@ def notebooks():
     refresh()
 
 
+@data_app.command("list")
+def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
+    """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
+    from kdlib import datasets
+
+    damaged = 0
+    print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
+    for name in ("mnist1d", "mnist1d-easy", *datasets.SETS, "cifar100-16", "imagenet"):
+        state, size = datasets.status(name, check)
+        damaged += state.startswith("damaged")
+        row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
+        print(f"{name:14}{row:28}{size:7.0f}  {state}")
+    if damaged:
+        raise typer.Exit(1)
+
+
 @data_app.command("import")
 def import_(name: str, path: Path):
-    """Store a local copy of data set NAME: a folder or zip with the official files, or of class folders."""
+    """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
     from kdlib import datasets
 
     datasets.import_(name, path)
-    print(f"{name} is stored")
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
 
 
 @data_app.command()
 def fetch(name: str):
-    """Download data set NAME (mnist) and store it."""
+    """Download data set NAME and store it; `kdlib data list` names them all."""
     from kdlib import datasets
 
-    datasets.fetch_mnist()
-    print("mnist is stored")
+    datasets.fetch(name)
+    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
+
+
+@data_app.command()
+def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
+         out: Annotated[Path | None, typer.Option(help="the PNG to write (default: NAME.png)")] = None):
+    """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
+    from kdlib import datasets
+    from kdlib.spec import DATA_SETS, TEXT
+
+    if name in DATA_SETS and DATA_SETS[name][0] == TEXT:
+        from kdlib.data import load
+
+        words = datasets.words(name)
+        splits = load(name, trial=0, train=5, test=1)
+        for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
+            print(f"[{('negative', 'positive')[label]}]", *(words[t] for t in tokens if t), end="\n\n")
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from kdlib.figures import contact_sheet, style
+
+    style()
+    rows, left_out = inputs_under(name, policy)
+    out = out or Path(f"{name}.png")
+    contact_sheet(rows).savefig(out)
+    print(f"{out}: {', '.join(rows)}", *(f"; without {p} ({why})" for p, why in left_out.items()), sep="")
+
+
+def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
+    """({row: eight training inputs under a policy}, {policy left out: why}); DataError on a policy the data has not."""
+    import torch
+
+    from kdlib import augment, data, datasets
+    from kdlib.spec import DATA_SETS, POLICIES
+    from kdlib.streams import stream
+
+    if name == "imagenet":
+        paths, _ = datasets.imagenet_files("train")
+        return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}
+    if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
+        x = datasets.array(name, "train-x")
+        rows = torch.randperm(len(x), generator=stream(0, name, "view"))[:8].numpy()
+        return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
+    policies = POLICIES[DATA_SETS[name][0]]
+    if only and only not in policies + ("baseline",):
+        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(('baseline',) + policies)}")
+    splits = data.load(name, trial=0, train=8, test=1)
+    x, left_out = splits.train_x, {}
+    rows = {} if augment.fixed(x, "baseline") else {"stored": x}
+    for policy in ("baseline",) + policies:
+        if only not in ("", policy) and policy != "baseline":
+            continue
+        pool = None
+        try:
+            if policy == "ood":
+                pool = data.out_of_domain(name, 8, trial=0)
+            elif policy == "fresh":
+                pool = splits.unlabelled(8)
+            elif policy == "gan":
+                raise datasets.DataError("its images come from a trained generator")
+        except datasets.DataError as error:
+            left_out[policy] = str(error)
+            continue
+        rows[policy] = augment.augment(x, policy, stream(0, name, "view"), pool)
+    return rows, left_out
+
+
+def photo(path: Path):
+    """An image file as [3, 224, 224], the centre of it at a height or width of 256."""
+    import torchvision.transforms.functional as tv
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return tv.center_crop(tv.resize(tv.to_tensor(image.convert("RGB")), 256), 224)
 
 
 def main():

@@ -1,24 +1,31 @@
-"""Many runs: those that exist are read, the others trained by one-thread worker processes, teachers first."""
+"""Many runs: those that exist are read, the others trained by one-thread workers, here or on a Ray cluster."""
 
 import logging
 import os
+import socket
 import sys
+import tempfile
 import time
 import warnings
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import torch
-from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from kdlib.run import cohort, device
+from kdlib.paths import data_dir
+from kdlib.run import cohort, devices
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged
 
 
 class WorkersError(ValueError):
-    """A number of worker processes that is none."""
+    """Workers that cannot be had: a number that is none, an unknown backend, a cluster that does not answer."""
 
 
 class Computed(dict):
@@ -65,54 +72,176 @@ def _cost(spec) -> float:
         return spec.grid**2
     if spec.kind == "generator":  # each of its updates costs about two
         return 2 * spec.steps * (1 + spec.discriminator_steps)
+    if spec.kind == "defects":
+        return spec.student.data.test
     if spec.kind == "labels":
         return 10
     return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
 
 
-def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False) -> Computed:
+def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False, backend: str = "local",
+            address: str | None = None, gpus_per_run: float = 0.0) -> Computed:
     """Records of `specs` and of all that they need, by spec.
 
-    With KDLIB_FROM_RECORDS set they come from `results/<profile>` and nothing is trained.
+    `backend` "local": `workers` processes on this machine. "ray": the Ray cluster at `address` ("host:port", or "auto"
+    for the one this machine belongs to), all of it; without an address a Ray of `workers` processes is started here,
+    and one that this process has connected to already is used. All nodes must see the store's folder under the same
+    path. Each run, or cohort of runs, then takes one CPU and `gpus_per_run` of a GPU.
+
+    With KDLIB_FROM_RECORDS set the records come from `results/<profile>` and nothing is trained.
     """
     specs = list(specs)
     if os.environ.get("KDLIB_FROM_RECORDS"):
         return Computed(recorded(specs, profile))
     if not isinstance(workers, int) or workers < 1:
         raise WorkersError(f"workers must be a whole number of at least 1 (got {workers!r})")
-    device()  # a wrong KDLIB_DEVICE is said here, once, and not by every worker
+    if backend not in ("local", "ray"):
+        raise WorkersError(f"unknown backend {backend!r}; there are local, ray")
+    if backend == "local" and (address or gpus_per_run):
+        raise WorkersError("an address and GPUs per run belong to the backend ray")
+    if not (0 <= gpus_per_run <= 1 or gpus_per_run >= 1 and gpus_per_run % 1 == 0):
+        raise WorkersError(f"GPUs per run must be a share from 0 to 1, or a whole number (got {gpus_per_run:g})")
+    devices()  # a wrong KDLIB_DEVICE or KDLIB_DEVICES is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
     layers = levels(specs)
     done.update(store.find(spec for layer in layers for spec in layer))
-    missing = sum(map(len, layers)) - len(done)
-    if missing:  # a store that has everything is only read
-        store.prepare()
-        store.tidy()
-        store.check_weights({need for layer in layers for spec in layer if spec not in done
-                             for need in needs(spec) if need in done})
+    missing = [[spec for spec in layer if spec not in done] for layer in layers]
     done.reused = len(done)
     log = _log(store)
-    # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-    with tqdm(total=missing, disable=not (progress and missing), unit="run", file=sys.stderr) as bar:
-        for layer in layers:
-            tasks = cohorts([spec for spec in layer if spec not in done], workers)
-            if not tasks:
-                continue
-            pool = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator_unordered")
-            try:
-                for task, results in pool(delayed(_together)(task, store.root) for task in tasks):
-                    for spec, (record, trained) in zip(task, results, strict=True):
-                        done[spec] = record
-                        done.trained += trained
-                        done.reused += not trained
-                        log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
-                    bar.update(len(task))
-            except BrokenProcessPool:
-                raise StoreError("a worker process died (out of memory?); what was finished is kept: "
-                                 "run again, with fewer workers") from None
+    total = sum(map(len, missing))
+    if not total:  # a store that has everything is only read
+        done.seconds = time.perf_counter() - start
+        return done
+    store.prepare()
+    store.tidy()
+    store.check_weights({need for layer in missing for spec in layer for need in needs(spec) if need in done})
+    if backend == "ray":
+        pool = _ray(store.root.absolute(), workers, address, gpus_per_run)
+    else:
+        pool = _local(store.root, min(workers, total))
+    with pool as (submit, slots, split), tqdm(total=total, disable=not progress, unit="run", file=sys.stderr) as bar:
+        tasks = [task for layer in missing for task in cohorts(layer, split)]
+        for task, results in _in_order(tasks, submit, slots):
+            for spec, (record, trained) in zip(task, results, strict=True):
+                done[spec] = record
+                done.trained += trained
+                done.reused += not trained
+                log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
+            bar.update(len(task))
     done.seconds = time.perf_counter() - start
     return done
+
+
+def _in_order(tasks, submit, slots):
+    """(task, its results) as they finish. A task starts once all that it needs is done; at most `slots` are under way,
+    the earlier ones in the list first."""
+    of = {spec: i for i, task in enumerate(tasks) for spec in task}
+    order = TopologicalSorter({i: {of[n] for spec in task for n in needs(spec) if n in of}
+                               for i, task in enumerate(tasks)})
+    order.prepare()
+    ready, running = [], {}
+    while order.is_active():
+        ready = sorted([*ready, *order.get_ready()])
+        while ready and len(running) < slots:
+            i = ready.pop(0)
+            running[submit(tasks[i])] = i
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            i = running.pop(future)
+            yield tasks[i], future.result()
+            order.done(i)
+
+
+@contextmanager
+def _local(root, workers):
+    """(submit, how many tasks at a time, over how many workers to split a cohort): joblib's process pool."""
+    if workers == 1:
+        def here(task):
+            future = Future()
+            future.set_result(_together(task, root))
+            return future
+
+        yield here, 1, 1
+        return
+    # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+    pool = get_reusable_executor(workers, timeout=300, env=ONE_THREAD)
+    try:
+        yield lambda task: pool.submit(_together, task, root), workers, workers
+    except BrokenProcessPool:
+        raise StoreError("a worker process died (out of memory?); what was finished is kept: "
+                         "run again, with fewer workers") from None
+    except BaseException:  # what is under way is not waited for
+        pool.shutdown(kill_workers=True)
+        raise
+
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+RETRIES = 20  # a task that has taken so many workers down with it is at fault itself
+
+
+@contextmanager
+def _ray(root, workers, address, gpus):
+    """The same as `_local` on a Ray cluster; Ray does the tasks of a dead worker or node again elsewhere."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its warning; CUDA_VISIBLE_DEVICES is set below
+    try:
+        import ray
+    except ImportError:
+        raise WorkersError("the backend ray needs Ray: pip install 'kdlib[ray]'") from None
+    connected = ray.is_initialized()
+    if not connected:
+        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        try:
+            if address is None:
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+            else:
+                if address != "auto":
+                    host, _, port = address.rpartition(":")
+                    if not host or not port.isdecimal():
+                        raise WorkersError(f"the address of a Ray cluster is HOST:PORT or auto (got {address!r})")
+                    socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for a minute
+                ray.init(address=address, **quiet)
+        except (OSError, OverflowError, RuntimeError) as error:
+            raise WorkersError(f"no Ray cluster answers at {address or 'this machine'} ({error}); is RAY_AUTH_MODE "
+                               "that of the cluster?") from None
+    refs = []
+    try:
+        has = ray.cluster_resources()
+        split = int(has.get("GPU", 0) / gpus if gpus else has.get("CPU", 0))
+        if not split:
+            raise WorkersError(f"the Ray cluster has no {'GPU' if gpus else 'CPU'} for a run")
+        # the nodes' own environment is that of `ray start`
+        env = {name: value for name, value in os.environ.items() if name.startswith("KDLIB_")} | ONE_THREAD
+        if "KDLIB_DATA" in env:
+            env["KDLIB_DATA"] = str(data_dir().absolute())
+        if not gpus:
+            env["CUDA_VISIBLE_DEVICES"] = ""
+        remote = ray.remote(_on_node).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES,
+                                              runtime_env={"env_vars": env})
+
+        def submit(task):
+            refs.append(remote.remote(task, root, mark.name))
+            return refs[-1].future()
+
+        with tempfile.NamedTemporaryFile(dir=root / "locks", prefix="driver-") as mark:
+            yield submit, sys.maxsize, split
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        raise StoreError(f"Ray gave up ({' '.join(str(error).split())}); what was finished is kept: run again"
+                         ) from None
+    finally:
+        for ref in refs:  # a no-op where all went well
+            ray.cancel(ref, force=True)
+        if not connected:
+            ray.shutdown()
+
+
+def _on_node(specs, root, mark):
+    if not Path(mark).exists():
+        raise StoreError(f"{socket.gethostname()} does not share the run store {root}: "
+                         "set KDLIB_STORE to a folder that all nodes mount under the same path")
+    return _together(specs, root)
 
 
 def recorded(specs, profile) -> dict:
@@ -130,7 +259,7 @@ def _together(specs, root):
     torch.set_num_threads(1)  # bit-identical results, and two small runs beat one on two threads
     store = Store(root)
     try:
-        return specs, store.run(specs)
+        return store.run(specs)
     except Diverged:
         if len(specs) == 1:
             raise
@@ -143,7 +272,7 @@ def _together(specs, root):
             failure = error
     if failure:
         raise failure
-    return specs, results
+    return results
 
 
 def _log(store):

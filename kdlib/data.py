@@ -15,7 +15,8 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
-from kdlib.datasets import DataError, array, imagenet_files, read_array
+from kdlib.archives import DataError
+from kdlib.datasets import array, imagenet_files, read_array
 from kdlib.paths import atomic, data_dir
 from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
@@ -48,6 +49,19 @@ class Splits:
         if self.spec.train + n > len(order):
             raise DataError(f"{self.spec.name} has {len(order)} training examples; {self.spec.train} + {n} asked for")
         return _tensor(self.spec.name, "train-x", order[self.spec.train : self.spec.train + n])
+
+    def validation(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """`n` labelled examples to choose anything with, as test labels must not: a draw of their own of signals; of
+        other data the last of the trial's order, apart from train, and from `unlabelled` unless that asks for nearly
+        all there are."""
+        name = self.spec.name
+        if DATA_SETS[name][0] == SIGNAL:
+            return signals(name, (self.spec.trial, "validation"), n)
+        order = _order(self.spec)
+        if self.spec.train + n > len(order):
+            raise DataError(f"{name} has {len(order)} training examples; {self.spec.train} + {n} asked for")
+        rows = order[len(order) - n :]
+        return _tensor(name, "train-x", rows), _labels(name, "train-y", rows)
 
 
 def load(name: str, trial: int, train: int, test: int) -> Splits:
@@ -98,12 +112,13 @@ class Photos:
         """Each with a random crop and flip. All is drawn here, so that threads may decode in any order."""
         return Photos(self.files, self.device, torch.rand(len(self), 5, generator=generator))
 
-    def pixels(self) -> torch.Tensor:
-        """float [n, 3, 224, 224] in [0, 1], on the device."""
+    def pixels(self, part: slice = slice(None)) -> torch.Tensor:
+        """float [n, 3, 224, 224] in [0, 1], on the device; black outside of `part`, which is not decoded."""
+        images = np.zeros((len(self), self.side, self.side, 3), np.uint8)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            images = list(pool.map(self._decode, range(len(self))))
-        x = torch.from_numpy(np.stack(images)).to(self.device)
-        return x.permute(0, 3, 1, 2).float() / 255
+            for i, image in zip(range(len(self))[part], pool.map(self._decode, range(len(self))[part]), strict=True):
+                images[i] = image
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
 
     def split(self, size: int):
         """The pixels of so many photos after another."""

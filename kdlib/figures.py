@@ -22,6 +22,7 @@ _KEYS = {
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
+    "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "o"),
 }
 FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
 
@@ -158,18 +159,22 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
 
 
-def sheet(images, columns: int):
-    """A figure of images [n, channels, h, w] with pixels in [0, 1], one channel or three, `columns` to a row."""
-    images = np.asarray(images, dtype=float)
-    if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images must be [n, 1 or 3, h, w] with n > 0 (got {list(images.shape)})")
-    n, channels, height, width = images.shape
-    rows, height, width = -(-n // columns), height + 1, width + 1  # a white line between neighbours
-    cells = np.ones((rows * columns, channels, height, width))
-    cells[:n, :, :-1, :-1] = images
-    whole = cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2).reshape(
-        rows * height, columns * width, channels)[:-1, :-1]
-    figure, ax = plt.subplots(figsize=(5.6, 5.6 * len(whole) / whole.shape[1]))
-    ax.imshow(whole if channels == 3 else whole[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.set_axis_off()
+def contact_sheet(rows: dict):
+    """A figure of inputs: per row {name: x [n, 1, length] or [n, c, h, w] with pixels in [0, 1]} n lines or images."""
+    n = len(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), 1, figsize=(n + 1, len(rows)), squeeze=False)
+    for (name, x), ax in zip(rows.items(), axes[:, 0], strict=True):
+        x = np.asarray(x)
+        if x.ndim == 3:
+            ax.plot(np.pad(x[:, 0], ((0, 0), (0, 5)), constant_values=np.nan).ravel(), color=BLUE, linewidth=1)
+            ax.set_ylim(-5, 5)
+        else:
+            gap = max(x.shape[3] // 10, 1)
+            strip = np.pad(x, ((0, 0), (0, 0), (0, 0), (0, gap)), constant_values=1)  # [n, c, h, w + gap]
+            ax.imshow(np.concatenate(strip.transpose(0, 2, 3, 1), 1)[:, :-gap], cmap="gray", vmin=0, vmax=1,
+                      interpolation="nearest")
+        ax.grid(False)
+        ax.set(xticks=[], yticks=[], anchor="E")
+        ax.spines[:].set_visible(False)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure

@@ -107,6 +107,8 @@ def generator_cost(spec: Generator) -> Cost:
 def flops(spec, each: Cost, teacher: Cost | None = None) -> int:
     """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed), which cost
     what the student's own net does unless `teacher` says otherwise."""
+    if spec.kind == "defects":
+        return (1 + len(spec.student.teachers)) * spec.student.data.test * each.label_flops
     if spec.kind == "labels":
         return (spec.teachers[0].data.train + spec.teachers[0].data.test) * len(spec.teachers) * each.label_flops
     if spec.kind == "surface":
@@ -169,7 +171,7 @@ def inner(spec):
     """The run whose net a spec is about: itself, or the one that it measures."""
     if spec.kind == "labels":
         return spec.teachers[0]
-    return spec.student if spec.kind == "surface" else spec
+    return spec.student if spec.kind in ("surface", "defects") else spec
 
 
 def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:

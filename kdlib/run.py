@@ -1,26 +1,30 @@
-"""From a spec to its result: train a teacher or generator, distil a student, or measure a surface.
+"""From a spec to its result: train a teacher or generator, distil a student, or measure one.
 
 Nothing here writes to disk.
 """
 
+import multiprocessing
 import os
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, gan, landscape, losses, metrics
+from kdlib import augment, data, defects, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import Generator, Labels, Student, Surface, Teacher
+from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
-from kdlib.train import BLOCK, Source, fit, logits_of
+from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share
 
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 
 
 class DeviceError(ValueError):
-    """KDLIB_DEVICE names what is not here or does not exist."""
+    """KDLIB_DEVICE or KDLIB_DEVICES asks for what is not here or does not exist."""
 
 
 def device() -> torch.device:
@@ -31,6 +35,17 @@ def device() -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def devices() -> int:
+    """Over how many devices a training is spread that cannot be one of a cohort: KDLIB_DEVICES, 1 if not set."""
+    text = os.environ.get("KDLIB_DEVICES") or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise DeviceError(f"KDLIB_DEVICES must be a whole number of at least 1 (got {text!r})")
+    here = torch.cuda.device_count() if device().type == "cuda" else int(text)
+    if int(text) > here:
+        raise DeviceError(f"KDLIB_DEVICES is {text}, and PyTorch finds {here} CUDA devices here")
+    return int(text)
 
 
 def cohort(spec):
@@ -50,14 +65,61 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     if specs[0].kind == "generator":
         (spec,) = specs
         return [_generator(spec, weights_of, kept)]
-    alone = {"surface": _surface, "labels": _labels}.get(specs[0].kind)
+    alone = {"surface": _surface, "labels": _labels, "defects": _defects}.get(specs[0].kind)
     if alone:
         return [alone(spec, weights_of) for spec in specs]
+    if devices() > 1 and cohort(specs[0]) is None and not dist.is_initialized():
+        return _on_devices(specs, weights_of, kept)
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
     return [(evaluate(), {"loss": curve}, _cpu(net))
             for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
+
+
+def place(spec) -> str:
+    """The devices of a run, for its record: "cpu", "2 x cuda"."""
+    alone = spec.kind in ("teacher", "student") and cohort(spec) is None
+    return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
+
+
+def _on_devices(specs, weights_of, kept):
+    """`execute` by one process per device; they are started, and given their devices, by Lightning Fabric."""
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+    except ImportError:
+        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install 'kdlib[fabric]'") from None
+    count, batch = devices(), specs[0].training.batch
+    if batch < count:
+        raise DeviceError(f"KDLIB_DEVICES is {count}: more than the {batch} examples of a batch")
+    if kept:
+        kept.load()  # a damaged one is named here, before there are ranks that would wait for each other
+    weights = {needed: weights_of(needed) for spec in specs for needed in needs(spec)}
+    if multiprocessing.get_start_method() == "loky":  # joblib's, which is not known in a fresh process
+        multiprocessing.set_start_method("spawn", force=True)
+    fabric = Fabric(accelerator=device().type, devices=count, strategy="ddp_spawn", plugins=[LightningEnvironment()])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "results"
+        try:
+            fabric.launch(_rank, out, specs, weights, kept)
+        except torch.multiprocessing.ProcessExitedException as error:
+            raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
+                              "run again, with fewer devices") from None
+        results = torch.load(out, weights_only=True)
+    if isinstance(results, str):
+        raise Diverged(results)
+    return results
+
+
+def _rank(fabric, out, specs, weights, kept):
+    torch.set_num_threads(1)
+    try:
+        results = execute(specs, weights.__getitem__, kept)
+    except Diverged as error:  # on every rank, at the same step
+        results = str(error)
+    if fabric.is_global_zero:
+        torch.save(results, out)
 
 
 def _loss(spec):
@@ -69,8 +131,8 @@ def _loss(spec):
 
 
 def _pixels(x):
-    """A tensor as it is, Photos decoded."""
-    return x if isinstance(x, torch.Tensor) else x.pixels()
+    """A batch: a tensor as it is, of Photos those decoded that this process trains on."""
+    return x if isinstance(x, torch.Tensor) else x.pixels(share(len(x)))
 
 
 def _source(name, inputs, prepare, order, draws):
@@ -180,13 +242,18 @@ def _student(spec: Student, weights_of):
     elif spec.policy == "gan":
         pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
     draws = stream(trial, "student", len(spec.teachers), "augment")
-    # a fixed input has one teacher label; under random augmentation caching it would be wrong
+    # a fixed input has one teacher label, and crops and flips have few enough; otherwise caching would be wrong
     cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
+    table = _crop_labels(spec, teacher, inputs)
 
     def prepare(rows):
         rows = rows.to(where)
         if cached is not None:
             x, logits = inputs[rows], cached[rows]
+        elif table is not None:
+            x = inputs[rows]
+            by = augment.crop_flip_draws(x, draws)
+            x, logits = augment.cropped(x, *by), table[augment.outcome(x, *by), rows]
         else:
             x = _pixels(augment.augment(inputs[rows], spec.policy, draws, pool))
             logits = logits_of(teacher, x)
@@ -199,6 +266,22 @@ def _student(spec: Student, weights_of):
 
     order = stream(trial, "student", len(spec.teachers), "order")
     return net, _source(spec.key, inputs, prepare, order, draws), evaluate
+
+
+TABLE_BYTES = 2**29  # at most, of labels of all crops
+
+
+def _crop_labels(spec: Student, teacher, inputs):
+    """Teacher logits [outcomes, n, c] of every crop and flip of every input, where that labels fewer images than
+    training would; else None."""
+    if spec.policy != "baseline" or not augment.colour(inputs) or not isinstance(inputs, torch.Tensor):
+        return None
+    outcomes, classes = augment.crop_flip_outcomes(inputs), DATA_SETS[spec.data.name][1]
+    images = outcomes * len(inputs)
+    if images >= spec.training.steps * spec.training.batch or 4 * images * classes > TABLE_BYTES:
+        return None
+    return torch.stack([logits_of(teacher, augment.cropped(inputs, *augment.draws_of(inputs, k)))
+                        for k in range(outcomes)])
 
 
 def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> dict:
@@ -284,6 +367,31 @@ def _labels(spec: Labels, weights_of):
             curves[f"{part}-ranks-{t:g}"] = ordered[:, :10].mean(0).tolist()
             curves[f"{part}-examples-{t:g}"] = p[: spec.show].tolist()
     return result, curves, None
+
+
+def _defects(spec: Defects, weights_of):
+    student, batch, where = spec.student, spec.batch, device()
+    splits, trial = data.load(**dict(student.data)), student.data.trial
+    net = _load(student, weights_of).to(where)
+    teachers = [_load(t, weights_of).to(where) for t in student.teachers]
+    x = splits.test_x.to(where)
+    result = defects.likelihoods(
+        logits_of(net, x).cpu(), logits_of(Ensemble(teachers).to(where), x).cpu(), splits.test_y, batch)
+    if len(teachers) > 1 or student.model != student.teachers[0].model:
+        return result, {}, None
+    few = x[:CKA_INPUTS]
+    untrained = build(student.model, student.data.name, trial, "defects", "untrained").to(where)
+    own, of_teacher = defects.maps_of(net, few), defects.maps_of(teachers[0], few)
+    draws = stream(trial, "defects", "order")
+    parts = torch.arange(len(few)).split(batch)
+    order = torch.cat([part[torch.randperm(len(part), generator=draws)] for part in parts])
+    pairs = {"": (own, of_teacher), "shuffled_": ([maps[order] for maps in own], of_teacher),
+             "untrained_": (own, defects.maps_of(untrained, few))}
+    if len(student.foil) == 1:
+        pairs["unseen_"] = (own, defects.maps_of(_load(student.foil[0], weights_of).to(where), few))
+    for name, pair in pairs.items():
+        result |= {f"{name}{key}": value for key, value in defects.similarities(*pair, batch).items()}
+    return result, {}, None
 
 
 def _cpu(net):

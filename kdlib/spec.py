@@ -35,7 +35,7 @@ TEXT, PHOTO = "reviews of 100 tokens", "images [3, 224, 224]"
 DATA_SETS = {"mnist1d": (SIGNAL, 10), "mnist1d-easy": (SIGNAL, 10), "mnist": (DIGIT, 10), "fashion-mnist": (DIGIT, 10),
              "cifar10": (COLOUR, 10), "cifar100": (COLOUR, 100), "cifar100-16": (SMALL, 100), "imdb": (TEXT, 2),
              "imagenet": (PHOTO, 1000)}
-VOCABULARY = 20_000  # of the reviews: the padding 0, any other token 1, and the most frequent ones
+VOCABULARY = 20_526  # of the reviews: the padding 0, any other token 1, and those seen ten times or more
 DataSet = Literal[tuple(DATA_SETS)]
 # the policies that each kind of inputs has, besides the baseline
 POLICIES = {SIGNAL: ("shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"), DIGIT: (), TEXT: (),
@@ -235,7 +235,15 @@ class Labels(Frozen):
         return self
 
 
-Spec = Annotated[Teacher | Generator | Student | Surface | Labels, Field(discriminator="kind")]
+class Defects(Frozen):
+    """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
+
+    kind: Literal["defects"] = "defects"
+    student: Student
+    batch: Count = 128  # test inputs evaluated at a time there
+
+
+Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]
 
 
 def needs(spec) -> tuple:
@@ -244,7 +252,7 @@ def needs(spec) -> tuple:
         return ()
     if spec.kind == "generator":
         return (spec.judge,)
-    if spec.kind == "surface":
+    if spec.kind in ("surface", "defects"):
         return (spec.student,)
     if spec.kind == "labels":
         return spec.teachers
@@ -260,6 +268,6 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind: teacher, generator, student, surface or labels"
+        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from kdlib.paths import atomic, being_written, project_root, results_dir, store_dir
-from kdlib.run import device, execute
+from kdlib.run import execute, place
 from kdlib.spec import Spec
 
 _spec = TypeAdapter(Spec)
@@ -74,7 +74,8 @@ def _largest(ours, theirs, least):
     if {n: len(v) for n, v in ours.items()} != {n: len(v) for n, v in theirs.items()}:
         return math.inf
     # np.max, since Python's max drops a NaN
-    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()])
+    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()],
+                   initial=0)  # a run that trains nothing has no curves
     return math.inf if math.isnan(worst) else float(worst)
 
 
@@ -314,7 +315,7 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
     seconds = round((time.perf_counter() - start) / len(specs), 3)
     return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
-        seconds=seconds, device=device().type,
+        seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
         commit=commit()), weights) for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 import torch.nn as nn
 
 from kdlib.models import Together
@@ -57,6 +58,20 @@ class Source:
     block: int = BLOCK
 
 
+def share(n: int) -> slice:
+    """Which of n rows are this process's: all of them, or, where it is a rank of a run on many devices, its part."""
+    if not dist.is_initialized():
+        return slice(0, n)
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    return slice(n * rank // ranks, n * (rank + 1) // ranks)
+
+
+def add_up(tensor: torch.Tensor) -> None:
+    """Replace a tensor by its sum over all ranks, on every rank the same bits; alone: leave it."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+
+
 def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: Callable, kept=None
         ) -> list[list[float]]:
     """Train g nets in place, net i on source i, and return their loss curves (20 means over equal parts of the run).
@@ -66,6 +81,10 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
 
     `kept` keeps the state of a long run every few minutes, as a dict of CPU tensors (`store.KeptState`: `load()`,
     `due()`, `save(tensors)`); a run that goes on from it ends with the same bits as one that was never interrupted.
+
+    On many devices (`run.execute`) every rank calls this alike: it draws the same batches from the same streams, takes
+    its share of each, and the gradients are added up, so that the result is that of one device but for rounding. Only
+    BatchNorm differs: it normalises each device's share by itself, and the running statistics are those of rank 0.
     """
     run = _Run(nets, training, sources)
     state = kept.load() if kept else None
@@ -74,8 +93,11 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
     while run.step < training.steps:
         k = min(training.steps - run.step, *(source.block for source in sources))
         run.advance(k, loss)
-        if kept and run.step < training.steps and kept.due():
+        if kept and run.step < training.steps and share(1).stop == 1 and kept.due():  # of many ranks, the last
             kept.save(run.state())
+    if dist.is_initialized():
+        for buffer in run.together.nets.buffers():
+            dist.broadcast(buffer, 0)
     run.together.eval()
     return [curve(row) for row in run.losses]
 
@@ -105,17 +127,21 @@ class _Run:
         """k steps. Augmentation and teachers' labels cost one call for all of them."""
         training, flat, group = self.training, self.together.flat, self.optimizer.param_groups[0]
         prepared = zip(*(s.prepare(b.take(k)) for s, b in zip(self.sources, self.batches, strict=True)), strict=True)
-        block = [torch.stack(parts) for parts in prepared]
-        start = self.step
-        for x, *rest in zip(*(part.chunk(k, 1) for part in block), strict=True):
+        start, mine = self.step, share(training.batch)
+        block = [torch.stack(parts).unflatten(1, (k, -1))[:, :, mine].unbind(1) for parts in prepared]
+        for x, *rest in zip(*block, strict=True):
             group["lr"] = learning_rate(training, self.step)
             flat.grad.zero_()
             values = loss(self.together(x).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
-            means = values.view(len(self.sources), training.batch).mean(1)
+            means = values.view(len(self.sources), -1).mean(1)
+            if len(values) < len(self.sources) * training.batch:
+                means = means * (len(values) / training.batch)
             means.sum().backward()
+            add_up(flat.grad)  # one call: a wrapper's own gradient buckets would part the gradients from this vector
             self.optimizer.step()
             self.losses[:, self.step] = means.detach()
             self.step += 1
+        add_up(self.losses[:, start : self.step])
         # checked once per block: a check per step would wait for the device every time
         finite = torch.isfinite(self.losses[:, start : self.step])
         if not finite.all():
@@ -158,6 +184,11 @@ def logits_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     chunk = 1000 if x[0].numel() <= 1000 else 64
     was = net.training
     net.eval()
-    out = torch.cat([net(part) for part in x.split(chunk)])
+    mine = share(len(x))
+    out = torch.cat([net(part) for part in x[mine].split(chunk)])
+    if len(out) < len(x):
+        out, part = out.new_zeros(len(x), *out.shape[1:]), out
+        out[mine] = part
+        add_up(out)
     net.train(was)
     return out

@@ -292,9 +292,9 @@ comparison(claims)
 # **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3`. Ten times the steps bring it under the
 # threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word;
 # a sweep on augmented inputs would be closer to the paper's. O4 (a sudden change in λ): {glue:text}`verdict-O4`. The
-# change is there and large, yet gradual. Size is one explanation; another is that the official code multiplies the learning
-# rate by 1 − λ, which this book does not. The same sweep at larger widths, and with the scaled rate, would tell them
-# apart.
+# change is there and large, yet gradual. The official code also multiplies the learning rate by 1 − λ; that alone does not
+# make the change sudden here ({doc}`errata <09_errata>`). Size is another explanation, and the same sweep at larger widths
+# would test it.
 #
 # **Open.** O5 (far starts end in another basin): {glue:text}`verdict-O5`. The far start does. At λ = .375 the barrier is
 # under the threshold in all trials but one. O6 (initial weights change features, not the function):

@@ -30,6 +30,7 @@ workers = 2  # one-thread worker processes
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
+import numpy as np
 
 from kdlib import figures
 from kdlib.chapter import (
@@ -98,7 +99,8 @@ _ = say("other-base-foil", r(cells[0], "independent_agreement"))
 
 # %% mystnb={"figure": {"caption": "Test agreement by the width of teacher and student (channels of the CNN), m = 1 and 3, with the own teacher (o, s) and with an unseen one (X). Means and 95 % t-intervals over trials.", "name": "fig-capacity"}, "image": {"alt": "Dot plot of test agreement for four pairs of teacher and student widths: doubling the student's width moves the points by a few points, far from 100 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, axes = panels(r, 2, height=2.6)
-names = [f"{a} to {b}" for a, b in p.capacity]
+channels = {"cnn1d": "24", "cnn1d-w48": "48", "cnn1d-w96": "96"}
+names = [f"{channels[a]} to {channels[b]}" for a, b in p.capacity]
 for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
     rows = [("capacity", m, *pair) for pair in p.capacity]
     figures.points(ax, names, {f"m={m}": 100 * r.table(rows, "agreement"),
@@ -138,15 +140,14 @@ provenance(r)
 # inputs {glue:text}`one-test-1` %. An ensemble of three says {glue:text}`three-train-1` % and {glue:text}`three-test-1` %.
 # Temperature 4 spreads it: {glue:text}`one-train-4` % for a single teacher on training inputs.
 
-# %% mystnb={"figure": {"caption": "The teacher's mean probability of its first, second, ... class on training inputs (solid) and test inputs (dashed), at temperatures 1 and 4, for one teacher (above) and three (below). Means and 95 % t-intervals over trials.", "name": "fig-labels"}, "image": {"alt": "Line charts on a logarithmic axis: at temperature 1 the first class has nearly all the probability on training inputs; at temperature 4 the fall is much slower.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"figure": {"caption": "The teacher's mean probability of its first, second, ... class on training inputs (solid) and test inputs (dashed), at temperatures 1 and 4, for one teacher (above) and three (below), on a logarithmic scale. Means of the logarithm and 95 % t-intervals over trials.", "name": "fig-labels"}, "image": {"alt": "Line charts on a logarithmic axis: at temperature 1 the first class has nearly all the probability on training inputs; at temperature 4 the fall is much slower.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, axes = panels(r, 2)
 for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
-    ax.set_yscale("log")
-    ax.set(xlabel=f"class by rank, m = {m}", ylabel="mean probability", xticks=range(1, 11))
+    ax.set(xlabel=f"class by rank, m = {m}", ylabel="mean probability (log10)", xticks=range(1, 11))
     for t in (1, 4):
         for part, style in (("train", "-"), ("test", "--")):
-            ranks = r.curves(("labels", teacher, m), f"{part}-ranks-{t}")
-            figures.line(ax, range(1, len(ranks[0]) + 1), ranks, f"{part}, τ = {t}", f"τ = {t}", style)
+            ranks = np.log10(r.curves(("labels", teacher, m), f"{part}-ranks-{t}"))
+            figures.line(ax, range(1, 11), ranks, f"{part}, τ = {t}", f"τ = {t}", style)
 plt.show()
 
 # %% tags=["remove-input"]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from kdlib import datasets
 from kdlib.cli import main
-from kdlib.spec import Data, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 torch.set_num_threads(1)
 
@@ -54,10 +55,14 @@ def painter(steps=3, name="cifar100-16", **options):
                      | options)
 
 
-def store_images(folder, name, n, classes, shape):
-    """A made-up data set on disk, sorted by class as real ones are."""
-    (folder / name).mkdir(parents=True)
-    random = np.random.default_rng(0)
+def defects(m=1):
+    return Defects(student=student(m), batch=25)
+
+
+def store_images(name, n, classes, shape):
+    """A made-up data set in KDLIB_DATA, sorted by class as real ones are."""
+    random, arrays = np.random.default_rng(0), {}
     for part in ("train", "test"):
-        np.save(folder / name / f"{part}-x.npy", random.integers(0, 256, (n, *shape), dtype=np.uint8))
-        np.save(folder / name / f"{part}-y.npy", np.sort(np.arange(n) % classes).astype(np.uint8))
+        arrays[f"{part}-x"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
+        arrays[f"{part}-y"] = np.sort(np.arange(n) % classes).astype(np.uint8)
+    datasets.keep(name, arrays, "random numbers")

@@ -63,7 +63,8 @@ def test_a_file_without_specs_is_named(kdlib, content, tmp_path):
 
 @pytest.mark.parametrize(("name", "value", "says"), [
     ("KDLIB_DATA", "/proc/nowhere", "/proc/nowhere"), ("KDLIB_STORE", "/proc/nowhere", "KDLIB_STORE"),
-    ("KDLIB_DEVICE", "gpu", "KDLIB_DEVICE must be auto, cpu or cuda (got 'gpu')")])
+    ("KDLIB_DEVICE", "gpu", "KDLIB_DEVICE must be auto, cpu or cuda (got 'gpu')"),
+    ("KDLIB_DEVICES", "two", "KDLIB_DEVICES must be a whole number of at least 1 (got 'two')")])
 def test_a_wrong_environment_gets_one_sentence(kdlib, monkeypatch, name, value, says):
     monkeypatch.setenv(name, value)
     code, _, error = kdlib("run", "04_paradox", "--profile", "smoke", "--seeds", "1", "--workers", "1")

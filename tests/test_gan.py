@@ -20,7 +20,7 @@ def images_here(store_here, tmp_path, monkeypatch):
     """Made-up images on disk, and few samples: measuring 5,000 takes longer than all the rest."""
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(run, "SAMPLES", 30)
-    store_images(tmp_path / "data", "cifar100", 100, 100, (3, 32, 32))
+    store_images("cifar100", 100, 100, (3, 32, 32))
 
 
 @pytest.mark.parametrize("name", SIDES)

@@ -1,6 +1,3 @@
-import gzip
-import hashlib
-
 import numpy as np
 import pytest
 import torch
@@ -252,26 +249,9 @@ def test_the_plane_of_a_quadratic_bowl():
     assert out["points"] == [(0, 0), (4, 0), (1, 2)]
 
 
-def test_mnist_is_checked_on_import(tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    source = tmp_path / "raw"
-    source.mkdir()
-    digests = {}
-    for part, (name, _) in datasets.MNIST_FILES.items():
-        raw = bytes(16) + bytes(784 * 3) if "images" in name else bytes(8) + bytes(3)
-        (source / f"{name}.gz").write_bytes(gzip.compress(raw))
-        digests[part] = (name, hashlib.md5(raw, usedforsecurity=False).hexdigest())
-    with pytest.raises(datasets.DataError, match="not the official file"):
-        datasets.import_mnist(source)
-    assert not (tmp_path / "data" / "mnist").exists()
-    monkeypatch.setattr(datasets, "MNIST_FILES", digests)
-    datasets.import_mnist(source)
-    assert datasets.array("mnist", "test-x").shape == (3, 1, 28, 28)
-
-
 def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    store_images(tmp_path, "cifar100", 40, 4, (3, 32, 32))
+    store_images("cifar100", 40, 4, (3, 32, 32))
     one = data.load("cifar100", trial=0, train=12, test=8)
     assert one.train_y.bincount().tolist() == [3] * 4 and one.test_y.bincount().tolist() == [2] * 4
     everything = torch.cat([one.train_x, one.unlabelled(28)])
@@ -281,9 +261,23 @@ def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, mon
         one.unlabelled(29)
 
 
+@pytest.mark.parametrize("name", ["cifar100", "mnist1d"])
+def test_what_choices_are_made_with_is_neither_trained_on_nor_tested_on(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    store_images("cifar100", 40, 4, (3, 32, 32))
+    one = data.load(name, trial=0, train=12, test=8)
+    x, y = one.validation(8)
+    everything = torch.cat([x, one.train_x, one.unlabelled(20), one.test_x])
+    assert len(everything.flatten(1).unique(dim=0)) == 48 and len(y) == 8
+    if name == "cifar100":
+        assert y.bincount().tolist() == [2] * 4
+        with pytest.raises(datasets.DataError, match="12 \\+ 29 asked for"):
+            one.validation(29)
+
+
 def test_the_small_form_is_the_mean_of_two_by_two_pixels(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    store_images(tmp_path, "cifar100", 8, 4, (3, 32, 32))
+    store_images("cifar100", 8, 4, (3, 32, 32))
     full, small = (data.load(name, trial=0, train=8, test=8).train_x for name in ("cifar100", "cifar100-16"))
     assert small.shape == (8, 3, 16, 16) and 0 <= small.min() and small.max() <= 1
     torch.testing.assert_close(small[:, :, 3, 5], full[:, :, 6:8, 10:12].mean((2, 3)))
@@ -293,7 +287,7 @@ def test_more_images_than_there_are_and_a_damaged_copy_are_errors(tmp_path, monk
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     with pytest.raises(datasets.DataError, match="mnist is not here"):
         data.load("mnist", trial=0, train=10, test=10)
-    store_images(tmp_path, "mnist", 30, 10, (1, 28, 28))
+    store_images("mnist", 30, 10, (1, 28, 28))
     with pytest.raises(datasets.DataError, match="mnist has 30 training examples \\(100 asked for\\)"):
         data.load("mnist", trial=0, train=100, test=10)
     path = tmp_path / "mnist" / "train-x.npy"

@@ -58,7 +58,7 @@ def test_nbval_goes_red_when_a_recorded_number_changes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["teacher", "student", "surface"])
+@pytest.mark.parametrize("kind", ["teacher", "student", "surface", "defects"])
 def test_a_record_of_each_kind_comes_out_again(kind):
     records = [r for r in Recorded("laptop").records.values() if r.spec["kind"] == kind]
     cheapest = min(records, key=lambda r: r.seconds)

@@ -328,6 +328,8 @@ def test_crops_come_from_the_stream_whatever_the_number_of_threads(tmp_path, mon
         return photos[torch.tensor([4, 0, 0])].cropped(torch.Generator().manual_seed(3)).pixels()
 
     one = seen(1)
+    part = photos.pixels(slice(2, 4))
+    assert torch.equal(part[2:4], photos.pixels()[2:4]) and not part[:2].any() and not part[4:].any()
     assert torch.equal(one, seen(7))
     assert not torch.equal(one[1], one[2])  # the same photograph, another crop
     assert 0 <= one.min() and one.max() <= 1

@@ -9,19 +9,21 @@ import time
 
 import pytest
 import torch
-from conftest import student, surface, teacher
+from conftest import defects, student, surface, teacher
 from safetensors.torch import load, save
 
-from kdlib import losses, run, train
+from kdlib import augment, losses, run, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
 from kdlib.models import build
 from kdlib.run import cohort
-from kdlib.spec import Training, needs
+from kdlib.spec import Data, Student, Teacher, Training, needs
 from kdlib.store import KeptState, Store, StoreError, checksum, fresh
+from kdlib.streams import stream
 from kdlib.train import Diverged, Source, fit
 
 KINDS = [teacher(), student(), student(3, policy="combined"), student(alpha=0.3), student(toward_teacher=0.25),
-         student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface()]
+         student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface(),
+         defects()]
 
 
 def result(spec, made=None):
@@ -55,7 +57,7 @@ def test_a_cohort_shares_net_steps_and_loss():
     longer = student(training=Training(steps=6, batch=10))
     for other in (student(temperature=4.0), student(alpha=0.5), longer, teacher()):
         assert cohort(other) != cohort(student())
-    assert cohort(student(model="resnet1d-bn")) is cohort(surface()) is None
+    assert cohort(student(model="resnet1d-bn")) is cohort(surface()) is cohort(defects()) is None
     specs = [student(temperature=t, toward_teacher=x / 20) for t in (1.0, 4.0) for x in range(20)]
     tasks = cohorts(specs, 2)
     assert sorted(s.key for task in tasks for s in task) == sorted(s.key for s in specs)
@@ -113,8 +115,8 @@ def fresh_weights(member):
 
 
 def test_teachers_come_before_students_and_only_once():
-    layers = levels([student(2), surface()])
-    assert [len(layer) for layer in layers] == [3, 2, 1]
+    layers = levels([student(2), surface(), defects()])
+    assert [len(layer) for layer in layers] == [3, 2, 2]
 
 
 def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):
@@ -341,3 +343,21 @@ def test_a_gpu_gives_the_cpus_results_within_rounding(monkeypatch):
     monkeypatch.setattr(run, "device", lambda: torch.device("cpu"))
     for spec, record in zip(KINDS, on_gpu, strict=True):
         assert record.metrics == pytest.approx(result(spec).metrics, abs=0.05)
+
+
+def test_labels_of_all_crops_are_those_that_training_would_ask_for():
+    x = torch.rand(6, 3, 16, 16)
+    teacher = run.Ensemble([build("resnet8-bn", "cifar100-16", 0)])
+    spec = Student.model_construct(policy="baseline", training=Training(steps=100, batch=10),
+                                   teachers=(Teacher.model_construct(data=Data(name="cifar100-16", trial=0, train=6,
+                                                                               test=1)),))
+    table = run._crop_labels(spec, teacher, x)
+    assert table.shape == (50, 6, 100)
+    rows = torch.arange(6).repeat(20)
+    by = augment.crop_flip_draws(x[rows], stream("a"))
+    seen = augment.augment(x[rows], "baseline", stream("a"))
+    assert torch.equal(augment.cropped(x[rows], *by), seen)
+    torch.testing.assert_close(table[augment.outcome(x, *by), rows], teacher(seen), atol=1e-5, rtol=1e-4)
+    few = Training(steps=29, batch=10)  # 290 labels are fewer than 300 crops
+    assert run._crop_labels(spec.model_copy(update={"training": few}), teacher, x) is None
+    assert run._crop_labels(spec.model_copy(update={"policy": "vflip"}), teacher, x) is None

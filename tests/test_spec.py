@@ -1,13 +1,13 @@
 import json
 
 import pytest
-from conftest import painter, student, surface, teacher
+from conftest import defects, painter, student, surface, teacher
 from pydantic import TypeAdapter, ValidationError
 
 from kdlib.spec import Spec, Student, Training, needs
 
 
-@pytest.mark.parametrize("spec", [teacher(), painter(), student(2), surface()])
+@pytest.mark.parametrize("spec", [teacher(), painter(), student(2), surface(), defects()])
 def test_a_spec_survives_json_with_its_key(spec):
     again = TypeAdapter(Spec).validate_json(json.dumps(spec.model_dump(mode="json")))
     assert again == spec and again.key == spec.key

@@ -11,16 +11,21 @@ How the sizes were chosen, before any of these trials was run. laptop:
 workstation, CIFAR-100 at half its resolution:
 - everything within about six hours on two cores leaves about a minute for a student: the smallest net of the paper's
   family on as many images as it fits to >= 95 % in that time. In a pilot on one set of each size (validated on 2,000
-  other training images) 2,000 images and 100 epochs gave 95.6 % training and 17 % validation accuracy, 2,500 images
-  93 % and 19 %, 5,000 images 66 % and 26 %;
+  other training images) 100 epochs of 5,000 images gave 66 % training and 26 % validation accuracy, of 2,500 images 93
+  and 19 %; on 2,000 images 125 epochs gave 97 and 18 %. (A first start of these runs took 100 epochs and was stopped
+  when its first teachers were seen to fit 90 %, short of the rule; nothing of it is kept.)
 - a generator takes eight minutes of one core at the most: 3,500 steps of 32 images with 48 filters (an eighth of a
   second each, measured), fewer filters and images than the paper's rather than fewer than five discriminator steps. Its
-  samples were looked at once, of trial 0, to see images rather than noise; nothing was chosen by them;
-- optimizers, schedules and weight decay are the paper's; students see 1.5 times as many images as teachers, as there.
+  samples were looked at in a pilot of trial 0, stopped after 1,600 steps, to see images rather than noise; nothing was
+  chosen by them;
+- optimizers, schedules and weight decay are the paper's; as there, students take half the teacher's batch and see 1.5
+  times as many images.
 paper: the paper's own settings. What it leaves open is settled thus:
 - an epoch is a pass over the net's own set: a student on twice the images takes twice the steps. In the other profiles
   a student takes as many steps whatever its set;
-- batches span epochs, so that steps are epochs x images / batch, rounded; MNIST's 200 images are one batch of 200;
+- batches span epochs, so that steps are epochs x images / batch, rounded;
+- the MNIST teacher, of which the paper states 200 images, 100 epochs and 84 to 86 % accuracy, is workstation's (83.8 to
+  88.7 %): with the recipe of the other teachers two of three runs stayed below 12 %, in 100 steps of all 200 images;
 - the optimizer of IMDB is that of all other runs; Adam's learning rate in Fig 6a is its usual 1e-3;
 - Fig 9's students are trained on D0; Table 1's net is that of Fig 1; Fig 12 and Fig 8 are at m = 1 and 3.
 """
@@ -32,7 +37,7 @@ from typing import Literal
 import numpy as np
 
 from kdlib.compute import compute
-from kdlib.spec import Data, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
 FIRST = 5  # the first trial that was not looked at while sizes were chosen
@@ -151,7 +156,7 @@ def _paper():
         text=Setting(25_000, 25_000, "lstm", reviews, reviews),
         photos=Setting(1_281_167, 50_000, "resnet50", photos, photos.model_copy(update={"weight_decay": 0.0}),
                        "imagenet"),
-        digits=Setting(200, 10_000, "lenet5", teaching(200, 100, 200), training(60_000), "mnist"),
+        digits=replace(Profile.digits, training=training(60_000)),
         more_digits={1 + share: {"related": round(share * EMNIST)} for share in (0, 0.25, 0.5, 1)},
         optimizers={"SGD": training(50_000), "Adam": training(50_000).model_copy(
             update={"optimizer": "adam", "lr": 1e-3})},
@@ -163,8 +168,8 @@ PROFILES = {p.name: p for p in (
     _signals("smoke", seeds=2, train=200, test=200, steps=10, grid=5, easy=50),
     _signals("laptop", seeds=5, train=1000, test=2000, steps=800, grid=21, easy=200),
     _cifar("workstation", 3, 2000, "cifar100-16", "resnet8-bn", "resnet8-ln",
-           Training(optimizer="sgd", lr=0.1, nesterov=False, weight_decay=1e-4, batch=50, steps=4000),
-           Training(optimizer="sgd", lr=0.05, final_lr=1e-6, weight_decay=1e-4, batch=50, steps=6000), (1, 2, 5, 20)),
+           Training(optimizer="sgd", lr=0.1, nesterov=False, weight_decay=1e-4, batch=100, steps=2500),
+           Training(optimizer="sgd", lr=0.05, final_lr=1e-6, weight_decay=1e-4, batch=50, steps=7500), (1, 2, 5, 20)),
     _paper(),
 )}
 
@@ -251,6 +256,10 @@ class Design:
     def surfaces(self, students, grid=0) -> list[Surface]:
         """The loss surface around each student; with a plane of `grid` points a side."""
         return [Surface(student=s, grid=grid) for s in students]
+
+    def defects(self, students) -> list[Defects]:
+        """What the official code would have logged of each student."""
+        return [Defects(student=s) for s in students]
 
     def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""

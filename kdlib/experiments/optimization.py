@@ -35,6 +35,12 @@ def policies(p) -> tuple:
     return ("baseline", *p.light, "combined")
 
 
+def sudden(r, sweep="lambda"):
+    """[trials] how much of the train KL at lambda = 0 vanishes between .25 and .375, as a share of it."""
+    start, quarter, three_eighths = (r((sweep, x), "train_kl") for x in (0.0, 0.25, 0.375))
+    return (quarter - three_eighths) / start
+
+
 def claims(r) -> list[Claim]:
     """Thresholds, fixed before the first run."""
     factors, long = r.profile.factors, r.profile.lengths[-1]
@@ -46,7 +52,6 @@ def claims(r) -> list[Claim]:
     def light(metric, m):
         return np.mean([policy(p, metric, m) for p in r.profile.light], 0)
 
-    start, quarter, three_eighths = (r(("lambda", x), "train_kl") for x in (0.0, 0.25, 0.375))
     barrier = {x: r(("surface", x), "barrier") for x in (0.0, 0.375)}
     same, other = ("start", "teacher-initial"), ("start", "random")
     return [
@@ -62,8 +67,7 @@ def claims(r) -> list[Claim]:
             Part(f"1 - train agreement, {o}, {long:.3g}x steps", r.gap((o, long), "train_agreement"), "above", 0.05,
                  "points") for o in r.profile.optimizers)),
         Claim("O4", "Near the teacher the same optimizer succeeds: a sudden change in lambda", "Fig 6b", (
-            Part("share of the train KL at 0 that vanishes between .25 and .375",
-                 (quarter - three_eighths) / start, "above", 0.5, ""),
+            Part("share of the train KL at 0 that vanishes between .25 and .375", sudden(r), "above", 0.5, ""),
             Part("train agreement at .375", r(("lambda", 0.375), "train_agreement"), "above", 0.99, "points"))),
         Claim("O5", "Far starts end in another basin", "Fig 6c", (
             Part("barrier to the teacher, lambda = 0", barrier[0.0], "above", 0.1, "nats"),

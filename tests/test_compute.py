@@ -1,0 +1,205 @@
+"""Scheduling, and the same runs on a real Ray cluster of two local nodes, whole and with a worker and a node killed."""
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import Future
+from threading import Thread
+
+import psutil
+import pytest
+import torch
+from conftest import student, surface, teacher
+
+from kdlib.compute import WorkersError, _in_order, _on_node, compute
+from kdlib.spec import Training, needs
+from kdlib.store import KeptState, Store, StoreError
+from kdlib.train import Diverged
+
+
+def started_by(tasks, finish, slots=10):
+    """The order in which tasks start when those of `finish` finish one after another, as lists between finishes."""
+    futures, started = {}, [[]]
+
+    def submit(task):
+        futures[task[0]] = Future()
+        started[-1].append(task[0])
+        return futures[task[0]]
+
+    steps = _in_order(tasks, submit, slots)
+    for spec in finish:
+        # the generator waits for a future: it is finished from another thread
+        Thread(target=lambda spec=spec: (time.sleep(0.02), futures[spec].set_result(spec))).start()
+        assert next(steps)[1] == spec
+        started.append([])
+    return started[:-1]
+
+
+def test_a_task_starts_when_what_it_needs_is_done_and_not_before():
+    slow, quick, other = teacher(0), teacher(1), teacher(2)
+    one, two = student(1), student(1, fresh=3)
+    one, two = (s.model_copy(update={"teachers": (t,), "foil": ()}) for s, t in ((one, slow), (two, quick)))
+    tasks = [[slow], [quick], [other], [one], [two]]
+    # the student of the quick teacher does not wait for the slow one
+    assert started_by(tasks, [quick, two, slow, one]) == [[slow, quick, other], [two], [], [one]]
+    assert started_by(tasks, [slow, quick, other], slots=2) == [[slow, quick], [other], [one]]
+
+
+def test_a_cohort_waits_for_the_teachers_of_all_its_runs():
+    both = [student(1).model_copy(update={"teachers": (teacher(i),), "foil": ()}) for i in range(2)]
+    tasks = [[teacher(0)], [teacher(1)], both]
+    assert started_by(tasks, [teacher(1), teacher(0), both[0]]) == [[teacher(0), teacher(1)], [], [both[0]]]
+
+
+def test_a_backend_that_is_not_installed_is_said_with_the_remedy(store_here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(WorkersError, match=r"pip install 'kdlib\[ray\]'"):
+        compute([teacher()], backend="ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one CPU each, which this process is connected to; more can be added."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_on_the_cluster_is_named_as_it_is_here(cluster, store_here):
+    wild = teacher(steps=40).model_copy(update={"training": Training(steps=40, batch=10, lr=1e30)})
+    with pytest.raises(Diverged, match=f"^run {wild.key}: the loss became non-finite") as here:
+        compute([wild], workers=1)
+    with pytest.raises(Diverged) as there:
+        compute([teacher(), wild], backend="ray")
+    assert str(there.value) == str(here.value)
+
+
+@pytest.mark.slow
+def test_a_share_of_a_gpu_is_refused_where_there_is_none(cluster, store_here):
+    with pytest.raises(WorkersError, match="no GPU"):
+        compute([teacher()], backend="ray", gpus_per_run=0.25)
+
+
+def test_a_node_that_does_not_share_the_store_is_named_and_trains_nothing(tmp_path):
+    with pytest.raises(StoreError, match="does not share the run store.*KDLIB_STORE"):
+        _on_node([teacher()], tmp_path / "store", tmp_path / "store" / "locks" / "driver-1")
+    assert not (tmp_path / "store").exists()
+
+
+LONG = Training(steps=700, batch=10)
+PLAN = [teacher(steps=700, model="resnet1d-bn"), surface(),
+        *(student(training=LONG, policy=policy, model="resnet1d-ln") for policy in ("baseline", "mixup", "noise")),
+        *(student(training=LONG, fresh=n) for n in range(10))]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The records of PLAN, from the local backend."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDLIB_STORE", str(tmp_path_factory.mktemp("here")))
+        patch.delenv("KDLIB_FROM_RECORDS", raising=False)
+        return compute(PLAN, workers=2)
+
+
+@pytest.mark.slow
+def test_a_worker_and_then_a_node_killed_change_nothing(cluster, here, store_here, monkeypatch):
+    """Their runs are done elsewhere, no record is lost, none is written twice, and all are those of this machine."""
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0.3")
+    log, result = [], []
+    doomed = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    thread = Thread(target=lambda: result.append(compute(PLAN, backend="ray")))
+    thread.start()
+
+    def records():
+        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in store_here.glob("runs/*.json")}
+
+    def wait_for(what, seconds=120):
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline and thread.is_alive()
+            time.sleep(0.05)
+        return found
+
+    def workers_of(node):
+        raylet = next(p for kind, ps in node.all_processes.items() if kind == "raylet" for p in ps).process.pid
+        return [p for p in psutil.Process(raylet).children(recursive=True) if "_on_node" in p.name() + p.cmdline()[0]]
+
+    # a run that has kept its state loses its worker, then its node
+    wait_for(lambda: records() and list(store_here.glob("kept/*.safetensors")))
+    victim = wait_for(lambda: workers_of(cluster.head_node))[0]
+    log.append(records())
+    os.kill(victim.pid, signal.SIGKILL)
+    wait_for(lambda: workers_of(doomed))
+    log.append(records())
+    cluster.remove_node(doomed, allow_graceful=False)
+    thread.join(120)
+    assert not thread.is_alive()
+    assert len(log[-1]) < len(here)
+    [there] = result
+    assert there.keys() == here.keys() and all(there[spec].same_result(here[spec]) for spec in here)
+    assert there.trained + there.reused == len(here)
+    final = records()
+    assert len(final) == len(here) and all(final[name] == at for seen in log for name, at in seen.items())
+    assert not list(store_here.glob("kept/*.safetensors"))
+    for spec in PLAN[:1] + PLAN[2:]:
+        Store().weights(spec)  # raises if it is not whole
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeypatch):
+    """A net without BatchNorm: nothing in it depends on how a batch, here of 7, is shared. Tolerance: 1e-6 on weights
+    of order 1 after 45 steps of SGD, which passes rounding on as it is (Adam's first steps magnify it: they divide
+    by a gradient's own size)."""
+    spec = student(2, model="resnet1d-ln", policy="combined",
+                   training=Training(optimizer="sgd", steps=45, batch=7, lr=1e-2))
+    one = compute([spec], workers=1)
+    before = Store().weights(spec)
+    monkeypatch.setenv("KDLIB_STORE", str(store_here) + "-two")
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    two = compute([spec], workers=2)
+    after = Store().weights(spec)
+    assert any(not torch.equal(after[name], before[name]) for name in before)  # it was another computation
+    assert all(torch.allclose(after[name], before[name], rtol=0, atol=1e-6) for name in before)
+    assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1e-5)
+    assert two[spec].metrics == pytest.approx(one[spec].metrics, abs=0.02)  # one of 60 may change sides
+    # nets that advance in cohorts stay on one device
+    assert all(two[needed].same_result(one[needed]) for needed in needs(spec))
+    assert (one[spec].device, two[spec].device, two[spec.foil[0]].device) == ("cpu", "2 x cpu", "cpu")
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_on_two_devices_is_named(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    wild = teacher(model="resnet1d-bn").model_copy(update={"training": Training(steps=5, batch=10, lr=1e30)})
+    with pytest.raises(Diverged, match=f"^run {wild.key}: the loss became non-finite"):
+        compute([wild], workers=1)
+    assert Store().get(wild) is None
+
+
+@pytest.mark.soak
+def test_a_run_on_two_devices_goes_on_from_its_kept_state_with_the_same_bits(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_DEVICES", "2")
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    spec = teacher(model="resnet1d-ln", steps=65)
+    kept, whole = KeptState(Store(), [spec]), []
+    thread = Thread(target=lambda: whole.extend(Store().run([spec])))
+    thread.start()
+    while not kept.path.exists():
+        assert thread.is_alive()
+        time.sleep(0.005)
+    state = kept.path.read_bytes()
+    thread.join()
+    Store().record_path(spec.key).unlink()
+    kept.path.write_bytes(state)
+    assert 0 < int(kept.load()["step"]) < 65
+    assert compute([spec], workers=1)[spec].same_result(whole[0][0]) and not kept.path.exists()

@@ -1,0 +1,549 @@
+import dataclasses
+import functools
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import tarfile
+import threading
+import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+import torchvision.datasets as tv
+from conftest import store_images
+from PIL import Image
+
+from kdlib import archives, data, datasets, formats
+from kdlib.archives import DataError
+
+CLASSES = ["bee", "cat", "dog", "elk"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Data of the test's own; CIFAR-100 has 3 + 2 images of 4 classes there."""
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+    for name in ("cifar10", "cifar100", "svhn"):
+        resize(monkeypatch, name, classes=4, counts={"train": (3,) * 4, "test": (2,) * 4})
+    return tmp_path
+
+
+def resize(monkeypatch, name, **changes):
+    changes = {"fingerprint": None} | changes
+    monkeypatch.setitem(formats.SETS, name, dataclasses.replace(formats.SETS[name], **changes))
+
+
+def pictures(seed=0):
+    """{part: [(class, image [32, 32, 3])]} in no order."""
+    random = np.random.default_rng(seed)
+    return {part: [(CLASSES[c], random.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+                   for c in random.permutation(np.repeat(np.arange(4), n))] for part, n in (("train", 3), ("test", 2))}
+
+
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return file.getvalue()
+
+
+def as_files(them):
+    """{path: bytes} of class folders."""
+    return {f"set/{part}/{c}/{i}.png": png(image) for part, rows in them.items() for i, (c, image) in enumerate(rows)}
+
+
+def as_binary(them):
+    """{path: bytes} of CIFAR-100's binary version."""
+    return {f"cifar-100-binary/{part}.bin": b"".join(
+        bytes([7, CLASSES.index(c)]) + image.transpose(2, 0, 1).tobytes() for c, image in rows)
+        for part, rows in them.items()}
+
+
+def as_pickles(them):
+    """{path: bytes} as Python 2 pickled CIFAR: its opcodes, written by hand."""
+    def text(value):
+        return b"U" + bytes([len(value)]) + value.encode()
+
+    out = {}
+    for part, rows in them.items():
+        pixels = b"".join(image.transpose(2, 0, 1).tobytes() for _, image in rows)
+        numbers = b"".join(b"K" + bytes([CLASSES.index(c)]) for c, _ in rows)
+        out[f"cifar-100-python/{part}"] = (
+            b"\x80\x02}q\x01(" + text("coarse_labels") + b"]q\x02(K\x01K\x02e"
+            + text("fine_labels") + b"]q\x03(" + numbers + b"e" + text("data")
+            + b"cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85" + text("b")
+            + b"\x87Rq\x07(K\x01M" + struct.pack("<H", len(rows)) + b"M\x00\x0c\x86cnumpy\ndtype\nq\x08" + text("u1")
+            + b"K\x00K\x01\x87Rq\x09(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+            + struct.pack("<i", len(pixels)) + pixels + b"tb" + text("batch_label") + text("batch") + b"u.")
+    return out
+
+
+def folder(path, files):
+    for name, raw in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(raw)
+    return path
+
+
+def zipped(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, raw in files.items():
+            archive.writestr(name, raw)
+    return path
+
+
+def tarred(path, files, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, raw in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(raw)
+            archive.addfile(member, io.BytesIO(raw))
+    return path
+
+
+def official(monkeypatch, name, files):
+    """Let these be the files whose md5 torchvision knows."""
+    for part, batches in (("train_list", ["train"]), ("test_list", ["test"])):
+        monkeypatch.setattr(formats.torchvision_class(name), part, [
+            [b, hashlib.md5(files[f"cifar-100-python/{b}"]).hexdigest()] for b in batches])
+
+
+def on_disk(name):
+    return {part: (datasets.data_dir() / name / f"{part}.npy").read_bytes() for part in datasets.ARRAYS}
+
+
+def test_the_same_images_are_the_same_on_disk_in_whatever_form_and_order_they_come(here, monkeypatch):
+    them = pictures()
+    shuffled = dict(sorted(as_files(them).items(), key=lambda item: hashlib.md5(item[1]).digest()))
+    pickles = as_pickles(them)
+    official(monkeypatch, "cifar100", pickles)
+    sources = [folder(here / "folder", as_files(them)), zipped(here / "a.zip", shuffled),
+               tarred(here / "a.tar.xz", shuffled, "w:xz"), tarred(here / "binary.tar.gz", as_binary(them)),
+               folder(here / "root", pickles), tarred(here / "python.tar.gz", pickles)]
+    expected = None
+    for source in sources:
+        datasets.import_("cifar100", source)
+        expected = expected or on_disk("cifar100")
+        assert on_disk("cifar100") == expected, source
+    x, y = datasets.array("cifar100", "train-x"), datasets.array("cifar100", "train-y")
+    assert y.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 and x.shape == (12, 3, 32, 32)
+    dogs = {image.tobytes() for c, image in them["train"] if c == "dog"}
+    assert {image.transpose(1, 2, 0).tobytes() for image in x[6:9]} == dogs
+    datasets.check("cifar100")
+
+
+def test_the_fingerprint_is_of_the_content_not_of_the_order(here):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    arrays = {part: np.array(datasets.array("cifar10", part)) for part in datasets.ARRAYS}
+    first, order = datasets.fingerprint(arrays), np.random.default_rng(1).permutation(20)
+    moved = arrays | {part: arrays[part][order] for part in ("train-x", "train-y")}
+    assert datasets.fingerprint(moved) == first
+    assert datasets.fingerprint(moved | {"train-y": arrays["train-y"]}) != first  # other labels
+    changed = arrays["test-x"].copy()
+    changed[3, 0, 0, 0] ^= 1
+    assert datasets.fingerprint(arrays | {"test-x": changed}) != first
+
+
+def without(them, part):
+    return {p: rows[1:] if p == part else rows for p, rows in them.items()}
+
+
+def relabelled(them):
+    (c, image), *rest = them["train"]
+    return {"train": [(CLASSES[(CLASSES.index(c) + 1) % 4], image), *rest], "test": them["test"]}
+
+
+@pytest.mark.parametrize(("source", "says"), [
+    (lambda at: zipped(at / "a.zip", as_files(without(pictures(), "train"))), "has 11 train examples .* has 12"),
+    (lambda at: zipped(at / "a.zip", as_files(pictures() | {"test": []})), "has 0 test examples"),
+    (lambda at: zipped(at / "a.zip", as_files(relabelled(pictures()))), "examples of class ., and cifar100 has 3"),
+    (lambda at: zipped(at / "a.zip", as_files(pictures()) | {"set/train/fox/9.png": b""}), "5 class folders"),
+    (lambda at: zipped(at / "a.zip", {n: raw[:99] for n, raw in as_files(pictures()).items()}), "png .* is damaged"),
+    (lambda at: zipped(at / "a.zip", as_files({p: [(c, i[:16, :16]) for c, i in rows]
+                                               for p, rows in pictures().items()})), "\\(16, 16\\) pixels"),
+    (lambda at: tarred(at / "a.tar.gz", {n: raw[:-1] for n, raw in as_binary(pictures()).items()}), "cut off"),
+    (lambda at: cut(tarred(at / "a.tar.gz", as_binary(pictures()))), "damaged or cut off"),
+    (lambda at: cut(zipped(at / "a.zip", as_files(pictures()))), "neither a folder nor a whole zip or tar"),
+    (lambda at: tarred(at / "a.tar", as_pickles(pictures())), "not the official file \\(its md5 differs\\)"),
+    (lambda at: folder(at / "f", {"cifar-100-python/train": b"x"}), "test is not in .* other files of the set are"),
+    (lambda at: folder(at / "f", {"readme.txt": b"hello"}), "there is no cifar100 in .*official archive"),
+    (lambda at: at / "nowhere", "does not exist"),
+])
+def test_a_wrong_or_partial_copy_is_named_and_what_was_stored_stays(here, source, says):
+    datasets.import_("cifar100", zipped(here / "good.zip", as_files(pictures(seed=1))))
+    before = on_disk("cifar100")
+    with pytest.raises(DataError, match=says):
+        datasets.import_("cifar100", source(here))
+    assert on_disk("cifar100") == before
+    datasets.check("cifar100")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+    return path
+
+
+def test_other_content_than_the_official_is_refused_though_its_counts_are_right(here, monkeypatch):
+    resize(monkeypatch, "cifar100", classes=4, counts={"train": (3,) * 4, "test": (2,) * 4}, fingerprint="0" * 32)
+    with pytest.raises(DataError, match="right counts but not the official content"):
+        datasets.import_("cifar100", zipped(here / "a.zip", as_files(pictures())))
+    assert not (here / "data").exists()
+
+
+# --- archives
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+@pytest.mark.parametrize("name", ["../train/bee/0.png", "/train/bee/0.png", "set/train/../../../x/0.png", "..\\x.png"])
+def test_an_archive_that_leads_out_of_itself_is_refused(here, make, name):
+    with pytest.raises(DataError, match="leads out of it"):
+        datasets.import_("cifar100", make(here / "evil", as_files(pictures()) | {name: b"evil"}))
+    assert sorted(path.name for path in here.iterdir()) == ["evil"]
+
+
+def test_links_in_a_tar_are_not_followed(here):
+    with tarfile.open(here / "a.tar", "w") as archive:
+        link = tarfile.TarInfo("set/train/bee/0.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        archive.addfile(link)
+    assert archives.read(here / "a.tar", formats.SETS["cifar100"].files) == {}
+
+
+@pytest.mark.parametrize(("limit", "value", "says"), [
+    ("FILE_LIMIT", 50, "larger than any file"), ("TOTAL_LIMIT", 5000, "unpacks to more than"),
+    ("MEMBER_LIMIT", 5, "more than 5 files")])
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_archives_have_limits(here, monkeypatch, make, limit, value, says):
+    monkeypatch.setattr(archives, limit, value)
+    with pytest.raises(DataError, match=says):
+        datasets.import_("cifar100", make(here / "large", as_files(pictures())))
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_read(here, monkeypatch):
+    monkeypatch.setattr(archives, "FILE_LIMIT", 1 << 20)
+    source = folder(here / "raw", {"train-images-idx3-ubyte.gz": gzip.compress(bytes(2 << 20))})
+    with pytest.raises(DataError, match="unpacks to more than 1 MB"):
+        datasets.import_("mnist", source)
+
+
+def test_a_pickle_is_never_executed(here, monkeypatch):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {here / 'executed'}",)
+
+    evil = {f"cifar-100-python/{part}": pickle.dumps({"fine_labels": Evil(), "data": Evil()}, 2)
+            for part in ("train", "test")}
+    official(monkeypatch, "cifar100", evil)  # even past the md5
+    with pytest.raises(DataError, match="train in .* is not a batch of CIFAR"):
+        datasets.import_("cifar100", folder(here / "root", evil))
+    assert not (here / "executed").exists()
+
+
+def test_a_numpy_pickle_of_today_is_read_off_its_opcodes():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3072), dtype=np.uint8)
+    for protocol in (2, 3, 4):
+        raw = pickle.dumps({"filenames": ["a"], "labels": [3, 0, 2, 255], "data": pixels}, protocol)
+        assert archives.read_pickled(raw, "labels") == (pixels.tobytes(), [3, 0, 2, 255])
+
+
+# --- what is on disk
+
+def test_an_import_that_is_cut_short_leaves_no_set_that_looks_whole(here, monkeypatch):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    save, calls = np.save, []
+
+    def killed(file, values):
+        calls.append(file)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        save(file, values)
+
+    monkeypatch.setattr(np, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store_images("cifar10", 24, 4, (3, 32, 32))
+    with pytest.raises(DataError, match="partly here, its import did not end"):
+        datasets.array("cifar10", "train-x")
+    monkeypatch.setattr(np, "save", save)
+    store_images("cifar10", 24, 4, (3, 32, 32))
+    datasets.check("cifar10")
+
+
+def test_files_that_are_missing_or_another_s_are_noticed(here):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    file = here / "data" / "cifar10" / "test-x.npy"
+    np.save(file, np.zeros((19, 3, 32, 32), np.uint8))
+    with pytest.raises(DataError, match="test-x.npy is not the file that was stored"):
+        datasets.array("cifar10", "test-x")
+    file.unlink()
+    with pytest.raises(DataError, match="partly here, .*test-x.npy is missing"):
+        datasets.array("cifar10", "test-x")
+
+
+def test_one_changed_pixel_is_found_by_the_check(here):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    file = here / "data" / "cifar10" / "train-x.npy"
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    datasets.array("cifar10", "train-x")  # which does not read it
+    with pytest.raises(DataError, match="cifar10 on disk is not what was stored"):
+        datasets.check("cifar10")
+
+
+# --- MNIST and its kind, house numbers, reviews
+
+def idx(values):
+    return b"\0\0\x08" + bytes([values.ndim]) + b"".join(struct.pack(">I", n) for n in values.shape) + values.tobytes()
+
+
+def grey(n, classes):
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % classes).astype(np.uint8)
+
+
+def mnist_files(monkeypatch, n=20):
+    """{path: bytes} in torchvision's layout, beside another set's files of the same names; `n` of each part."""
+    x, y = grey(n, 10)
+    files, digests = {}, {}
+    for part, (name, _) in formats.MNIST_FILES.items():
+        raw = idx(x if "images" in name else y)
+        files[f"MNIST/raw/{name}.gz"] = gzip.compress(raw)
+        files[f"FashionMNIST/raw/{name}"] = b"not digits"
+        digests[part] = (name, hashlib.md5(raw, usedforsecurity=False).hexdigest())
+    resize(monkeypatch, "mnist", counts={"train": (n // 10,) * 10, "test": (n // 10,) * 10})
+    return files, digests, x
+
+
+def test_mnist_is_checked_on_import_and_keeps_its_order(here, monkeypatch):
+    files, digests, x = mnist_files(monkeypatch)
+    source = folder(here / "root", files)
+    with pytest.raises(DataError, match="not the official file"):
+        datasets.import_("mnist", source)
+    assert not (here / "data").exists()
+    monkeypatch.setattr(formats, "MNIST_FILES", digests)
+    datasets.import_("mnist", source)
+    assert np.array_equal(datasets.array("mnist", "test-x")[:, 0], x)
+    (source / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="t10k-labels-idx1-ubyte is not in .*root, other files"):
+        datasets.import_("mnist", source)
+
+
+def test_emnist_stands_upright(here, monkeypatch):
+    x, y = grey(62, 62)
+    resize(monkeypatch, "emnist", counts={"train": 62, "test": 62})
+    source = zipped(here / "gzip.zip", {f"gzip/emnist-{split}-{part}-{kind}-ubyte.gz": gzip.compress(idx(values))
+                    for part in ("train", "test") for kind, values in (("images-idx3", x), ("labels-idx1", y))
+                    for split in ("byclass", "letters")})
+    datasets.import_("emnist", source)
+    assert np.array_equal(datasets.array("emnist", "train-x")[:, 0], x.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw + b"\0", lambda raw: b"\0\0\x0d" + raw[3:],
+                                    lambda raw: b"", lambda raw: raw[:3] + b"\xff" + raw[4:]])
+def test_a_damaged_file_of_mnist_s_format_is_named(here, change):
+    x, y = grey(62, 62)
+    files = {f"emnist-byclass-{part}-{kind}-ubyte": idx(values) for part in ("train", "test")
+             for kind, values in (("images-idx3", x), ("labels-idx1", y))}
+    name = "emnist-byclass-train-images-idx3-ubyte"
+    with pytest.raises(DataError, match=f"{name} in .* is damaged or cut off"):
+        datasets.import_("emnist", folder(here / "raw", files | {name: change(files[name])}))
+
+
+def test_the_digit_0_of_house_numbers_is_class_0(here, monkeypatch):
+    x, y = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 10), dtype=np.uint8), np.arange(1, 11)[:, None]
+    file = io.BytesIO()
+    scipy.io.savemat(file, {"X": x, "y": y.astype(np.uint8)}, do_compression=True)
+    resize(monkeypatch, "svhn", classes=10, counts={"train": (1,) * 10, "test": (1,) * 10})
+    source = folder(here / "svhn", {f"{part}_32x32.mat": file.getvalue() for part in ("train", "test")})
+    with pytest.raises(DataError, match="train_32x32.mat .* not the official file"):
+        datasets.import_("svhn", source)
+    md5 = hashlib.md5(file.getvalue()).hexdigest()
+    monkeypatch.setattr(tv.SVHN, "split_list", {part: ["", f"{part}_32x32.mat", md5] for part in ("train", "test")})
+    datasets.import_("svhn", source)
+    assert np.array_equal(datasets.array("svhn", "train-x")[0], x[..., 9].transpose(2, 0, 1))
+    assert datasets.array("svhn", "train-y").tolist() == list(range(10))
+
+
+def test_reviews_become_their_first_hundred_tokens(here, monkeypatch):
+    resize(monkeypatch, "imdb", counts={"train": (2, 2), "test": (1, 1)})
+    texts = {"train/neg/0_1.txt": "The film's <br /><br />END.  the" + " the bad" * 10, "train/neg/1_2.txt": "it isn't",
+             "train/pos/0_9.txt": "Café café " * 5 + "the " * 200, "train/pos/1_8.txt": "rare " * 9,
+             "test/neg/0_1.txt": "THE  bad-Café film's", "test/pos/0_7.txt": "unseen the", "train/unsup/0_0.txt": "the"}
+    files = {f"aclImdb/{name}": text.encode() for name, text in texts.items()}
+    datasets.import_("imdb", tarred(here / "aclImdb.tar.gz", files))
+    assert datasets.words() == ["", "?", "the", "bad", "café"]  # by frequency, then by letter; not the nine "rare"
+    x, y = datasets.array("imdb", "test-x"), datasets.array("imdb", "test-y")
+    assert x.shape == (2, 100) and y.tolist() == [0, 1]
+    assert x[0].tolist() == [2, 3, 4, 1] + [0] * 96 and x[1].tolist() == [1, 2] + [0] * 98
+    train = {tuple(row) for row in datasets.array("imdb", "train-x").tolist()}
+    assert (4,) * 10 + (2,) * 90 in train and (2, 1, 1, 2, *(2, 3) * 10, *(0,) * 76) in train
+    splits = data.load("imdb", trial=0, train=2, test=2)
+    assert splits.train_x.dtype == torch.int64 and splits.train_y.tolist() in ([0, 1], [1, 0])
+    del files["aclImdb/test/pos/0_7.txt"]
+    with pytest.raises(DataError, match="has 1 test examples and 1 labels, and imdb has 2"):
+        datasets.import_("imdb", tarred(here / "part.tar.gz", files))
+
+
+# --- ImageNet
+
+def photos(at, n=2):
+    return folder(at / "imagenet", {f"{part}/{wnid}/{wnid}_{i}.JPEG": b"jpeg" * (i + 1) for part in ("train", "val")
+                                    for wnid in ("n02", "n01") for i in range(n)})
+
+
+def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here):
+    source, images = photos(here), {"train": 4, "test": 4}
+    datasets.import_imagenet(source, classes=2, images=images)
+    paths, labels = datasets.imagenet_files("test")
+    assert [path.name for path in paths] == ["n01_0.JPEG", "n01_1.JPEG", "n02_0.JPEG", "n02_1.JPEG"]
+    assert labels.tolist() == [0, 0, 1, 1] and all(path.parent.parent == source / "val" for path in paths)
+    datasets.check("imagenet")
+    (source / "val" / "n01" / "n01_0.JPEG").write_bytes(b"other")
+    with pytest.raises(DataError, match="not those that were imported"):
+        datasets.check("imagenet")
+    source.rename(here / "moved")
+    with pytest.raises(DataError, match="is gone: import imagenet again"):
+        datasets.imagenet_files("train")
+    with pytest.raises(DataError, match="never in memory"):
+        data.load("imagenet", trial=0, train=1, test=1)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (lambda at: None, "train has 2 class folders, and there are 1000 classes"),
+    (lambda at: (at / "val" / "n01").rename(at / "val" / "n03"), "val has 2 class folders.*n01 is only in one part"),
+    (lambda at: (at / "train" / "n01" / "n01_1.JPEG").unlink(), "train has 3 images, and there are 4"),
+    (lambda at: (at / "train" / "n01" / "n01_1.JPEG").write_bytes(b""), "n01_1.JPEG is empty"),
+    (lambda at: (at / "val").rename(at / "test"), "there is no folder val"),
+])
+def test_a_part_of_imagenet_is_not_taken_for_it(here, change, says):
+    source = photos(here)
+    change(source)
+    size = {} if "1000" in says else {"classes": 2, "images": {"train": 4, "test": 4}}
+    with pytest.raises(DataError, match=says):
+        datasets.import_imagenet(source, **size)
+    assert not (here / "data").exists()
+
+
+# --- downloads, from a server of the test's own
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Serve a folder and let one file of it be the official archive of every set."""
+    at = folder(tmp_path / "served", {"readme": b""})
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=at)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    monkeypatch.setenv("no_proxy", "*")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def offer(make, files, md5=None):
+        path, address = make(at / "cifar.zip", files), f"http://127.0.0.1:{server.server_port}/"
+        md5 = md5 or hashlib.md5(path.read_bytes()).hexdigest()
+        addresses = [address + "gone", address + path.name]
+        monkeypatch.setattr(datasets, "_downloads", lambda name: [(addresses, path.name, md5)])
+        return path
+
+    yield offer
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_is_checked_stored_and_cleared_away(here, serve):
+    archive = serve(zipped, as_files(pictures()))
+    partial = here / "data" / "download" / "cifar100" / "cifar.zip"  # what an interrupted one left
+    folder(partial.parent, {"cifar.zip": archive.read_bytes()[:1000]})
+    datasets.fetch("cifar100")
+    datasets.check("cifar100")
+    assert not partial.parent.exists()
+    archive.unlink()
+    datasets.fetch("cifar100")  # it is here: nothing is downloaded
+
+
+def test_a_download_with_another_checksum_is_not_stored(here, serve):
+    serve(zipped, as_files(pictures()), md5="0" * 32)
+    with pytest.raises(DataError, match="cifar.zip of cifar100 could not be downloaded .*corrupted"):
+        datasets.fetch("cifar100")
+    assert not (here / "data" / "cifar100").exists()
+
+
+@pytest.mark.parametrize("name", formats.SETS)
+def test_offline_one_sentence_says_what_to_do(here, monkeypatch, name):
+    def offline(*_):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", offline)
+    with pytest.raises(DataError, match=f"could not be .*no network.* offline `kdlib data import {name} PATH`"):
+        datasets.fetch(name)
+    assert not (here / "data" / name).exists()
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("mnist1d", "is generated"), ("cifar100-16", "made from cifar100"), ("imagenet", "an account of your own"),
+    ("cifar1000", "unknown data set 'cifar1000'; there are mnist, fashion-mnist")])
+def test_what_cannot_be_fetched_says_why(here, name, says):
+    with pytest.raises(DataError, match=says):
+        datasets.fetch(name)
+
+
+# --- the command line
+
+def test_the_list_says_what_is_here_and_a_check_finds_damage(here, kdlib):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    code, out, _ = kdlib("data", "list", "--check")
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert code == 0 and lines["cifar10"].endswith("here, from random numbers, checked")
+    assert "697,932  116,323       62" in lines["emnist"] and "kdlib data fetch emnist" in lines["emnist"]
+    assert "1,281,167   50,000    1,000" in lines["imagenet"] and lines["mnist1d"].endswith("generated")
+    (here / "data" / "cifar10" / "test-y.npy").unlink()
+    code, out, _ = kdlib("data", "list")
+    assert code == 1 and "damaged: cifar10 is only partly here" in out
+
+
+def test_import_prints_the_fingerprint(here, kdlib):
+    code, out, _ = kdlib("data", "import", "cifar100", zipped(here / "a.zip", as_files(pictures())))
+    assert code == 0 and datasets.info("cifar100")["fingerprint"] in out
+
+
+@pytest.mark.parametrize(("name", "rows"), [
+    ("mnist1d", "baseline, shift, scale, jitter, combined, mixup, noise, ood, fresh\n"),
+    ("cifar10", "stored, baseline, rotation, vflip, colour, combined, mixup, noise, fresh; without ood (svhn is not"),
+    ("mnist", "baseline\n"), ("svhn", "stored\n")])
+def test_a_contact_sheet_has_a_row_per_policy(here, kdlib, name, rows):
+    if name != "mnist1d":
+        store_images(name, 20, 4, (1, 28, 28) if name == "mnist" else (3, 32, 32))
+    code, out, _ = kdlib("data", "show", name, "--out", here / "sheet.png")
+    assert code == 0 and out.startswith(f"{here / 'sheet.png'}: {rows}")
+    width, height = Image.open(here / "sheet.png").size
+    assert width == 9 * 200 and height == 200 * len(out.split(": ")[1].split(";")[0].split(","))
+
+
+def test_one_policy_is_shown_beside_the_baseline_and_an_unknown_one_named(here, kdlib):
+    code, out, _ = kdlib("data", "show", "mnist1d", "--policy", "mixup", "--out", here / "sheet.png")
+    assert code == 0 and out.endswith(": baseline, mixup\n")
+    code, _, error = kdlib("data", "show", "mnist1d", "--policy", "vflip")
+    assert code == 2 and "mnist1d has no policy 'vflip'; there are baseline, shift" in error
+
+
+def test_five_reviews_are_shown_as_the_net_sees_them(here, kdlib, monkeypatch):
+    resize(monkeypatch, "imdb", counts={"train": (5, 5), "test": (5, 5)})
+    files = {f"{part}/{label}/{i}.txt": f"Great FILM {i}".encode() for part in ("train", "test")
+             for label in ("neg", "pos") for i in range(5)}
+    datasets.import_("imdb", folder(here / "acl", files))
+    code, out, _ = kdlib("data", "show", "imdb")
+    assert code == 0 and out.count("] film great ?") + out.count("] great film ?") == 5
+
+
+def test_imagenet_is_shown_from_its_files(here, kdlib, monkeypatch):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((300, 400, 3), np.uint8)).save(file, "jpeg")
+    source = folder(here / "imagenet", {f"{part}/n{c:02}/{i}.JPEG": file.getvalue() for part in ("train", "val")
+                                        for c in range(4) for i in range(3)})
+    datasets.import_imagenet(source, classes=4, images={"train": 12, "test": 12})
+    code, out, _ = kdlib("data", "show", "imagenet", "--out", here / "sheet.png")
+    assert code == 0 and Path(here / "sheet.png").exists() and "centre" in out
