@@ -26,7 +26,10 @@ def fixed(x: torch.Tensor, policy: Policy) -> bool:
 
 def augment(x: torch.Tensor, policy: Policy, generator: torch.Generator, pool: torch.Tensor | None = None):
     """Apply a policy; `pool` holds the inputs that "ood", "fresh" and "gan" put in place of every fifth input
-    (1 : 4, as the paper mixes in GAN images)."""
+    (1 : 4, as the paper mixes in GAN images). Photographs (`data.Photos`), which have the baseline alone, come out as
+    Photos: they are cropped when they are decoded."""
+    if not isinstance(x, torch.Tensor):
+        return x.cropped(generator)
     if policy in POOLED:
         if pool is None:
             raise ValueError(f"policy {policy!r} needs a pool of inputs to mix in")

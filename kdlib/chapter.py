@@ -22,9 +22,6 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tu
     """The design of a chapter and the results of its runs; trains what the store does not have."""
     check_parameters()
     figures.style()
-    if profile == "workstation":
-        raise ValueError("chapters run at smoke or laptop; workstation results are recorded with "
-                         "`kdlib run 01_fidelity_gap --profile workstation` and shown beside them")
     design = Design(profile, seeds)
     notice(design)
     return design, trained(name, design, workers)

@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 data_app = typer.Typer(no_args_is_help=True, help="Real data sets.")
 app.add_typer(data_app, name="data")
 
-ProfileOption = Annotated[str, typer.Option(help="smoke, laptop or workstation")]
+ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation or paper")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
 BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]

@@ -1,9 +1,12 @@
 """Data as values: a draw is named by data set, trial and size, and is made or read once, then memory-mapped.
 
 Signals: x float32 [n, 1, 40]. Images: x float32 [n, channels, h, w] in [0, 1]. Reviews: x int64 [n, 100] tokens.
-Labels: y int64 [n].
+Labels: y int64 [n]. Photographs are too many for memory: their x is a list of files, decoded when asked for (`Photos`).
 """
 
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +16,9 @@ from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
 from kdlib.archives import DataError
-from kdlib.datasets import array, read_array
+from kdlib.datasets import array, imagenet_files, read_array
 from kdlib.paths import atomic, data_dir
-from kdlib.spec import DATA_SETS, SIGNAL, SMALL, TEXT, Data
+from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
 
 SIGNAL_LENGTH = 40
@@ -30,13 +33,13 @@ GENERATORS = {
 class Splits:
     """Teacher's training set (D0), test set, and a source of unlabelled inputs (D1 first, then fresh)."""
 
-    train_x: torch.Tensor
+    train_x: "torch.Tensor | Photos"
     train_y: torch.Tensor
-    test_x: torch.Tensor
+    test_x: "torch.Tensor | Photos"
     test_y: torch.Tensor
     spec: Data
 
-    def unlabelled(self, n: int) -> torch.Tensor:
+    def unlabelled(self, n: int) -> "torch.Tensor | Photos":
         """`n` inputs from the data's own distribution that are neither in train nor in test."""
         if n == 0:
             return self.train_x[:0]
@@ -76,6 +79,96 @@ def load(name: str, trial: int, train: int, test: int) -> Splits:
                   _tensor(name, "test-x", tests), _labels(name, "test-y", tests), spec)
 
 
+class Photos:
+    """JPEG files that stand for inputs [n, 3, 224, 224]: a part of them (`x[rows]`) is Photos again, `pixels` decodes
+    them with as many threads as there are cores.
+
+    They look as they do in testing or, where `crops` [n, 5] has random numbers for each, as in training.
+    """
+
+    side, ndim = 224, 4
+
+    def __init__(self, files, device="cpu", crops: torch.Tensor | None = None):
+        self.files, self.device, self.crops = np.asarray(files, dtype=str), torch.device(device), crops
+
+    def __len__(self):
+        return len(self.files)
+
+    @property
+    def shape(self):
+        return torch.Size((len(self), 3, self.side, self.side))
+
+    def numel(self):
+        return self.shape.numel()
+
+    def __getitem__(self, rows):
+        rows = torch.arange(len(self))[rows.cpu() if isinstance(rows, torch.Tensor) else rows].reshape(-1)
+        return Photos(self.files[rows.numpy()], self.device, None if self.crops is None else self.crops[rows])
+
+    def to(self, device):
+        return Photos(self.files, device, self.crops)
+
+    def cropped(self, generator: torch.Generator) -> "Photos":
+        """Each with a random crop and flip. All is drawn here, so that threads may decode in any order."""
+        return Photos(self.files, self.device, torch.rand(len(self), 5, generator=generator))
+
+    def pixels(self, part: slice = slice(None)) -> torch.Tensor:
+        """float [n, 3, 224, 224] in [0, 1], on the device; black outside of `part`, which is not decoded."""
+        images = np.zeros((len(self), self.side, self.side, 3), np.uint8)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for i, image in zip(range(len(self))[part], pool.map(self._decode, range(len(self))[part]), strict=True):
+                images[i] = image
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+
+    def split(self, size: int):
+        """The pixels of so many photos after another."""
+        return (self[i : i + size].pixels() for i in range(0, len(self), size))
+
+    def _decode(self, i):
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            with Image.open(self.files[i]) as image:
+                image = image.convert("RGB")
+        except (OSError, UnidentifiedImageError) as error:
+            raise DataError(f"{self.files[i]} cannot be read ({error}): unpack ImageNet again") from None
+        *place, flip = (0.0,) * 5 if self.crops is None else self.crops[i].tolist()
+        box = _centre(*image.size) if self.crops is None else _crop(*image.size, *place)
+        pixels = np.asarray(image.resize((self.side,) * 2, Image.Resampling.BILINEAR, box))
+        return pixels[:, ::-1] if flip > 0.5 else pixels
+
+
+def _centre(width, height):
+    """The middle 224 of 256 of the shorter side."""
+    side = min(width, height) * 224 / 256
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _crop(width, height, area, aspect, left, top):
+    """A box of 8 to 100 % of the area, its sides 3:4 to 4:3, from numbers in [0, 1]; cut where it does not fit."""
+    area, aspect = (0.08 + 0.92 * area) * width * height, math.exp((2 * aspect - 1) * math.log(4 / 3))
+    w, h = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
+    left, top = left * (width - w), top * (height - h)
+    return left, top, left + w, top + h
+
+
+def joined(*parts):
+    """Inputs one after another: tensors, or Photos."""
+    if isinstance(parts[0], Photos):
+        return Photos(np.concatenate([part.files for part in parts]), parts[0].device)
+    return torch.cat(parts)
+
+
+def related(n: int, trial: int) -> torch.Tensor:
+    """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits; more of them begin with the same ones."""
+    x = array("emnist", "train-x")
+    if n > len(x):
+        raise DataError(f"emnist has {len(x)} images ({n} asked for)")
+    rows = torch.randperm(len(x), generator=stream(trial, "emnist", "subset"))[:n]
+    return torch.from_numpy(x[rows.numpy()]).float().div_(255)
+
+
 def _stored(name):
     """The name under which a data set is on disk."""
     return name.removesuffix("-16")
@@ -83,11 +176,11 @@ def _stored(name):
 
 def _order(spec: Data) -> np.ndarray:
     """A trial's order of the training examples; the first `train` are the teacher's."""
-    labels = array(_stored(spec.name), "train-y")
+    labels = _all_labels(spec.name, "train-y")
     if spec.train > len(labels):
         raise DataError(f"{spec.name} has {len(labels)} training examples ({spec.train} asked for)")
     order = torch.randperm(len(labels), generator=stream(spec.trial, _stored(spec.name), "subset")).numpy()
-    return order if spec.name == "mnist" else _balanced(order, np.asarray(labels))
+    return order if spec.name == "mnist" else _balanced(order, labels)
 
 
 def _balanced(order, labels):
@@ -102,7 +195,7 @@ def _balanced(order, labels):
 
 def _tests(spec: Data) -> np.ndarray:
     """The test examples, the same in every trial: all, or as many as are asked for."""
-    labels = np.asarray(array(_stored(spec.name), "test-y"))
+    labels = _all_labels(spec.name, "test-y")
     if spec.test > len(labels):
         raise DataError(f"{spec.name} has {len(labels)} test examples ({spec.test} asked for)")
     order = np.arange(len(labels))
@@ -111,11 +204,19 @@ def _tests(spec: Data) -> np.ndarray:
     return order[: spec.test]
 
 
+def _all_labels(name, part):
+    if DATA_SETS[name][0] == PHOTO:
+        return imagenet_files(part.removesuffix("-y"))[1]
+    return np.asarray(array(_stored(name), part))
+
+
 def _labels(name, part, rows):
-    return torch.from_numpy(np.asarray(array(_stored(name), part))[rows].astype(np.int64))
+    return torch.from_numpy(_all_labels(name, part)[rows].astype(np.int64))
 
 
 def _tensor(name, part, rows):
+    if DATA_SETS[name][0] == PHOTO:
+        return Photos(np.asarray(imagenet_files(part.removesuffix("-x"))[0], dtype=str)[rows])
     x = torch.from_numpy(array(_stored(name), part)[rows])
     if DATA_SETS[name][0] == TEXT:
         return x.long()

@@ -1,6 +1,9 @@
 """What a list of runs will cost, before anything runs: how many, FLOPs, memory, and time here or on a named GPU."""
 
+import functools
+import math
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 
@@ -45,28 +48,44 @@ def made_up(data: str, n: int) -> torch.Tensor:
     return torch.randint(VOCABULARY, (n, *shape)) if DATA_SETS[data][0] == TEXT else torch.rand(n, *shape)
 
 
-def counted(step) -> tuple[int, int]:
-    """FLOPs of `step()`, a real one (2 per multiply-add of matrix products), and bytes that it keeps for backward."""
+def few(data: str, batch: int, width: int = 32) -> int:
+    """How many inputs of a batch are enough to count and time a step: the rest of a large one is more of the same."""
+    numbers = math.prod(SHAPES[DATA_SETS[data][0]])
+    return min(batch, max(2, (1 << 22) // (width * numbers)))
+
+
+def counted(step, *nets) -> tuple[int, int]:
+    """FLOPs of `step()`, a real one (2 per multiply-add of matrix products), and bytes that it keeps for backward
+    besides the weights of `nets`."""
     saved = []
 
     def keep(tensor):
         saved.append(tensor)
         return tensor
 
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
+    # oneDNN's recurrent layers are one operation each, in which no product is counted
+    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False), \
+            FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
         step()
+    weights = {p.untyped_storage().data_ptr() for net in nets for p in net.parameters()}
     kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}
-    return counter.get_total_flops(), sum(kept.values())
+    return counter.get_total_flops(), sum(size for place, size in kept.items() if place not in weights)
 
 
 def cost(model: str, data: str, batch: int) -> Cost:
     """Counted on one step of random data, forward and backward."""
-    net, x = build(model, data, "plan"), made_up(data, batch)
-    target = torch.randn(batch, DATA_SETS[data][1])
+    part = few(data, batch)
+    stepping, labelling, kept, state = _counted_net(model, data, part)
+    return Cost(stepping * batch // part, labelling // part, kept * batch // part, state)
+
+
+@functools.cache
+def _counted_net(model, data, n):
+    net, x, target = build(model, data, "plan"), made_up(data, n), torch.randn(n, DATA_SETS[data][1])
     with torch.no_grad():
         labelling, _ = counted(lambda: net.eval()(x))
-    stepping, kept = counted(lambda: losses.distillation(net.train()(x), target).mean().backward())
-    return Cost(stepping, labelling // batch, kept, _state_bytes(net))
+    stepping, kept = counted(lambda: losses.distillation(net.train()(x), target).mean().backward(), net)
+    return stepping, labelling, kept, _state_bytes(net)
 
 
 def _state_bytes(*nets):
@@ -76,14 +95,18 @@ def _state_bytes(*nets):
 
 def generator_cost(spec: Generator) -> Cost:
     """Counted on one step of each net."""
-    run, latents = gan.Adversaries(spec, made_up(spec.data.name, 1)), torch.randn(spec.batch, spec.latent)
-    one, one_kept = counted(lambda: run.discriminate(made_up(spec.data.name, spec.batch), latents))
-    other, other_kept = counted(lambda: run.generate(latents))
-    return Cost(spec.discriminator_steps * one + other, 0, max(one_kept, other_kept), _state_bytes(*run.nets.values()))
+    part = few(spec.data.name, spec.batch, spec.width)
+    run, latents = gan.Adversaries(spec, made_up(spec.data.name, 1)), torch.randn(part, spec.latent)
+    nets = run.nets.values()
+    one, one_kept = counted(lambda: run.discriminate(made_up(spec.data.name, part), latents), *nets)
+    other, other_kept = counted(lambda: run.generate(latents), *nets)
+    return Cost((spec.discriminator_steps * one + other) * spec.batch // part, 0,
+                max(one_kept, other_kept) * spec.batch // part, _state_bytes(*nets))
 
 
-def flops(spec, each: Cost) -> int:
-    """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed)."""
+def flops(spec, each: Cost, teacher: Cost | None = None) -> int:
+    """FLOPs of a run's training: its steps, and the labels of its teachers (once if its inputs are fixed), which cost
+    what the student's own net does unless `teacher` says otherwise."""
     if spec.kind == "defects":
         return (1 + len(spec.student.teachers)) * spec.student.data.test * each.label_flops
     if spec.kind == "labels":
@@ -95,34 +118,45 @@ def flops(spec, each: Cost) -> int:
     steps = spec.training.steps * each.step_flops
     if spec.kind == "teacher":
         return steps
-    inputs = (1 + spec.copies) * (spec.data.train + spec.fresh) + spec.generated
+    inputs = (1 + spec.copies) * (spec.data.train + spec.fresh) + spec.related + spec.generated
     once = augment.fixed(made_up(spec.data.name, 1), spec.policy)
     labelled = inputs if once else spec.training.steps * spec.training.batch
-    return steps + labelled * len(spec.teachers) * each.label_flops
+    return steps + labelled * len(spec.teachers) * (teacher or each).label_flops
 
 
 def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
-    """Seconds of one step of one net here, on one thread, trained as the runs are: in a cohort where nets stack."""
+    """Seconds of one step of one net here, on one thread, trained as the runs are: in a cohort where nets stack. Of a
+    large net it takes fewer than `steps` steps."""
+    part = few(data, batch)
+    return _timed_net(model, data, part, steps) * batch / part
+
+
+@functools.cache
+def _timed_net(model, data, batch, steps):
     g = TOGETHER if stackable(model) else 1
-    x, target = made_up(data, 1000), torch.randn(1000, DATA_SETS[data][1])
-    seconds = []
-    for count in (steps // 3, steps):  # the first, shorter one warms up
+    x, target = made_up(data, 2 * batch), torch.randn(2 * batch, DATA_SETS[data][1])
+
+    def seconds(count):
         nets = [build(model, data, "plan", i) for i in range(g)]
         sources = [Source("plan", len(x), lambda rows: (x[rows], target[rows]), torch.Generator()) for _ in nets]
         start = time.perf_counter()
         fit(nets, Training(steps=count, batch=batch), sources, losses.distillation)
-        seconds.append((time.perf_counter() - start) / count / g)
-    return seconds[-1]
+        return (time.perf_counter() - start) / count / g
+
+    first = seconds(1)  # warms up
+    return seconds(max(1, min(steps, round(2 / first / g))))
 
 
 def measured_generator_step(spec: Generator, steps: int = 2) -> float:
     """Seconds of one step of a generator, with those of its discriminator, here on one thread."""
-    run = gan.Adversaries(spec, made_up(spec.data.name, 1000))
+    part = few(spec.data.name, spec.batch, spec.width)
+    batch, spec = spec.batch, spec.model_copy(update={"batch": part})
+    run = gan.Adversaries(spec, made_up(spec.data.name, 2 * part))
     run.advance()  # warms up
     start = time.perf_counter()
     for _ in range(steps):
         run.advance()
-    return (time.perf_counter() - start) / steps
+    return (time.perf_counter() - start) / steps * batch / part
 
 
 def net_of(spec) -> tuple:
@@ -150,7 +184,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
     missing = set(uses) - set(Store().find(uses))
-    costs, lines, total_flops, total_seconds = {}, [], 0, 0.0
+    costs, lines, todo, total_seconds = {}, [], {}, 0.0
     groups = {}
     for spec in uses:
         groups.setdefault((spec.kind, *net_of(spec)), []).append(spec)
@@ -162,14 +196,14 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
         elif tuple(net) not in costs:
             costs[tuple(net)] = cost(*net), measured_step(*net)
         each, second = costs[tuple(net)]
-        work = [flops(s, each) for s in specs]
-        todo = sum(w for s, w in zip(specs, work, strict=True) if s in missing)
-        total_flops += todo
-        total_seconds += todo / each.step_flops * second
+        work = [flops(s, each, cost(*net_of(s.teachers[0])) if kind == "student" else None) for s in specs]
+        here = {s: w for s, w in zip(specs, work, strict=True) if s in missing}
+        todo |= here
+        total_seconds += sum(here.values()) / each.step_flops * second
         lines.append(f"{kind:9} {net[0]:12} {net[2]:5d} {len(specs):6d} {sum(s in missing for s in specs):7d} "
                      f"{sum(work) / len(work) / 1e9:11.2f} {(each.step_bytes + each.state_bytes) / 1e6:8.1f} "
                      f"{1e3 * second:9.3f}")
-    shared = sum(n > 1 for n in uses.values())
+    shared, total_flops = sum(n > 1 for n in uses.values()), sum(todo.values())
     lines += [
         f"{len(uses)} runs ({shared} of them shared by several chapters): {len(uses) - len(missing)} in the store, "
         f"{len(missing)} missing",
@@ -177,7 +211,12 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
         "workers, from the steps just measured (evaluation and data not counted)"]
     if gpu:
         arithmetic, peak = GPUS[gpu]
-        lines.append(f"on one {gpu}: about {total_flops / peak / utilisation:.3g} s, at its stated "
-                     f"{peak / 1e12:g} TFLOP/s ({arithmetic}) and an assumed utilisation of {utilisation:.0%}; nets as "
-                     "small as MNIST-1D's do not reach that")
+
+        def hours(work):
+            return f"{work / peak / utilisation / 3600:.3g} GPU-hours"
+
+        lines += [f"{name}: {len(specs)} runs, {sum(s in missing for s in specs)} missing, "
+                  f"{hours(sum(todo.get(s, 0) for s in specs))} on {gpu}" for name, specs in needed.items()]
+        lines.append(f"each run once: {hours(total_flops)} on {gpu}, at its stated {peak / 1e12:g} TFLOP/s "
+                     f"({arithmetic}) and an assumed utilisation of {utilisation:.0%}; small nets do not reach that")
     return "\n".join(lines)

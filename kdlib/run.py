@@ -17,9 +17,9 @@ from kdlib import augment, data, defects, gan, landscape, losses, metrics
 from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
-from kdlib.train import Diverged, Source, fit, logits_of
+from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share
 
-CKA_INPUTS = 2000  # test inputs whose features are compared
+CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 
 
@@ -130,6 +130,16 @@ def _loss(spec):
     return partial(losses.distillation, temperature=spec.temperature)
 
 
+def _pixels(x):
+    """A batch: a tensor as it is, of Photos those decoded that this process trains on."""
+    return x if isinstance(x, torch.Tensor) else x.pixels(share(len(x)))
+
+
+def _source(name, inputs, prepare, order, draws):
+    # of photographs a single batch fills as much memory as is good
+    return Source(name, len(inputs), prepare, order, draws, BLOCK if isinstance(inputs, torch.Tensor) else 1)
+
+
 def _initial(teacher: Teacher):
     return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init")
 
@@ -154,9 +164,9 @@ def _teacher(spec: Teacher):
 
     def prepare(rows):
         rows = rows.to(where)
-        return augment.augment(x[rows], "baseline", draws), y[rows]
+        return _pixels(augment.augment(x[rows], "baseline", draws)), y[rows]
 
-    return net, Source(spec.key, len(x), prepare, stream(trial, "teacher", member, "order"), draws), evaluate
+    return net, _source(spec.key, x, prepare, stream(trial, "teacher", member, "order"), draws), evaluate
 
 
 def _load(spec: Teacher | Student | Generator, weights_of):
@@ -195,10 +205,11 @@ def _generated(spec: Student, n, weights_of, *name):
 def _inputs(spec: Student, splits, weights_of):
     """The distillation set [n, ...] before augmentation."""
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
-    x = new if spec.inputs == "D1" else torch.cat([splits.train_x, new])
+    x = new if spec.inputs == "D1" else data.joined(splits.train_x, new)
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
+    related = data.related(spec.related, spec.data.trial) if spec.related else x[:0]
     made = _generated(spec, spec.generated, weights_of).cpu() if spec.generated else x[:0]
-    return torch.cat([x, copies, made])
+    return data.joined(x, copies, related, made)
 
 
 def _start(spec: Student, weights_of):
@@ -244,7 +255,7 @@ def _student(spec: Student, weights_of):
             by = augment.crop_flip_draws(x, draws)
             x, logits = augment.cropped(x, *by), table[augment.outcome(x, *by), rows]
         else:
-            x = augment.augment(inputs[rows], spec.policy, draws, pool)
+            x = _pixels(augment.augment(inputs[rows], spec.policy, draws, pool))
             logits = logits_of(teacher, x)
         return (x, logits) + ((labels[rows],) if spec.alpha > 0 else ())
 
@@ -254,7 +265,7 @@ def _student(spec: Student, weights_of):
         return _fidelity(net, teacher, foil, splits, seen)
 
     order = stream(trial, "student", len(spec.teachers), "order")
-    return net, Source(spec.key, len(inputs), prepare, order, draws), evaluate
+    return net, _source(spec.key, inputs, prepare, order, draws), evaluate
 
 
 TABLE_BYTES = 2**29  # at most, of labels of all crops
@@ -263,7 +274,7 @@ TABLE_BYTES = 2**29  # at most, of labels of all crops
 def _crop_labels(spec: Student, teacher, inputs):
     """Teacher logits [outcomes, n, c] of every crop and flip of every input, where that labels fewer images than
     training would; else None."""
-    if spec.policy != "baseline" or not augment.colour(inputs):
+    if spec.policy != "baseline" or not augment.colour(inputs) or not isinstance(inputs, torch.Tensor):
         return None
     outcomes, classes = augment.crop_flip_outcomes(inputs), DATA_SETS[spec.data.name][1]
     images = outcomes * len(inputs)
@@ -300,7 +311,7 @@ def _fidelity(net, teacher: Ensemble, foil: Ensemble | None, splits, seen) -> di
     for name, other in (("cka", teacher), ("independent_cka", foil)):
         if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
             with torch.no_grad():
-                few = test_x[:CKA_INPUTS]
+                few = test_x[:CKA_INPUTS] if isinstance(test_x, torch.Tensor) else test_x[:CKA_PHOTOS].pixels()
                 pairs = zip(net.features(few), other.members[0].features(few), strict=True)
                 for stage, (a, b) in enumerate(pairs, 1):
                     result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())

@@ -46,8 +46,8 @@ class Batches:
 class Source:
     """Where one run's batches come from.
 
-    prepare(rows [k]) -> tuple of tensors [k, ...], the inputs first; called for a block of batches at once. `draws` is
-    the random stream that `prepare` uses, if it uses one: with `order` all that must be kept to go on later.
+    prepare(rows [k]) -> tuple of tensors [k, ...], the inputs first; called for a `block` of batches at once. `draws`
+    is the random stream that `prepare` uses, if it uses one: with `order` all that must be kept to go on later.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Source:
     prepare: Callable
     order: torch.Generator
     draws: torch.Generator | None = None
+    block: int = BLOCK
 
 
 def share(n: int) -> slice:
@@ -90,7 +91,7 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
     if state:
         run.restore(state)
     while run.step < training.steps:
-        k = min(BLOCK, training.steps - run.step)
+        k = min(training.steps - run.step, *(source.block for source in sources))
         run.advance(k, loss)
         if kept and run.step < training.steps and share(1).stop == 1 and kept.due():  # of many ranks, the last
             kept.save(run.state())

@@ -21,6 +21,22 @@ def test_flops_of_a_step_are_those_counted_by_hand():
     assert each.state_bytes == 4 * 4 * parameters
 
 
+def test_flops_of_a_bidirectional_lstm_are_those_counted_by_hand():
+    """Two layers of two directions; four gates of 32 cells read the input and the state before; 100 tokens."""
+    gates = 2 * 4 * 32 * (32 + 32) + 2 * 4 * 32 * (64 + 32)
+    assert plan.cost("lstm-small", "imdb", batch=3).label_flops == 2 * (100 * gates + 64 * 2)
+
+
+def test_a_large_batch_is_counted_on_a_part_of_it():
+    small, large = (plan.cost("resnet8-ln", "cifar100", batch) for batch in (8, 800))
+    assert (large.step_flops, large.label_flops) == (100 * small.step_flops, small.label_flops)
+
+
+def test_labels_cost_what_the_teachers_net_costs():
+    each, other = (plan.Cost(step_flops=1000, label_flops=n, step_bytes=0, state_bytes=0) for n in (10, 7))
+    assert plan.flops(student(3, fresh=30), each, other) == 5000 + (50 + 30) * 3 * 7
+
+
 def test_fixed_inputs_are_labelled_once_and_augmented_ones_at_every_step():
     each = plan.Cost(step_flops=1000, label_flops=10, step_bytes=0, state_bytes=0)
     assert plan.flops(teacher(steps=5), each) == 5000

@@ -29,7 +29,7 @@ def trained(name: str, design: Design, workers: int = 2) -> Results:
 
 
 # why a claim cannot be tested at a profile, whatever runs
-UNTESTED = {("A3", "*"): "needs ImageNet: only the profile paper has it",
+UNTESTED = {("A3", name): "needs ImageNet: only the profile paper has it" for name in PROFILES if name != "paper"} | {
             ("A4", "smoke"): "MNIST-1D has no text: see workstation",
             ("A4", "laptop"): "MNIST-1D has no text: see workstation"}
 
@@ -45,7 +45,7 @@ def standing(profile: str, seeds: int | None = None, workers: int = 2, records: 
         results = from_records(module.runs(design), profile) if records else trained(name, design, workers)
         found |= {claim.id: claim for claim in module.claims(results)}
     for claim in FOUND:
-        reason = UNTESTED.get((claim, profile)) or UNTESTED.get((claim, "*"))
+        reason = UNTESTED.get((claim, profile))
         if claim not in found or reason and isinstance(found[claim], str):
             found[claim] = reason
     return {claim: found[claim] for claim in FOUND}

@@ -11,15 +11,16 @@ CLAIMS = ("P5", "D1", "D2", "D3", "D4")
 
 
 def runs(d: Design) -> dict:
+    halves = d.halves
     out = {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in d.profile.cells}
     out |= {("policy", m, p, t): d.students(m, policy=p, temperature=t)
             for m in (1, 3) for p, t in d.profile.small_cells}
     for s in SETS:
         for m in ENSEMBLES:
-            out["recycle", s, m, 4.0] = d.recycled(s, m, 4.0)
+            out["recycle", s, m, 4.0] = halves.recycled(s, m, 4.0)
         for t in TAUS[:3]:
-            out["recycle", s, 3, t] = d.recycled(s, 3, t)
-    out |= {("tau", m, t): d.students(m, temperature=t) for m in ENSEMBLES for t in TAUS}
+            out["recycle", s, 3, t] = halves.recycled(s, 3, t)
+    out |= {("tau", m, t): halves.students(m, teacher=d.profile.tau, temperature=t) for m in ENSEMBLES for t in TAUS}
     return out
 
 

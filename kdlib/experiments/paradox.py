@@ -4,11 +4,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kdlib.experiments import data as policies
-from kdlib.experiments.design import Design
+from kdlib.experiments.design import Design, Profile
 from kdlib.experiments.optimization import LAMBDAS
 from kdlib.stats import Claim, Part, slope
 
-MEMBERS = (1, 2, 3, 4, 5, 6, 8, 12)
+MEMBERS = Profile.members  # but for the paper's
 ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
 ENSEMBLES = (1, 3, 5)
 CLAIMS = ("P1", "P2", "P3", "P4", "P6", "P7")
@@ -17,7 +17,7 @@ CLAIMS = ("P1", "P2", "P3", "P4", "P6", "P7")
 def runs(d: Design) -> dict:
     p = d.profile
     out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in p.factors}
-    out |= {("members", m): d.students(m) for m in MEMBERS}
+    out |= {("members", m): d.students(m) for m in p.members}
     out |= {("alpha", m, a): d.students(m, alpha=a) for m in ENSEMBLES for a in ALPHAS}
     out |= {("lambda", x): d.students(factor=p.wide_set, teacher=p.plain, toward_teacher=x)  # chapter 2's
             for x in LAMBDAS}
@@ -39,7 +39,7 @@ def claims(r) -> list[Claim]:
     def grow(metric, m):
         return slope(doublings, r.table([("size", m, f) for f in factors], metric))
 
-    late = [m for m in MEMBERS if m >= 4]
+    late = [m for m in r.profile.members if m >= 4]
 
     def per_member(metric):
         return slope(late, r.table([("members", m) for m in late], metric))
