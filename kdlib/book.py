@@ -84,7 +84,7 @@ def compare(profile, workers) -> dict[str, str]:
     where another machine's rounding leads to an estimate that the record's interval contains.
     """
     from kdlib.experiments import CHAPTERS, from_records, trained
-    from kdlib.experiments.design import Design
+    from kdlib.experiments.design import Design, tested
     from kdlib.paths import results_dir
 
     if not list((results_dir() / profile).glob("*.jsonl")):
@@ -92,11 +92,11 @@ def compare(profile, workers) -> dict[str, str]:
     out = {}
     for name, module in CHAPTERS.items():
         try:
-            there = module.claims(from_records(module.runs(Design(profile)), profile))
+            there = tested(module.CLAIMS, from_records(module.runs(Design(profile)), profile))
         except StoreError as error:
             out[name] = str(error)
             continue
-        pairs = list(zip(module.claims(trained(name, Design(profile), workers)), there, strict=True))
+        pairs = list(zip(tested(module.CLAIMS, trained(name, Design(profile), workers)), there, strict=True))
         parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         if not parts:
             out[name] = "tests no claim"

@@ -2,7 +2,7 @@
 
 from kdlib.compute import levels, recorded
 from kdlib.experiments import data, errata, gap, optimization, paradox, scale
-from kdlib.experiments.design import PROFILES, Design, DesignError, Results
+from kdlib.experiments.design import PROFILES, Design, DesignError, NotRecorded, Results
 from kdlib.paper import FOUND
 from kdlib.stats import Claim
 from kdlib.store import Recorded
@@ -19,8 +19,15 @@ def chapters(name: str) -> list[str]:
 
 
 def from_records(runs: dict, profile: str) -> Results:
-    """The results of {name: [one spec per trial]} as committed under `results/<profile>`."""
+    """The results of {name: [one spec per trial]} as committed under `results/<profile>`; all of them must be there."""
     return Results.of(PROFILES[profile], runs, recorded([s for row in runs.values() for s in row], profile))
+
+
+def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
+    """What is committed of a chapter's results: the conditions all of whose runs are."""
+    runs, source = CHAPTERS[name].runs(Design(profile)), source or Recorded(profile)
+    records = {s: source.get(s) for layer in levels(s for row in runs.values() for s in row) for s in layer}
+    return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
 
 
 def trained(name: str, design: Design, workers: int = 2) -> Results:
@@ -37,26 +44,12 @@ UNTESTED = {("A3", name): "needs ImageNet: only the profile paper has it" for na
 def standing(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, Claim | str]:
     """Every claim of the paper by id, in the order of its argument: as it stands at a profile, or why it cannot be
     told. From the committed records, or from the store, training what it does not have."""
-    design, found = Design(profile, seeds), {}
+    design, found, source = Design(profile, seeds), {}, Recorded(profile) if records else None
     for name, module in CHAPTERS.items():
-        if records and (absent := missing(name, profile)):
-            found |= dict.fromkeys(module.CLAIMS, f"not recorded yet: {absent} of {name}'s runs are missing")
-            continue
-        results = from_records(module.runs(design), profile) if records else trained(name, design, workers)
-        found |= {claim.id: claim for claim in module.claims(results)}
-    for claim in FOUND:
-        reason = UNTESTED.get((claim, profile))
-        if claim not in found or reason and isinstance(found[claim], str):
-            found[claim] = reason
+        results = so_far(name, profile, source) if records else trained(name, design, workers)
+        for claim, judge in module.CLAIMS.items():
+            try:
+                found[claim] = judge(results)
+            except NotRecorded as error:
+                found[claim] = UNTESTED.get((claim, profile)) or f"not recorded yet: its runs “{error}”"
     return {claim: found[claim] for claim in FOUND}
-
-
-def missing(name: str, profile: str) -> int:
-    """How many of a chapter's runs are not among the committed records."""
-    source, rows = Recorded(profile), CHAPTERS[name].runs(Design(profile)).values()
-    return sum(source.get(spec) is None for layer in levels(s for row in rows for s in row) for spec in layer)
-
-
-def tested(standings: dict) -> list[Claim]:
-    """The claims that have a verdict."""
-    return [claim for claim in standings.values() if isinstance(claim, Claim)]

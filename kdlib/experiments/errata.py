@@ -8,12 +8,11 @@ from kdlib.experiments.design import Design
 from kdlib.experiments.optimization import LAMBDAS
 from kdlib.models import build
 from kdlib.spec import Training
-from kdlib.stats import Claim
 from kdlib.streams import stream
 
 FLOOR = 1e-6  # the least learning rate to which the official code scales
 BATCH = 128
-CLAIMS = ()
+CLAIMS = {}
 
 
 def runs(d: Design) -> dict:
@@ -31,10 +30,6 @@ def runs(d: Design) -> dict:
 def scaled(training: Training, toward_teacher: float) -> Training:
     """The learning rate times the distance that is left, as in the official code's Fig 6b."""
     return training.model_copy(update={"lr": max(training.lr * (1 - toward_teacher), FLOOR)})
-
-
-def claims(r) -> list[Claim]:
-    return []
 
 
 def confident() -> tuple[float, float]:

@@ -1,17 +1,18 @@
 """Chapter 4, the paradox: accuracy against fidelity (Fig 1), m = 1 ... 12 (Fig 10), calibration, labels (Fig 14)."""
 
+from functools import partial
+
 import numpy as np
 from scipy.stats import spearmanr
 
 from kdlib.experiments import data as policies
-from kdlib.experiments.design import Design, Profile
+from kdlib.experiments.design import Design, Profile, tested
 from kdlib.experiments.optimization import LAMBDAS
 from kdlib.stats import Claim, Part, slope
 
 MEMBERS = Profile.members  # but for the paper's
 ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
 ENSEMBLES = (1, 3, 5)
-CLAIMS = ("P1", "P2", "P3", "P4", "P6", "P7")
 
 
 def runs(d: Design) -> dict:
@@ -31,38 +32,55 @@ def rank_correlation(r, one: str, other: str) -> np.ndarray:
     return np.array([spearmanr(a, b).statistic for a, b in pairs])
 
 
-def claims(r) -> list[Claim]:
-    """Thresholds, fixed before the first run: "saturated" is less than 0.1 points of accuracy per member."""
+# Thresholds, fixed before the first run: "saturated" is less than 0.1 points of accuracy per member.
+
+def _per_doubling(r, metric, m):
     factors = r.profile.factors
-    doublings = np.log2(factors)
+    return slope(np.log2(factors), r.table([("size", m, f) for f in factors], metric))
 
-    def grow(metric, m):
-        return slope(doublings, r.table([("size", m, f) for f in factors], metric))
 
+def p1(r) -> Claim:
+    small = ("size", 1, 1)
+    return Claim("P1", "In self-distillation the student beats its teacher", "Fig 1a", (
+        Part("student - teacher accuracy, m = 1, x1", r(small, "accuracy") - r(small, "teacher_accuracy"), "above", 0,
+             "points"),))
+
+
+def p2(r) -> Claim:
+    return Claim("P2", "In self-distillation the student loses its lead as it becomes more faithful", "Fig 1a", (
+        Part("accuracy per doubling, m = 1", _per_doubling(r, "accuracy", 1), "below", 0, "points"),
+        Part("agreement per doubling, m = 1", _per_doubling(r, "agreement", 1), "above", 0, "points")))
+
+
+def p3(r) -> Claim:
+    return Claim("P3", "With an ensemble teacher fidelity and accuracy rise together", "Fig 1b", (
+        Part("accuracy per doubling, m = 3", _per_doubling(r, "accuracy", 3), "above", 0, "points"),
+        Part("agreement per doubling, m = 3", _per_doubling(r, "agreement", 3), "above", 0, "points")))
+
+
+def p4(r) -> Claim:
     late = [m for m in r.profile.members if m >= 4]
 
     def per_member(metric):
         return slope(late, r.table([("members", m) for m in late], metric))
 
+    return Claim("P4", "Accuracy saturates in m while agreement keeps rising", "Fig 10", (
+        Part("accuracy per member, m >= 4", per_member("accuracy"), "within", 0.001, "points"),
+        Part("agreement per member, m >= 4", per_member("agreement"), "above", 0, "points")))
+
+
+def p6(r) -> Claim:
+    return Claim("P6", "Distilling ensembles, the most faithful student is the best calibrated", "Sec 7", (
+        Part("rank correlation of agreement and ECE over policies, m = 5", rank_correlation(r, "agreement", "ece"),
+             "below", 0, ""),))
+
+
+def p7(r) -> Claim:
     per_alpha = np.mean([slope(ALPHAS, r.table([("alpha", m, a) for a in ALPHAS], "agreement"))
                          for m in ENSEMBLES], 0)
-    small = ("size", 1, 1)
-    return [
-        Claim("P1", "In self-distillation the student beats its teacher", "Fig 1a", (
-            Part("student - teacher accuracy, m = 1, x1", r(small, "accuracy") - r(small, "teacher_accuracy"),
-                 "above", 0, "points"),)),
-        Claim("P2", "In self-distillation the student loses its lead as it becomes more faithful", "Fig 1a", (
-            Part("accuracy per doubling, m = 1", grow("accuracy", 1), "below", 0, "points"),
-            Part("agreement per doubling, m = 1", grow("agreement", 1), "above", 0, "points"))),
-        Claim("P3", "With an ensemble teacher fidelity and accuracy rise together", "Fig 1b", (
-            Part("accuracy per doubling, m = 3", grow("accuracy", 3), "above", 0, "points"),
-            Part("agreement per doubling, m = 3", grow("agreement", 3), "above", 0, "points"))),
-        Claim("P4", "Accuracy saturates in m while agreement keeps rising", "Fig 10", (
-            Part("accuracy per member, m >= 4", per_member("accuracy"), "within", 0.001, "points"),
-            Part("agreement per member, m >= 4", per_member("agreement"), "above", 0, "points"))),
-        Claim("P6", "Distilling ensembles, the most faithful student is the best calibrated", "Sec 7", (
-            Part("rank correlation of agreement and ECE over policies, m = 5",
-                 rank_correlation(r, "agreement", "ece"), "below", 0, ""),)),
-        Claim("P7", "Mixing in true labels does not help fidelity", "Fig 14", (
-            Part("agreement per unit of alpha, mean over m", per_alpha, "below", 0.01, "points"),)),
-    ]
+    return Claim("P7", "Mixing in true labels does not help fidelity", "Fig 14", (
+        Part("agreement per unit of alpha, mean over m", per_alpha, "below", 0.01, "points"),))
+
+
+CLAIMS = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P6": p6, "P7": p7}
+claims = partial(tested, CLAIMS)
