@@ -101,6 +101,11 @@ def comparison(claims: list[Claim]) -> HTML:
                  "The paper, real data at profile workstation, and this page")
 
 
+def verdict_of(claim: Claim | str) -> str:
+    """A verdict, or the reason there is none."""
+    return claim if isinstance(claim, str) else claim.verdict
+
+
 def in_words(claim: Claim | str) -> str:
     """A verdict with its statistics, or the reason there is none."""
     if isinstance(claim, str):
