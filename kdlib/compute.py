@@ -164,7 +164,7 @@ def _local(root, workers):
         return
     # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-    pool = get_reusable_executor(workers, timeout=300, env=ONE_THREAD)
+    pool = get_reusable_executor(workers, timeout=300, env=_environment())
     try:
         yield lambda task: pool.submit(_together, task, root), workers, workers
     except BrokenProcessPool:
@@ -175,7 +175,14 @@ def _local(root, workers):
         raise
 
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+def _environment():
+    """What a worker must be told: one kept from an earlier call, or on another node, has another environment."""
+    env = {name: value for name, value in os.environ.items() if name.startswith("KDLIB_") and name != "KDLIB_STORE"}
+    if "KDLIB_DATA" in env:
+        env["KDLIB_DATA"] = str(data_dir().absolute())
+    return env | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
 RETRIES = 20  # a task that has taken so many workers down with it is at fault itself
 
 
@@ -210,12 +217,7 @@ def _ray(root, workers, address, gpus):
         split = int(has.get("GPU", 0) / gpus if gpus else has.get("CPU", 0))
         if not split:
             raise WorkersError(f"the Ray cluster has no {'GPU' if gpus else 'CPU'} for a run")
-        # the nodes' own environment is that of `ray start`
-        env = {name: value for name, value in os.environ.items() if name.startswith("KDLIB_")} | ONE_THREAD
-        if "KDLIB_DATA" in env:
-            env["KDLIB_DATA"] = str(data_dir().absolute())
-        if not gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ""
+        env = _environment() | ({} if gpus else {"CUDA_VISIBLE_DEVICES": ""})
         remote = ray.remote(_on_node).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES,
                                               runtime_env={"env_vars": env})
 
