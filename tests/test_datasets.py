@@ -411,7 +411,7 @@ def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here):
     with pytest.raises(DataError, match="is gone: import imagenet again"):
         datasets.imagenet_files("train")
     with pytest.raises(DataError, match="never in memory"):
-        data.load("imagenet", trial=0, train=1, test=1)
+        datasets.array("imagenet", "train-x")
 
 
 @pytest.mark.parametrize(("change", "says"), [
