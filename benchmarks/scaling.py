@@ -1,6 +1,6 @@
 """What `compute` costs around the training itself: speed-up of workers, overhead per run, looking up what exists.
 
-    python benchmarks/scaling.py [--rounds 5] [--runs 32] [--steps 400]     # minutes, alone on the machine
+    python benchmarks/scaling.py [--rounds 3] [--runs 16] [--steps 400]     # minutes, alone on the machine
 
 - speed-up: equal MNIST-1D teachers in a fresh store by 1 and by 2 workers of one thread, in turn; ratios within a
   round. The nets are ResNets, which never share a cohort, so that both do the same work run by run. The pool is
@@ -71,6 +71,7 @@ def lookup(rounds, count):
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KDLIB_STORE"] = folder
         store, out = Store(), []
+        store.prepare()
         for spec in specs:
             store.record_path(spec.key).write_text(
                 replace(record, key=spec.key, spec=spec.model_dump(mode="json")).line())
@@ -83,8 +84,8 @@ def lookup(rounds, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=16)
     parser.add_argument("--steps", type=int, default=400, help="of a run")
     parser.add_argument("--counts", type=int, nargs=2, default=(1000, 10_000), help="of the lookups")
     parser.add_argument("--out", type=Path, default=Path("results/scaling.json"))
