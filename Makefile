@@ -36,7 +36,7 @@ lint: setup ## check the style of the code
 	$(BIN)/ruff check .
 
 notebooks: setup ## write the chapters' outputs anew from the committed records (after changing text, code or records)
-	$(BIN)/jupytext --quiet --sync notebooks/*.py
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 	$(BIN)/kdlib notebooks
 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
