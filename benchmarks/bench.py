@@ -203,7 +203,7 @@ def measure(work, rounds, seconds):
             rates[name].append(images / taken)
     best = max((n for n in runs if n.startswith("bound")), key=lambda n: statistics.median(rates[n]))
     return {
-        "net": work.net, "batch": work.batch, "teachers": work.teachers, "policy": work.policy,
+        "net": work.net, "batch": work.batch, "teachers": work.teachers, "data": work.data,
         "images_per_second": {name: statistics.median(values) for name, values in rates.items()},
         "first_step_seconds": first, "best_bound": best.removeprefix("bound, "),
         # ratios within a round, so that a machine that slows down slows both
@@ -226,9 +226,9 @@ def main():
     rows = []
 
     def row(net, batch, teachers):
-        _, shape, policy = WORKLOADS[net]
+        _, shape, data = WORKLOADS[net]
         torch._dynamo.reset()
-        rows.append(measure(Work(net, batch, shape, policy, teachers), args.rounds, args.seconds))
+        rows.append(measure(Work(net, batch, shape, data, teachers), args.rounds, args.seconds))
         r = rows[-1]
         print(f"{net:12} batch {batch:4d}, m = {teachers}: {r['images_per_second']['kdlib']:9.0f} images/s, "
               f"{r['ratio_to_conventional']:5.2f} x conventional, {r['share_of_bound']:5.2f} of the bound "
