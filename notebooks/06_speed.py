@@ -107,3 +107,23 @@ plt.show()
 # disk, as here, and far longer where none has; it needs a C++ compiler, and is not used.
 #
 # On a GPU nothing of this was measured.
+
+# %% tags=["remove-input"]
+scaling = json.loads((results_dir() / "scaling.json").read_text())
+few, many = sorted(scaling["lookup_seconds"], key=int)
+glue("two", f"{scaling['speed_up_of_2_workers']:.2f}", display=False)
+glue("overhead", f"{1e3 * scaling['overhead_seconds_per_run']:.1f}", display=False)
+for name, n in (("few", few), ("many", many)):
+    glue(f"{name}", f"{int(n):,}", display=False)
+    glue(f"{name}-seconds", f"{scaling['lookup_seconds'][n]:.2f}", display=False)
+glue("growth", f"{scaling['lookup_growth']:.2f}", display=False)
+glue("scaling-commit", scaling["commit"], display=False)
+
+# %% [markdown]
+# ## Around the training
+#
+# Two workers of one thread are {glue:text}`two` times as fast as one on equal runs (median of rounds, alone on a machine of two
+# cores). Beyond its training a run costs {glue:text}`overhead` ms: the lock, the checkpoint, the record. A plan of
+# {glue:text}`few` runs that all exist is looked up in {glue:text}`few-seconds` s, one of {glue:text}`many` in
+# {glue:text}`many-seconds` s ({glue:text}`growth` of linear growth), so that opening a chapter again costs its figures and
+# not its store. (`benchmarks/scaling.py`, code {glue:text}`scaling-commit`.)
