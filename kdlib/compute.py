@@ -52,12 +52,17 @@ def levels(specs) -> list[list]:
 TOGETHER = 8  # runs advanced together: more gains nothing, and a kill loses the group in flight
 
 
-def cohorts(specs, workers: int) -> list[list]:
-    """Groups of runs to execute together, the longest first, so that no worker waits long at the end."""
-    groups = {}
-    for spec in specs:
+def cohorts(specs, workers: int, kept=()) -> list[list]:
+    """Groups of runs to execute together, the longest first, so that no worker waits long at the end.
+
+    `kept`: keys of runs that were together when their state was kept, and go on only so.
+    """
+    left, groups, tasks = {spec.key: spec for spec in specs}, {}, []
+    for keys in kept:
+        if all(key in left for key in keys):
+            tasks.append([left.pop(key) for key in keys])
+    for spec in left.values():
         groups.setdefault(cohort(spec) or spec, []).append(spec)
-    tasks = []
     for group in groups.values():
         size = min(TOGETHER, -(-len(group) // workers))
         tasks += [group[i : i + size] for i in range(0, len(group), size)]
@@ -120,7 +125,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     else:
         pool = _local(store.root, min(workers, total))
     with pool as (submit, slots, split), tqdm(total=total, disable=not progress, unit="run", file=sys.stderr) as bar:
-        tasks = [task for layer in missing for task in cohorts(layer, split)]
+        kept = store.kept_together()
+        tasks = [task for layer in missing for task in cohorts(layer, split, kept)]
         for task, results in _in_order(tasks, submit, slots):
             for spec, (record, trained) in zip(task, results, strict=True):
                 done[spec] = record

@@ -93,9 +93,9 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
     return total.hexdigest()
 
 
-def pack(tensors: dict[str, torch.Tensor], key: str) -> bytes:
+def pack(tensors: dict[str, torch.Tensor], key: str, **more: str) -> bytes:
     """A safetensors file with a note of whose tensors they are and of their checksum."""
-    return save(tensors, {"key": key, "digest": digest(tensors)})
+    return save(tensors, {"key": key, "digest": digest(tensors)} | more)
 
 
 def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
@@ -121,8 +121,8 @@ class KeptState:
     """The kept state of a long run, or of a cohort; found again if the same runs are executed together."""
 
     def __init__(self, store: "Store", specs):
-        self.store = store
-        self.key = hashlib.sha256(" ".join(spec.key for spec in specs).encode()).hexdigest()[:24]
+        self.store, self.runs = store, " ".join(spec.key for spec in specs)
+        self.key = hashlib.sha256(self.runs.encode()).hexdigest()[:24]
         self.path = store.root / "kept" / f"{self.key}.safetensors"
         self.every = float(os.environ.get("KDLIB_CHECKPOINT_SECONDS") or CHECKPOINT_SECONDS)
         self.saved = time.monotonic()  # a clock that nobody can set back
@@ -143,7 +143,7 @@ class KeptState:
         """Keep the state. It is only an insurance: where it cannot be written, the run goes on, after one warning."""
         try:
             with atomic(self.path) as file:
-                file.write(pack(tensors, self.key))
+                file.write(pack(tensors, self.key, runs=self.runs))
         except OSError as error:
             if not self.failed:
                 logging.getLogger("kdlib").warning(
@@ -213,6 +213,22 @@ class Store:
         specs = list(specs)
         records = self._read({self.record_path(spec.key): spec.key for spec in specs})
         return {spec: records[spec.key] for spec in specs if spec.key in records}
+
+    def kept_together(self) -> list[list[str]]:
+        """The keys of runs whose state is kept, by cohort: to go on they must be executed together again. A state of
+        which a run is recorded by now is of no more use and is removed."""
+        groups = []
+        for path in sorted((self.root / "kept").glob("*.safetensors")):
+            try:
+                with safe_open(path, "pt") as file:
+                    keys = (file.metadata() or {}).get("runs", "").split()
+            except (SafetensorError, OSError):
+                continue  # whoever needs it names it
+            if any(self.record_path(key).exists() for key in keys):
+                path.unlink(missing_ok=True)
+            elif keys:
+                groups.append(keys)
+        return groups
 
     def all(self) -> list[Record]:
         """Every record in the store, damaged ones as in `find`."""
