@@ -193,14 +193,14 @@ glue("cifar-O1", verdict_of(standing("workstation")["O1"]), display=False)
 fig, (above, below) = panels(r, 2)
 for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)")):
     ax.set_xscale("log")
-    ax.set_xticks(opt.LENGTHS, [f"{k}x" for k in opt.LENGTHS])
+    ax.set_xticks(r.profile.lengths, [f"{k}x" for k in r.profile.lengths])
     ax.minorticks_off()
     ax.set(xlabel="training length", ylabel=label)
 for name, key in (("AdamW", "Adam"), ("SGD", "SGD")):
-    runs = [(name, k) for k in opt.LENGTHS]
+    runs = [(name, k) for k in r.profile.lengths]
     for ax, metric in ((above, "train_agreement"), (below, "agreement")):
-        figures.line(ax, opt.LENGTHS, 100 * r.table(runs, metric), name, key)
-        figures.line(ax, opt.LENGTHS, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
+        figures.line(ax, r.profile.lengths, 100 * r.table(runs, metric), name, key)
+        figures.line(ax, r.profile.lengths, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
 plt.show()
 
 # %% tags=["remove-input"]

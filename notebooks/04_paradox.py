@@ -189,13 +189,13 @@ for name, claim in standing("workstation").items():
 
 # %% mystnb={"figure": {"caption": "Above: test accuracy of teacher and student. Below: test agreement of the student with its own ensemble and, dashed, with an unseen ensemble of as many members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-members"}, "image": {"alt": "Two line charts against the number of members. The teacher's accuracy rises; the student's goes up and down. Agreement with the own and with an unseen ensemble rise side by side.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (above, below) = panels(r, 2)
-runs = [("members", m) for m in paradox.MEMBERS]
+runs = [("members", m) for m in r.profile.members]
 for ax, metric, label, key, style in (
         (above, "teacher_accuracy", "teacher", "teacher", "-"), (above, "accuracy", "student", "m=1", "-"),
         (below, "agreement", "own", "m=1", "-"), (below, "independent_agreement", "unseen", "unseen", "--")):
-    figures.line(ax, paradox.MEMBERS, 100 * r.table(runs, metric), label, key, style)
+    figures.line(ax, r.profile.members, 100 * r.table(runs, metric), label, key, style)
 for ax, label in ((above, "test accuracy (%)"), (below, "test agreement (%)")):
-    ax.set(xlabel="members m", ylabel=label, xticks=paradox.MEMBERS)
+    ax.set(xlabel="members m", ylabel=label, xticks=r.profile.members)
 plt.show()
 
 # %% tags=["remove-input"]

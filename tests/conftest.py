@@ -7,6 +7,7 @@ import torch
 from kdlib import datasets
 from kdlib.cli import main
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
+from kdlib.store import KeptState
 
 torch.set_num_threads(1)
 
@@ -66,3 +67,21 @@ def store_images(name, n, classes, shape):
 
 def defects(m=1):
     return Defects(student=student(m), batch=25)
+
+
+class Killed(BaseException):
+    """The process dies."""
+
+
+def die_keeping(monkeypatch, at):
+    """Keep the state as often as can be, and die right after doing so for the `at`-th time."""
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    save, count = KeptState.save, [0]
+
+    def dying(self, tensors):
+        save(self, tensors)
+        count[0] += 1
+        if count[0] == at:
+            raise Killed
+
+    monkeypatch.setattr(KeptState, "save", dying)

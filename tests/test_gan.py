@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from conftest import painter, store_images, teacher
+from conftest import Killed, die_keeping, painter, store_images, teacher
 
 from kdlib import gan, run
 from kdlib.run import cohort
 from kdlib.spec import Student, Training
-from kdlib.store import KeptState, Store, fresh
+from kdlib.store import Store, fresh
 from kdlib.streams import stream
 from kdlib.train import Diverged
 
@@ -113,25 +113,12 @@ def test_samples_are_repeatable_and_do_not_depend_on_each_other():
     assert not torch.allclose(few, other) and not many.requires_grad
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("at", [1, 4])
 def test_a_generator_that_goes_on_from_its_kept_state_ends_with_the_same_bits(images_here, monkeypatch, at):
     spec, store = painter(steps=6), Store()
     store.run([spec.judge])
     [(undisturbed, weights)] = fresh([spec], store.weights)
-    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
-    save, count = KeptState.save, [0]
-
-    def dying(self, tensors):
-        save(self, tensors)
-        count[0] += 1
-        if count[0] == at:
-            raise Killed
-
-    monkeypatch.setattr(KeptState, "save", dying)
+    die_keeping(monkeypatch, at)
     with pytest.raises(Killed):
         store.run([spec])
     steps, advance = [], gan.Adversaries.advance

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from conftest import defects, student, surface, teacher
+from conftest import Killed, defects, die_keeping, student, surface, teacher
 from safetensors.torch import load, save
 
 from kdlib import augment, losses, run, train
@@ -237,22 +237,10 @@ def test_checksums_see_every_change():
     assert checksum(body) != before
 
 
-class Killed(BaseException):
-    pass
-
-
 def interrupted(specs, at, monkeypatch):
     """Records of `specs` from a store in which the process dies right after keeping its state for the `at`-th time."""
-    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
-    store, save, count = Store(), KeptState.save, [0]
-
-    def dying(self, tensors):
-        save(self, tensors)
-        count[0] += 1
-        if count[0] == at:
-            raise Killed
-
-    monkeypatch.setattr(KeptState, "save", dying)
+    store = Store()
+    die_keeping(monkeypatch, at)
     with pytest.raises(Killed):
         store.run(specs)
     assert not any(store.get(spec) for spec in specs)

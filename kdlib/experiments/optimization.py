@@ -4,11 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from kdlib.experiments.design import SETS, Design, Profile, tested
+from kdlib.experiments.design import SETS, Design, tested
 from kdlib.stats import Claim, Part, slope
 
 ENSEMBLES = (1, 3, 5)
-LENGTHS = Profile.lengths  # but for the paper's
 LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 PLANES = (0.0, 0.25, 0.375)
 

@@ -6,11 +6,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from kdlib.experiments import data as policies
-from kdlib.experiments.design import Design, Profile, tested
+from kdlib.experiments.design import Design, tested
 from kdlib.experiments.optimization import LAMBDAS
 from kdlib.stats import Claim, Part, slope
 
-MEMBERS = Profile.members  # but for the paper's
 ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
 ENSEMBLES = (1, 3, 5)
 
