@@ -14,6 +14,8 @@ import shutil
 import socket
 from collections import Counter
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 from filelock import FileLock
@@ -238,11 +240,37 @@ def _downloads(name) -> list:
     return [([mirror + file for mirror in official.mirrors], file, md5) for file, md5 in official.resources]
 
 
-def fetch(name: str) -> None:
-    """Download a data set and store it, unless it is here and whole. Interrupted, the next call keeps the files that
-    are whole (their md5 tells) and begins the others again; what was downloaded goes once it is stored."""
-    from torchvision.datasets.utils import download_url
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
+
+def _download(address: str, path: Path, md5: str) -> None:
+    """Download a file, checked by its md5. Where an interrupted download left a part, it goes on from there if the
+    server can (torchvision's own would begin again)."""
+    if path.exists() and _md5(path) == md5:
+        return
+    have = path.stat().st_size if path.exists() else 0
+    try:
+        answer = urlopen(Request(address, headers={"Range": f"bytes={have}-"} if have else {}))
+    except HTTPError as error:
+        if error.code != 416:  # there is nothing after what we have, and that is not the file
+            raise
+        path.unlink()
+        return _download(address, path, md5)
+    with answer, open(path, "ab" if answer.status == 206 else "wb") as file:
+        before = file.tell()
+        shutil.copyfileobj(answer, file)
+        if file.tell() - before < int(answer.headers.get("Content-Length") or 0):
+            raise OSError("the connection broke off")
+    if _md5(path) != md5:
+        path.unlink()
+        raise OSError("it came corrupted: its md5 differs")
+
+
+def fetch(name: str) -> None:
+    """Download a data set and store it, unless it is here and whole. Interrupted, the next call goes on from there;
+    what was downloaded goes once it is stored."""
     if name == "imagenet":
         raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
                         f"takes {IMAGENET_TAKES}")
@@ -257,7 +285,7 @@ def fetch(name: str) -> None:
             for addresses, file, md5 in _downloads(name):
                 for address in addresses:
                     try:
-                        download_url(address, folder, file, md5)
+                        _download(address, folder / file, md5)
                         break
                     except (RuntimeError, OSError, http.client.HTTPException) as error:
                         last = error

@@ -465,6 +465,60 @@ def test_a_download_is_checked_stored_and_cleared_away(here, serve):
     datasets.fetch("cifar100")  # it is here: nothing is downloaded
 
 
+class Ranges(SimpleHTTPRequestHandler):
+    """Serves one file from where it is asked to, writes down from where, and breaks off after `limit` bytes."""
+
+    content, asked, limit = b"", [], None
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        self.asked.append(start)
+        if start >= len(self.content):
+            return self.send_error(416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.content) - start))
+        self.end_headers()
+        self.wfile.write(self.content[start:][: self.limit])
+
+
+@pytest.fixture
+def ranges(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(Ranges, "content", bytes(range(256)) * 40)
+    monkeypatch.setattr(Ranges, "asked", [])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/file"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_that_broke_off_goes_on_from_there(tmp_path, ranges, monkeypatch):
+    path, md5 = tmp_path / "file", hashlib.md5(Ranges.content).hexdigest()
+    monkeypatch.setattr(Ranges, "limit", 3000)
+    with pytest.raises(OSError, match="broke off"):
+        datasets._download(ranges, path, md5)
+    monkeypatch.setattr(Ranges, "limit", None)
+    datasets._download(ranges, path, md5)
+    assert path.read_bytes() == Ranges.content and Ranges.asked == [0, 3000]
+    datasets._download(ranges, path, md5)  # it is here: nobody is asked
+    assert Ranges.asked == [0, 3000]
+
+
+def test_a_part_that_is_not_of_the_file_does_not_stay_in_the_way(tmp_path, ranges):
+    path, md5 = tmp_path / "file", hashlib.md5(Ranges.content).hexdigest()
+    path.write_bytes(bytes(100))  # as long as a part, and another file's
+    with pytest.raises(OSError, match="md5 differs"):
+        datasets._download(ranges, path, md5)
+    assert not path.exists()
+    path.write_bytes(bytes(len(Ranges.content)))  # as long as all of it
+    datasets._download(ranges, path, md5)
+    assert path.read_bytes() == Ranges.content
+
+
 def test_a_download_with_another_checksum_is_not_stored(here, serve):
     serve(zipped, as_files(pictures()), md5="0" * 32)
     with pytest.raises(DataError, match="cifar.zip of cifar100 could not be downloaded .*corrupted"):
@@ -477,7 +531,7 @@ def test_offline_one_sentence_says_what_to_do(here, monkeypatch, name):
     def offline(*_):
         raise URLError("no network")
 
-    monkeypatch.setattr("torchvision.datasets.utils.download_url", offline)
+    monkeypatch.setattr(datasets, "urlopen", offline)
     with pytest.raises(DataError, match=f"could not be .*no network.* offline `kdlib data import {name} PATH`"):
         datasets.fetch(name)
     assert not (here / "data" / name).exists()
