@@ -104,3 +104,13 @@ def inception_score(logits: torch.Tensor) -> float:
     each = z.log_softmax(1)
     mean = each.logsumexp(0) - math.log(len(z))
     return math.exp(max(0.0, float((each.exp() * (each - mean)).sum(1).mean())))
+
+
+def nearest(x: torch.Tensor, known: torch.Tensor) -> float:
+    """Mean root-mean-square difference of each of x [n, ...] from the one of `known` [m, ...] nearest to it: near 0 for
+    copies."""
+    if len(x) == 0 or len(known) == 0 or x.shape[1:] != known.shape[1:]:
+        raise ValueError(f"inputs of one shape are needed (got {list(x.shape)} and {list(known.shape)})")
+    known = known.flatten(1)
+    least = torch.cat([torch.cdist(part, known).amin(1) for part in x.flatten(1).split(250)])
+    return float(least.double().mean()) / known.shape[1] ** 0.5

@@ -21,6 +21,7 @@ from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share
 
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
+SHOWN = 24  # of them, whose pixels the record keeps, as a picture of what was made
 
 
 class DeviceError(ValueError):
@@ -182,12 +183,21 @@ def _generator(spec: Generator, weights_of, kept):
     made = gan.sample(net, max(SAMPLES, len(splits.test_x)), stream(spec.data.trial, "generator", "evaluation"))
     (of_made, classes), (of_test, test_classes), (of_train, _) = (
         _judged(judge, x.to(where)) for x in (made, splits.test_x, splits.train_x))
+    known = splits.train_x.to(where)
     return {
         "judge_fid": metrics.frechet_distance(of_made, of_test),
         "judge_fid_train": metrics.frechet_distance(of_train, of_test),
         "judge_is": metrics.inception_score(classes),
         "judge_is_real": metrics.inception_score(test_classes),
-    }, curves, _cpu(net)
+        "judge_top": _top(classes), "judge_top_real": _top(test_classes),
+        "nearest": metrics.nearest(made.to(where), known),
+        "nearest_real": metrics.nearest(splits.test_x.to(where), known),
+    }, curves | {"samples": (made[:SHOWN] * 255).round().tolist()}, _cpu(net)
+
+
+def _top(logits):
+    """Mean largest probability of logits [n, c]."""
+    return float(logits.double().softmax(1).amax(1).mean())
 
 
 @torch.no_grad()

@@ -133,10 +133,22 @@ def test_a_record_has_the_judges_measures_and_the_weights_of_the_generator_alone
     spec, store = painter(), Store()
     store.run([spec.judge])
     [(record, weights)] = fresh([spec], store.weights)
-    assert set(record.metrics) == {"judge_fid", "judge_fid_train", "judge_is", "judge_is_real"}
+    assert set(record.metrics) == {"judge_fid", "judge_fid_train", "judge_is", "judge_is_real", "judge_top",
+                                   "judge_top_real", "nearest", "nearest_real"}
     assert record.metrics["judge_fid"] > 0 and 1 <= record.metrics["judge_is"] <= 100
+    assert 0.01 <= record.metrics["judge_top"] <= 1 and 0 < record.metrics["nearest"] < 1
     assert set(weights) == set(gan.build(spec)[0].state_dict())
     assert cohort(spec) is None
+
+
+def test_a_record_keeps_the_pixels_of_the_first_samples(images_here):
+    spec, store = painter(), Store()
+    store.run([spec.judge])
+    [(record, weights)] = fresh([spec], store.weights)
+    net = gan.build(spec)[0]
+    net.load_state_dict(weights)
+    expected = gan.sample(net, 24, stream(spec.data.trial, "generator", "evaluation"))
+    torch.testing.assert_close(torch.tensor(record.curves["samples"]) / 255, expected, atol=0.5 / 255 + 1e-6, rtol=0)
 
 
 def test_students_learn_from_generated_images(images_here):

@@ -221,3 +221,16 @@ def test_the_inception_score_equals_torchmetrics_and_its_extremes_are_1_and_the_
 def test_features_that_have_no_distance_are_refused(wrong):
     with pytest.raises(ValueError, match="features"):
         metrics.frechet_distance(features(20, 1), wrong)
+
+
+def test_the_distance_to_the_nearest_is_0_for_copies_and_the_step_for_neighbours_at_a_step():
+    known = torch.arange(0.0, 40, 4).reshape(10, 1, 1, 1).expand(10, 3, 2, 2)
+    assert metrics.nearest(known[2:5], known) == pytest.approx(0, abs=1e-3)
+    assert metrics.nearest(known + 1, known) == pytest.approx(1, rel=1e-4)  # of the root mean square, whatever the size
+    assert metrics.nearest(known[:1] - 7, known) == pytest.approx(7, rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(0, 3), torch.ones(2, 4)])
+def test_inputs_that_have_no_nearest_are_refused(wrong):
+    with pytest.raises(ValueError, match="one shape"):
+        metrics.nearest(wrong, torch.ones(5, 3))
