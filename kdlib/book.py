@@ -13,8 +13,8 @@ from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
 
 # chapters first: the other pages read their runs
-PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "07_scale", "09_errata", "05_claims",
-         "06_speed")
+PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "07_scale", "08_generator", "09_errata",
+         "05_claims", "06_speed")
 
 # A kernel warns that its own machine's sockets are not encrypted, and prints tracebacks when Ctrl-C stops it; what goes
 # wrong in a cell comes back as an exception anyway.

@@ -10,8 +10,8 @@ from IPython.display import HTML, display
 from myst_nb import glue
 
 from kdlib import figures
-from kdlib.experiments import CHAPTERS, standing, trained
-from kdlib.experiments.design import Design, Results
+from kdlib.experiments import standing, trained
+from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.paper import FOUND
 from kdlib.stats import Claim, Estimate, estimate
 
@@ -55,9 +55,15 @@ def panels(r: Results, n: int = 1, height: float = 3.3):
     return figures.panels(n, height)
 
 
-def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate:
-    """Glue a number for the prose: mean and 95 % interval over trials, as text."""
-    e = estimate(values)
+def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | None:
+    """Glue a number for the prose: mean and 95 % interval over trials, as text. `values` may be a function: where the
+    profile lacks the runs that it asks for, the text says so."""
+    try:
+        e = estimate(values() if callable(values) else values)
+    except NotRecorded:
+        for name in (key, f"{key}-mean"):
+            glue(name, "(not run at this profile)", display=False)
+        return None
     glue(key, e.text(scale, digits), display=False)
     glue(f"{key}-mean", f"{e.mean * scale:.{digits}f}", display=False)
     return e
@@ -130,23 +136,23 @@ def all_runs(name: str, r: Results) -> HTML:
                 "from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)
 
 
-def cost(profile: str, seeds: int | None, workers: int) -> HTML:
-    """Runs and time of every chapter, with the device, versions and code that made them; glues the number of runs."""
-    design, everything, rows = Design(profile, seeds), {}, []
+def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:
+    """Runs and time of every chapter, with the device, versions and code that made them; glues the number of runs under
+    `key`, and the hours on one core under `key`-hours."""
+    everything, rows = {}, []
 
     def row(label, records):
         rows.append((label, len(records), f"{sum(r.seconds for r in records):.0f}", *(
             ", ".join(sorted(set(values))) for values in zip(
                 *((r.device, r.versions["torch"], r.commit) for r in records), strict=True))))
 
-    for name in CHAPTERS:
-        records = trained(name, design, workers).needed
-        everything |= {r.key: r for r in records}
-        row(name, records)
+    for name, results in chapters.items():
+        everything |= {r.key: r for r in results.needed}
+        row(name, results.needed)
     row("all, each run once", everything.values())
-    glue("runs", float(len(everything)), display=False)
-    return table(("chapter", "runs", "seconds on one core", "device", "torch", "commit"), rows,
-                 "Runs behind each chapter")
+    glue(key, float(len(everything)), display=False)
+    glue(f"{key}-hours", f"{sum(r.seconds for r in everything.values()) / 3600:.1f}", display=False)
+    return table(("chapter", "runs", "seconds on one core", "device", "torch", "commit"), rows, caption)
 
 
 def _line(records) -> HTML:

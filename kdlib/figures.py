@@ -22,6 +22,7 @@ _KEYS = {
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
+    "fresh": (BLUE, "o"), "generated": (PURPLE, "d"),
     "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "o"),
 }
 FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
@@ -59,13 +60,17 @@ def _look(ax, key):
 
 
 def _intervals(values, width, name):
-    """[trials, k] -> mean [k] and half-width [k]; a half-width is NaN (not drawn) for a single trial."""
+    """[trials, k] -> mean [k] and half-width [k]; NaN, not drawn, for a column of NaN, a half-width also for one
+    trial."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or values.shape[1] != width:
         raise ValueError(f"{name} must be [trials, {width}] (got {list(values.shape)})")
-    rows = [estimate(column) for column in values.T]
-    half = np.array([e.high - e.mean for e in rows])
-    return np.array([e.mean for e in rows]), np.where(np.isfinite(half), half, np.nan)
+    mean, half = np.full((2, width), np.nan)
+    for i, column in enumerate(values.T):
+        if not np.isnan(column).all():
+            e = estimate(column)
+            mean[i], half[i] = e.mean, e.high - e.mean if np.isfinite(e.high) else np.nan
+    return mean, half
 
 
 def line(ax, x, values, label: str, key: str | None = None, style: str = "-") -> None:

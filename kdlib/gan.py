@@ -221,3 +221,24 @@ def sample(net: ResNetGenerator, n: int, generator: torch.Generator) -> torch.Te
     out = torch.cat([net(part.to(device)).contiguous() for part in latents.split(250)])
     net.train(was)
     return out
+
+
+def inception_measures(made: torch.Tensor, real: torch.Tensor, weights: str) -> dict[str, float]:
+    """FID from `real` and Inception Score (ten parts) of images [n, 3, side, side], by torchmetrics, with the Inception
+    weights that torch-fidelity publishes, in the file `weights`."""
+    from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
+    from torchmetrics.image.inception import InceptionScore
+
+    def net(feature):
+        return NoTrainInceptionV3("inception-v3-compat", [feature], weights)
+
+    with torch.random.fork_rng(devices=[]):  # the score shuffles
+        torch.manual_seed(0)
+        fid = FrechetInceptionDistance(net("2048")).to(made.device)
+        score = InceptionScore(net("logits_unbiased")).to(made.device)
+        for images, is_real in ((real, True), (made, False)):
+            for part in (images * 255).round().byte().split(50):
+                fid.update(part, real=is_real)
+                if not is_real:
+                    score.update(part)
+        return {"fid": float(fid.compute()), "is": float(score.compute()[0])}

@@ -3,6 +3,7 @@
 Nothing here writes to disk.
 """
 
+import importlib.util
 import multiprocessing
 import os
 import tempfile
@@ -25,7 +26,7 @@ SHOWN = 24  # of them, whose pixels the record keeps, as a picture of what was m
 
 
 class DeviceError(ValueError):
-    """KDLIB_DEVICE or KDLIB_DEVICES asks for what is not here or does not exist."""
+    """KDLIB_DEVICE, KDLIB_DEVICES or KDLIB_INCEPTION asks for what is not here or does not exist."""
 
 
 def device() -> torch.device:
@@ -47,6 +48,16 @@ def devices() -> int:
     if int(text) > here:
         raise DeviceError(f"KDLIB_DEVICES is {text}, and PyTorch finds {here} CUDA devices here")
     return int(text)
+
+
+def inception() -> str | None:
+    """The file of Inception's weights that KDLIB_INCEPTION names; None, the default: only the judge measures images."""
+    path = os.environ.get("KDLIB_INCEPTION") or None
+    if path and not Path(path).is_file():
+        raise DeviceError(f"KDLIB_INCEPTION names no file: {path}")
+    if path and not importlib.util.find_spec("torch_fidelity"):
+        raise DeviceError("KDLIB_INCEPTION needs torch-fidelity: pip install -e '.[fid]'")
+    return path
 
 
 def cohort(spec):
@@ -177,14 +188,16 @@ def _load(spec: Teacher | Student | Generator, weights_of):
 
 
 def _generator(spec: Generator, weights_of, kept):
+    inception()  # before the training, if it is an error
     splits, where = data.load(**dict(spec.data)), device()
     net, curves = gan.fit(spec, splits.train_x.to(where), kept)
     judge = Ensemble([_load(spec.judge, weights_of)]).to(where).members[0]
     made = gan.sample(net, max(SAMPLES, len(splits.test_x)), stream(spec.data.trial, "generator", "evaluation"))
     (of_made, classes), (of_test, test_classes), (of_train, _) = (
         _judged(judge, x.to(where)) for x in (made, splits.test_x, splits.train_x))
-    known = splits.train_x.to(where)
-    return {
+    known, weights = splits.train_x.to(where), inception()
+    by_inception = gan.inception_measures(made.to(where), splits.test_x.to(where), weights) if weights else {}
+    return by_inception | {
         "judge_fid": metrics.frechet_distance(of_made, of_test),
         "judge_fid_train": metrics.frechet_distance(of_train, of_test),
         "judge_is": metrics.inception_score(classes),

@@ -23,3 +23,16 @@ def test_a_sheet_shows_every_image_in_its_place_and_pixels_as_they_are(channels)
 def test_a_sheet_of_no_images_is_refused(wrong):
     with pytest.raises(ValueError, match="images"):
         figures.sheet(wrong, columns=2)
+
+
+def test_what_was_not_run_is_not_drawn_and_the_rest_is():
+    _, [ax] = figures.panels()
+    figures.points(ax, ["a", "b"], {"τ = 1": np.array([[1.0, np.nan], [3.0, np.nan]])})
+    [marks] = [line for line in ax.get_lines() if line.get_marker() == "<"]
+    np.testing.assert_array_equal(marks.get_xdata(), [2, np.nan])
+
+
+def test_a_trial_without_a_number_is_an_error():
+    _, [ax] = figures.panels()
+    with pytest.raises(ValueError, match="finite"):
+        figures.points(ax, ["a"], {"τ = 1": np.array([[1.0], [np.nan]])})

@@ -168,6 +168,33 @@ def test_students_learn_from_generated_images(images_here):
 
 
 @pytest.mark.slow
+def test_inception_puts_equal_sets_at_no_distance(monkeypatch, tmp_path):
+    """Whatever its weights: random ones, in a file of the published one's form."""
+    from torchmetrics.image.fid import NoTrainInceptionV3
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:  # the net asks for its weights as it is made
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda *args, **options: None)
+        patch.setattr(torch, "load", lambda *args, **options: {})
+        net = NoTrainInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], "none")
+    torch.save(net.state_dict(), tmp_path / "inception.pth")
+    few, file = IMAGES[:4], str(tmp_path / "inception.pth")
+    same, other = (gan.inception_measures(x, few, file) for x in (few, 1 - few))
+    assert abs(same["fid"]) < 1e-3 * other["fid"] and 1 <= other["is"] <= 1008
+
+
+def test_a_record_has_inceptions_measures_where_its_weights_are_named(images_here, monkeypatch, tmp_path):
+    spec, store = painter(), Store()
+    store.run([spec.judge])
+    monkeypatch.setenv("KDLIB_INCEPTION", str(tmp_path / "inception.pth"))
+    with pytest.raises(run.DeviceError, match="KDLIB_INCEPTION names no file"):
+        fresh([spec], store.weights)
+    (tmp_path / "inception.pth").touch()
+    monkeypatch.setattr(gan, "inception_measures", lambda made, real, weights: {"fid": len(made) / len(real)})
+    [(record, _)] = fresh([spec], store.weights)
+    assert record.metrics["fid"] == 1 and record.metrics["judge_fid"] > 0
+
+
+@pytest.mark.slow
 def test_the_papers_size_takes_its_steps():
     """256 and 128 filters, 32x32, all six updates to a step."""
     spec = painter(name="cifar100", width=256, latent=128, steps=2)

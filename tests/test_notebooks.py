@@ -7,13 +7,18 @@ import subprocess
 import sys
 
 import jupytext
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+from kdlib import chapter, experiments
 from kdlib.cli import retrained
-from kdlib.experiments import standing
+from kdlib.compute import levels
+from kdlib.experiments import CHAPTERS, standing
+from kdlib.experiments.design import NotRecorded, Results
 from kdlib.paper import FOUND
 from kdlib.paths import project_root
-from kdlib.store import Recorded, checksum
+from kdlib.store import Record, Recorded, checksum
 
 NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.py"))
 
@@ -24,6 +29,57 @@ def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
     assert [(c.cell_type, c.source) for c in script.cells] == [(c.cell_type, c.source) for c in notebook.cells]
     assert all(c.execution_count for c in notebook.cells if c.cell_type == "code")
     assert not any(o.output_type in ("error", "stream") for c in notebook.cells for o in c.get("outputs", ()))
+
+
+class MadeUp(dict):
+    """A metric or curve of any name, a number between .4 and .6 of its own each."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def __missing__(self, name):
+        draws = np.random.default_rng(list(f"{self.key}{name}".encode()))
+        if name == "plane":
+            loss = draws.uniform(0.4, 0.6, (2, 2))
+            return {"x": [0, 1], "y": [0, 1], "points": [[0, 0], [0, 1], [1, 0]], "loss": loss}
+        if name.endswith("-labels"):
+            return [1, 2]
+        if "-" in name:  # probabilities by rank, or of a few examples
+            return draws.uniform(0.4, 0.6, (2, 10) if "examples" in name else 10)
+        return draws.uniform(0.4, 0.6)
+
+
+def made_up(name, design, workers=2):
+    """What `trained` gives, without any training."""
+    runs = CHAPTERS[name].runs(design)
+    return Results.of(design.profile, runs, {
+        s: Record(key=s.key, spec={}, metrics=MadeUp(s.key), curves=MadeUp(s.key), seconds=1.0, device="none",
+                  versions={"torch": "none"}, commit="none")
+        for layer in levels(s for row in runs.values() for s in row) for s in layer})
+
+
+@pytest.mark.parametrize("profile", ["smoke", "workstation", "paper"])
+@pytest.mark.parametrize("page", [*CHAPTERS, "05_claims"])
+def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, store_here):
+    """Whatever the runs give: its code asks for none that the profile does not have."""
+    for module in (chapter, experiments):
+        monkeypatch.setattr(module, "trained", made_up)
+    cells = [c for c in jupytext.read(project_root() / "notebooks" / f"{page}.py").cells if c.cell_type == "code"]
+    [parameters] = [c for c in cells if "parameters" in c.metadata.get("tags", ())]
+    parameters.source += f"\nprofile = {profile!r}"
+    monkeypatch.setattr(plt, "show", plt.close)
+    exec("\n".join(c.source for c in cells), {})
+
+
+def test_a_number_that_a_profile_does_not_have_says_so_in_the_text(monkeypatch):
+    glued = {}
+    monkeypatch.setattr(chapter, "glue", lambda key, text, display: glued.update({key: text}))
+
+    def lacking():
+        raise NotRecorded("policy")
+
+    assert chapter.say("a", lambda: [0.5, 0.5]).mean == 0.5 and glued["a-mean"] == "50.0"
+    assert chapter.say("b", lacking) is None and glued["b"] == glued["b-mean"] == "(not run at this profile)"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -35,10 +35,15 @@ def policies(p) -> tuple:
     return ("baseline", *p.light, "combined")
 
 
+def vanished(r, one: float, other: float, sweep="lambda"):
+    """[trials] how much of the train KL at lambda = 0 vanishes between two values of lambda, as a share of it."""
+    start, before, after = (r((sweep, x), "train_kl") for x in (0.0, one, other))
+    return (before - after) / start
+
+
 def sudden(r, sweep="lambda"):
-    """[trials] how much of the train KL at lambda = 0 vanishes between .25 and .375, as a share of it."""
-    start, quarter, three_eighths = (r((sweep, x), "train_kl") for x in (0.0, 0.25, 0.375))
-    return (quarter - three_eighths) / start
+    """[trials] the share that vanishes where the paper's change is."""
+    return vanished(r, 0.25, 0.375, sweep)
 
 
 # Thresholds, fixed before the first run.

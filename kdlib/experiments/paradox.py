@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 from scipy.stats import spearmanr
 
-from kdlib.experiments import data as policies
 from kdlib.experiments.design import Design, tested
 from kdlib.experiments.optimization import LAMBDAS
 from kdlib.stats import Claim, Part, slope
@@ -25,17 +24,19 @@ def runs(d: Design) -> dict:
     return out
 
 
-def rank_correlation(r, one: str, other: str) -> np.ndarray:
-    """[trials] Spearman correlation of two metrics over the students of the 5-member teacher, one per recipe."""
-    pairs = zip(policies.policy_table(r, one), policies.policy_table(r, other), strict=True)
+def rank_correlation(r, one: str, other: str, temperature: float | None = None) -> np.ndarray:
+    """[trials] Spearman correlation of two metrics over the students of the 5-member teacher, one per recipe; over the
+    recipes of one temperature, if it is given."""
+    rows = [("policy", 5, *cell) for cell in r.profile.cells if temperature in (None, cell[1])]
+    pairs = zip(r.table(rows, one), r.table(rows, other), strict=True)
     return np.array([spearmanr(a, b).statistic for a, b in pairs])
 
 
 # Thresholds, fixed before the first run: "saturated" is less than 0.1 points of accuracy per member.
 
-def _per_doubling(r, metric, m):
-    factors = r.profile.factors
-    return slope(np.log2(factors), r.table([("size", m, f) for f in factors], metric))
+def _per_doubling(r, metric, m, more="size"):
+    first, *others = r.profile.factors
+    return slope(np.log2(r.profile.factors), r.table([("size", m, first), *((more, m, f) for f in others)], metric))
 
 
 def p1(r) -> Claim:
@@ -45,10 +46,13 @@ def p1(r) -> Claim:
              "points"),))
 
 
-def p2(r) -> Claim:
+def p2(r, more: str = "size") -> Claim:
+    """`more`: rows whose inputs are added to the teacher's; "gan", the generated images of chapter 1, as in the
+    paper."""
+    inputs = ", generated images" if more == "gan" else ""
     return Claim("P2", "In self-distillation the student loses its lead as it becomes more faithful", "Fig 1a", (
-        Part("accuracy per doubling, m = 1", _per_doubling(r, "accuracy", 1), "below", 0, "points"),
-        Part("agreement per doubling, m = 1", _per_doubling(r, "agreement", 1), "above", 0, "points")))
+        Part(f"accuracy per doubling, m = 1{inputs}", _per_doubling(r, "accuracy", 1, more), "below", 0, "points"),
+        Part(f"agreement per doubling, m = 1{inputs}", _per_doubling(r, "agreement", 1, more), "above", 0, "points")))
 
 
 def p3(r) -> Claim:
