@@ -49,30 +49,31 @@ from kdlib.chapter import (
     verdict_of,
 )
 from kdlib.experiments import from_records, gap, so_far, standing
-from kdlib.experiments.design import FACTORS, Design
+from kdlib.experiments.design import Design
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
 claims = gap.claims(r)
 
 # %% tags=["remove-input"]
 say_claims(claims)
-large, base = ("size", 1, FACTORS[-1]), ("size", 1, 1)
+p, most = r.profile, r.profile.factors[-1]
+large, base, easy = ("size", 1, most), ("size", 1, 1), gap.easy_rows(p)
 for key, values in {
     "gap": r.gap(large), "agree-large": r(large, "agreement"), "agree-base": r(base, "agreement"),
     "train-base": r(base, "train_agreement"), "train-large": r(large, "train_agreement"),
     "foil-base": r(base, "independent_agreement"), "foil-large": r(large, "independent_agreement"),
     "own-base": r(base, "agreement") - r(base, "independent_agreement"),
     "own-large": r(large, "agreement") - r(large, "independent_agreement"),
-    "own-large-5": r(("size", 5, FACTORS[-1]), "agreement") - r(("size", 5, FACTORS[-1]), "independent_agreement"),
+    "own-large-5": r(("size", 5, most), "agreement") - r(("size", 5, most), "independent_agreement"),
     "teacher-acc": r("teacher", "accuracy"), "teacher-train": r("teacher", "train_accuracy"),
-    "easy": r(("easy", gap.EASY_FACTORS[-1]), "agreement"), "easy-foil": r(("easy", gap.EASY_FACTORS[-1]), "independent_agreement"),
-    "easy-teacher": r(("easy", 1), "teacher_accuracy"),
+    "easy": r(easy[-1], "agreement"), "easy-foil": r(easy[-1], "independent_agreement"),
+    "easy-teacher": r(easy[0], "teacher_accuracy"),
     "ece-change": r(large, "ece") - r(base, "ece"), "longer": r("longer", "agreement"),
     "longer-train": r("longer", "train_agreement"), "longer-gap": r.gap("longer"),
     "longer-gain": r("longer", "agreement") - r(large, "agreement"),
-    **{f"room-{m}": (r(("size", m, FACTORS[-1]), "agreement") - r(("size", m, FACTORS[-1]), "independent_agreement"))
-       / (1 - r(("size", m, FACTORS[-1]), "independent_agreement")) for m in (1, 5)},
-    "agree-3": r(("size", 3, FACTORS[-1]), "agreement"), "agree-5": r(("size", 5, FACTORS[-1]), "agreement"),
+    **{f"room-{m}": (r(("size", m, most), "agreement") - r(("size", m, most), "independent_agreement"))
+       / (1 - r(("size", m, most), "independent_agreement")) for m in (1, 5)},
+    "agree-3": r(("size", 3, most), "agreement"), "agree-5": r(("size", 5, most), "agreement"),
 }.items():
     say(key, values)
 _ = say("foil-kl-change", r(large, "independent_kl") - r(base, "independent_kl"), 1, 2)
@@ -116,15 +117,14 @@ _ = say("foil-kl-change", r(large, "independent_kl") - r(base, "independent_kl")
 # CNN of the MNIST-1D paper.
 
 # %% tags=["remove-input"]
-p = d.profile
 table(("what", "value"), [
     ("trials", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
-    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in FACTORS)),
+    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.factors)),
     ("ensemble sizes m", "1, 3, 5"),
     ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals: as few as fit 95 % of the training set"),
     ("student", f"{d.training.steps} steps of {d.training.batch}, three times the teacher's, as in the paper"),
-    ("optimizer of both", f"AdamW, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),
+    ("optimizer of both", f"{ {'sgd': 'SGD', 'adam': 'Adam', 'adamw': 'AdamW'}[d.training.optimizer]}, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),
     ("temperature, alpha", "1, 0 (no labels)")], "The runs of this chapter")
 
 # %% [markdown]
@@ -142,20 +142,22 @@ table(("what", "value"), [
 # by {glue:text}`foil-kl-change` nats of KL; only the labels do not.)
 
 # %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off below 90 percent, while agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-def against_data(ax, m, metric, label, key, style="-", scale=100):
-    figures.line(ax, FACTORS, scale * r.table([("size", m, f) for f in FACTORS], metric), label, key, style)
+def against_data(r, ax, m, metric, label, key, style="-", scale=100, kind="size"):
+    factors = [f for f in r.profile.factors if (kind, m, f) in r.rows]
+    figures.line(ax, factors, scale * r.table([(kind, m, f) for f in factors], metric), label, key, style)
 
 
-def data_axis(ax, ylabel):
+def data_axis(r, ax, ylabel):
     ax.set_xscale("log", base=2)
-    ax.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
-    ax.set(xlabel="distillation inputs (multiples of the teacher's)", ylabel=ylabel)
+    ax.set_xticks(r.profile.factors, [f"x{f:g}" for f in r.profile.factors])
+    ax.minorticks_off()
+    ax.set(xlabel=f"distillation inputs (multiples of the teacher's {r.profile.train:,})", ylabel=ylabel)
 
 
 fig, (ax,) = panels(r)
-data_axis(ax, "test agreement (%)")
-against_data(ax, 1, "agreement", "own teacher", "m=1")
-against_data(ax, 1, "independent_agreement", "unseen teacher", "unseen", "--")
+data_axis(r, ax, "test agreement (%)")
+against_data(r, ax, 1, "agreement", "own teacher", "m=1")
+against_data(r, ax, 1, "independent_agreement", "unseen teacher", "unseen", "--")
 plt.show()
 
 # %% tags=["remove-input"]
@@ -183,15 +185,18 @@ provenance(r)
 # {glue:text}`room-1` % at m = 1. Higher agreement is not always better distillation.
 
 # %% mystnb={"figure": {"caption": "Above: test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members. Below: predictive KL from the own (solid) and the unseen teacher (dashed). Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap-ensembles"}, "image": {"alt": "Two line charts. Above, agreement rises with data for each ensemble size; the dashed lines of unseen teachers lie far below for one member and close below for five. Below, predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (above, below) = panels(r, 2)
-data_axis(above, "test agreement (%)")
-data_axis(below, "predictive KL (nats)")
-for m in gap.ENSEMBLES:
-    against_data(above, m, "agreement", f"m = {m}", f"m={m}")
-    against_data(above, m, "independent_agreement", f"unseen, {m}", f"m={m}", "--")
-    against_data(below, m, "kl", f"m = {m}", f"m={m}", scale=1)
-    against_data(below, m, "independent_kl", f"unseen, {m}", f"m={m}", "--", scale=1)
-plt.show()
+def ensembles(r):
+    fig, axes = panels(r, 2)
+    for ax, (metric, label, scale) in zip(axes, (("agreement", "test agreement (%)", 100),
+                                                 ("kl", "predictive KL (nats)", 1)), strict=True):
+        data_axis(r, ax, label)
+        for m in gap.ENSEMBLES:
+            against_data(r, ax, m, metric, f"m = {m}", f"m={m}", scale=scale)
+            against_data(r, ax, m, f"independent_{metric}", f"unseen, {m}", f"m={m}", "--", scale)
+    plt.show()
+
+
+ensembles(r)
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -210,13 +215,14 @@ provenance(r)
 # %% mystnb={"figure": {"caption": "The easy task: test agreement with the own and with an unseen teacher. The dotted line is the 99 % of claim F1. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-easy"}, "image": {"alt": "Line chart: on the easy task agreement with the own teacher climbs above 99.5 percent while agreement with an unseen teacher stays near 99 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 fig, (ax,) = panels(r)
 ax.set_xscale("log")
+factors = [factor for _, factor in easy]
 for metric, label, key, style in (("agreement", "own teacher", "m=1", "-"),
                                   ("independent_agreement", "unseen teacher", "unseen", "--")):
-    figures.line(ax, gap.EASY_FACTORS, 100 * r.table([("easy", f) for f in gap.EASY_FACTORS], metric), label, key, style)
+    figures.line(ax, factors, 100 * r.table(easy, metric), label, key, style)
 ax.axhline(99, color="black", linestyle=":")
-ax.set_xticks(gap.EASY_FACTORS, [f"x{f}" for f in gap.EASY_FACTORS])
+ax.set_xticks(factors, [f"x{f:g}" for f in factors])
 ax.minorticks_off()
-ax.set(xlabel="distillation inputs (multiples of 200)", ylabel="test agreement (%)")
+ax.set(xlabel=f"distillation inputs (multiples of {gap.easy_unit(p):,})", ylabel="test agreement (%)")
 plt.show()
 
 # %% tags=["remove-input"]
@@ -241,7 +247,7 @@ table(("images", "teacher accuracy", "student accuracy", "agreement", "with an u
 
 # %% tags=["remove-input"]
 say("mnist-own", mnist(("mnist", 4), "agreement") - mnist(("mnist", 4), "independent_agreement"))
-mnist_f1 = gap.easy(mnist, list(mnist.rows), "MNIST")
+mnist_f1 = gap.f1(mnist)
 glue("mnist-verdict", mnist_f1.verdict, display=False)
 claim_table([mnist_f1], "F1 on real MNIST")
 
@@ -282,16 +288,8 @@ for key, values in {
 for name, claim in standing("workstation").items():
     glue(f"cifar-{name}", verdict_of(claim), display=False)
 
-# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): test agreement with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members, as fresh images are added. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-gap-cifar"}, "image": {"alt": "Line chart on CIFAR-100: agreement with the own teacher rises with data and stays far below 100 percent; with an unseen teacher it changes little for one member.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (ax,) = panels(cifar, height=4)
-ax.set_xscale("log", base=2)
-ax.set_xticks(sizes, [f"x{f}" for f in sizes])
-ax.set(xlabel="distillation inputs (multiples of 2,000 images)", ylabel="test agreement (%)")
-for m in gap.ENSEMBLES:
-    rows = [("size", m, f) for f in sizes]
-    figures.line(ax, sizes, 100 * cifar.table(rows, "agreement"), f"m = {m}", f"m={m}")
-    figures.line(ax, sizes, 100 * cifar.table(rows, "independent_agreement"), f"unseen, {m}", f"m={m}", "--")
-plt.show()
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): test agreement (above) and predictive KL (below) with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members, as fresh images are added. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-gap-cifar"}, "image": {"alt": "Two line charts on CIFAR-100: agreement with the own teacher rises with data and stays far below 100 percent; with an unseen teacher it changes little for one member. Predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+ensembles(cifar)
 
 # %% tags=["remove-input"]
 provenance(cifar)

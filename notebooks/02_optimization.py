@@ -49,32 +49,37 @@ from kdlib.chapter import (
 )
 from kdlib.experiments import optimization as opt
 from kdlib.experiments import so_far, standing
-from kdlib.experiments.design import FACTORS, SETS
+from kdlib.experiments.design import SETS
+from kdlib.stats import estimate
 
 d, r = open_chapter("02_optimization", profile, seeds, workers)
 claims = opt.claims(r)
+cifar = so_far("02_optimization", "workstation")
 
 # %% tags=["remove-input"]
 say_claims(claims)
+p, most, longest = r.profile, r.profile.factors[-1], r.profile.lengths[-1]
+adam, mildest = next(o for o in p.optimizers if o.startswith("Adam")), p.light[0]
 for key, values in {
-    "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, FACTORS[-1]), "train_agreement"),
+    "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, most), "train_agreement"),
     "train-1-foil": r(("size", 1, 1), "independent_train_agreement"),
-    "train-33-foil": r(("size", 1, FACTORS[-1]), "independent_train_agreement"),
+    "train-33-foil": r(("size", 1, most), "independent_train_agreement"),
     "train-1-own": r(("size", 1, 1), "train_agreement") - r(("size", 1, 1), "independent_train_agreement"),
-    "train-33-own": r(("size", 1, FACTORS[-1]), "train_agreement")
-    - r(("size", 1, FACTORS[-1]), "independent_train_agreement"),
+    "train-33-own": r(("size", 1, most), "train_agreement")
+    - r(("size", 1, most), "independent_train_agreement"),
     "combined": r(("policy", 1, "combined"), "train_agreement"),
     "combined-foil": r(("policy", 1, "combined"), "independent_train_agreement"),
-    "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, "scale"), "agreement"),
-    "adam-1": r(("AdamW", 1), "train_agreement"), "adam-10": r(("AdamW", 10), "train_agreement"),
-    "sgd-10": r(("SGD", 10), "train_agreement"),
-    "adam-1-test": r(("AdamW", 1), "agreement"), "adam-10-test": r(("AdamW", 10), "agreement"),
-    "sgd-1-test": r(("SGD", 1), "agreement"), "sgd-10-test": r(("SGD", 10), "agreement"),
-    "longer": r("longer", "agreement"), "longer-gain": r("longer", "agreement") - r(("size", 1, FACTORS[-1]), "agreement"),
-    "sgd-gain": r(("SGD", 10), "agreement") - r(("SGD", 1), "agreement"),
-    "combined-best": r(("policy", 5, "combined"), "agreement") - r(("policy", 5, "shift"), "agreement"),
+    "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, p.light[1]), "agreement"),
+    "adam-1": r((adam, 1), "train_agreement"), "adam-10": r((adam, longest), "train_agreement"),
+    "sgd-10": r(("SGD", longest), "train_agreement"),
+    "adam-1-test": r((adam, 1), "agreement"), "adam-10-test": r((adam, longest), "agreement"),
+    "sgd-1-test": r(("SGD", 1), "agreement"), "sgd-10-test": r(("SGD", longest), "agreement"),
+    "longer": r("longer", "agreement"), "longer-gain": r("longer", "agreement") - r(("size", 1, most), "agreement"),
+    "sgd-gain": r(("SGD", longest), "agreement") - r(("SGD", 1), "agreement"),
+    "combined-best": r(("policy", 5, "combined"), "agreement") - r(("policy", 5, mildest), "agreement"),
     "init-own": (r(("start", "teacher-initial"), "agreement") - r(("start", "teacher-initial"), "independent_agreement"))
-    - (r(("size", 1, 1), "agreement") - r(("size", 1, 1), "independent_agreement")), "sgd-over-adam": r(("SGD", 10), "agreement") - r(("AdamW", 10), "agreement"),
+    - (r(("start", "random"), "agreement") - r(("start", "random"), "independent_agreement")),
+    "sgd-over-adam": r(("SGD", longest), "agreement") - r((adam, longest), "agreement"),
     "near": r(("lambda", 0.375), "train_agreement"), "far": r(("lambda", 0.0), "train_agreement"),
     "near-test": r(("lambda", 0.375), "agreement"), "far-test": r(("lambda", 0.0), "agreement"),
     "at": r(("lambda", 1.0), "train_agreement"), "at-test": r(("lambda", 1.0), "agreement"),
@@ -131,40 +136,46 @@ _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 # more than the mildest transform's {glue:text}`scale-test` %.
 
 # %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. Dashed, and grey for m = 1 below: agreement with an unseen teacher on the same inputs. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation. Agreement with unseen teachers is nearly as high on the teacher's own data and far lower elsewhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (sizes, halves, policies) = panels(r, 3, height=3.6)
-sizes.set_xscale("log", base=2)
-sizes.set_xticks(FACTORS, [f"x{f}" for f in FACTORS])
-for m in opt.ENSEMBLES:
-    runs = [("size", m, f) for f in FACTORS]
-    figures.line(sizes, FACTORS, 100 * r.table(runs, "train_agreement"), f"m = {m}", f"m={m}")
-    figures.line(sizes, FACTORS, 100 * r.table(runs, "independent_train_agreement"), f"unseen, {m}", f"m={m}", "--")
-sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
-for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in SETS], SETS),
-                          (policies, lambda m: [("policy", m, p) for p in opt.policies(d.profile)], opt.policies(d.profile))):
-    groups = {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES}
-    figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(1), "independent_train_agreement")})
-    ax.set_xlabel("train agreement (%)")
-plt.show()
+def train_agreement(r):
+    fig, (sizes, halves, policies) = panels(r, 3, height=3.6)
+    factors = r.profile.factors
+    sizes.set_xscale("log", base=2)
+    sizes.set_xticks(factors, [f"x{f:g}" for f in factors])
+    sizes.minorticks_off()
+    for m in opt.ENSEMBLES:
+        runs = [("size", m, f) for f in factors]
+        figures.line(sizes, factors, 100 * r.table(runs, "train_agreement"), f"m = {m}", f"m={m}")
+        figures.line(sizes, factors, 100 * r.table(runs, "independent_train_agreement"), f"unseen, {m}", f"m={m}", "--")
+    sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
+    for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in SETS], SETS),
+                              (policies, lambda m: [("policy", m, p) for p in opt.policies(r.profile)],
+                               opt.policies(r.profile))):
+        shown = [m for m in opt.ENSEMBLES if all(name in r.rows for name in names(m))]
+        groups = {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in shown}
+        figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(shown[0]), "independent_train_agreement")})
+        ax.set_xlabel("train agreement (%)")
+    plt.show()
+
+
+train_agreement(r)
 
 # %% tags=["remove-input"]
 provenance(r)
 
 # %% [markdown]
 # The same on CIFAR-100 (recorded; sizes as in {doc}`chapter 1 <01_fidelity_gap>`), where inputs are cropped and flipped anew in
-# every epoch: train agreement at m = 1 falls from {glue:text}`cifar-train-1` to {glue:text}`cifar-train-20` %, with an
-# unseen teacher it goes from {glue:text}`cifar-unseen-1` to {glue:text}`cifar-unseen-20` %. O1 there: {glue:text}`cifar-O1`.
+# every epoch: train agreement at m = 1 falls from {glue:text}`cifar-train-1` to {glue:text}`cifar-train-20` % as fresh images are
+# added, and with an unseen teacher from {glue:text}`cifar-unseen-1` to {glue:text}`cifar-unseen-20` %. All augmentations combined
+# leave {glue:text}`cifar-combined` % (the paper: about 60 %), over a baseline of {glue:text}`cifar-combined-foil` %, and give
+# {glue:text}`cifar-combined-test` % test agreement against {glue:text}`cifar-plain-test` % with crops and flips alone. (Colour jitter by
+# itself gives as much: *combined* less colour jitter is {glue:text}`cifar-over-best-1` points at m = 1 and {glue:text}`cifar-over-best-5` at m = 5.)
+# On images too the baseline
+# falls faster than the agreement: what stands above it is {glue:text}`cifar-above-1` points on the teacher's own images,
+# {glue:text}`cifar-above-20` at x20 and {glue:text}`cifar-above-combined` under the combined augmentation. O1 there:
+# {glue:text}`cifar-O1`; O2: {glue:text}`cifar-O2`.
 
-# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): train agreement with the own teacher (solid) and with an unseen one (dashed) as fresh images are added. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-train-cifar"}, "image": {"alt": "Line chart on CIFAR-100: train agreement starts above 90 percent and falls steeply with the amount of data for ensembles of 1, 3 and 5.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-cifar = so_far("02_optimization", "workstation")
-fig, (ax,) = panels(cifar, height=4)
-ax.set_xscale("log", base=2)
-ax.set_xticks(cifar.profile.factors, [f"x{f}" for f in cifar.profile.factors])
-ax.set(xlabel="distillation inputs (multiples of 2,000 images)", ylabel="train agreement (%)")
-for m in opt.ENSEMBLES:
-    runs = [("size", m, f) for f in cifar.profile.factors]
-    figures.line(ax, cifar.profile.factors, 100 * cifar.table(runs, "train_agreement"), f"m = {m}", f"m={m}")
-    figures.line(ax, cifar.profile.factors, 100 * cifar.table(runs, "independent_train_agreement"), f"unseen, {m}", f"m={m}", "--")
-plt.show()
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): agreement on the distillation data itself, as in the figure above, for the ensemble sizes that are recorded. Dashed and grey: agreement with an unseen teacher on the same inputs (grey: of the fewest members shown). Means over three trials, 95 % t-intervals.", "name": "fig-train-cifar"}, "image": {"alt": "Three panels on CIFAR-100: train agreement starts above 90 percent and falls steeply with the amount of data; on the halves (m = 3) it is about 75 percent on D0, 61 on D1 and 63 on both; by augmentation policy it goes from over 90 percent for the baseline to 50 to 60 percent for the combined augmentation.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+train_agreement(cifar)
 
 # %% tags=["remove-input"]
 provenance(cifar)
@@ -173,7 +184,35 @@ provenance(cifar)
 for f in (1, 20):
     say(f"cifar-train-{f}", cifar(("size", 1, f), "train_agreement"))
     say(f"cifar-unseen-{f}", cifar(("size", 1, f), "independent_train_agreement"))
-glue("cifar-O1", verdict_of(standing("workstation")["O1"]), display=False)
+for key, metric in (("", "train_agreement"), ("-foil", "independent_train_agreement"), ("-test", "agreement")):
+    say(f"cifar-combined{key}", cifar(("policy", 1, "combined"), metric))
+for m in (1, 5):
+    say(f"cifar-over-best-{m}", cifar(("policy", m, "combined"), "agreement") - cifar(("policy", m, "colour"), "agreement"), digits=2)
+say("cifar-plain-test", cifar(("policy", 1, "baseline"), "agreement"))
+for key, row in (("1", ("size", 1, 1)), ("20", ("size", 1, 20)), ("combined", ("policy", 1, "combined"))):
+    say(f"cifar-above-{key}", cifar(row, "train_agreement") - cifar(row, "independent_train_agreement"))
+for key, x in (("far", 0.0), ("quarter", 0.25), ("at", 1.0)):
+    say(f"cifar-{key}", cifar(("lambda", x), "train_agreement"))
+    say(f"cifar-{key}-test", cifar(("lambda", x), "agreement"))
+    say(f"cifar-{key}-foil", cifar(("lambda", x), "independent_agreement"))
+for key, one, other in (("first", 0.0, 0.125), ("early", 0.125, 0.25), ("sudden", 0.25, 0.375)):
+    say(f"cifar-{key}", opt.vanished(cifar, one, other), 100, 0)
+for x in (0.0, 0.125):
+    say(f"cifar-barrier-{x:g}", cifar(("surface", x), "barrier"), 1, 2)
+near = max(cifar(("surface", x), "barrier").max() for x in opt.LAMBDAS if x >= 0.25)
+glue("cifar-barrier-most", f"{np.ceil(1000 * near) / 1000:.3f}", display=False)
+say("signals-sudden", opt.sudden(r), 100, 0)
+for x in (0.0, 1.0):
+    say(f"cifar-distance-{x:g}", cifar(("surface", x), "distance"), 1)
+random, same = ("start", "random"), ("start", "teacher-initial")
+say("cifar-init", cifar(same, "agreement") - cifar(random, "agreement"))
+say("cifar-init-own", cifar(same, "agreement") - cifar(random, "agreement")
+    - cifar(same, "independent_agreement") + cifar(random, "independent_agreement"))
+say("cifar-init-kl", cifar(same, "kl") - cifar(random, "kl"), 1, 3)
+say("cifar-cka-own", np.mean([cifar(random, f"cka{k}") - cifar(random, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
+say("cifar-init-cka", np.mean([cifar(same, f"cka{k}") - cifar(random, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
+for name, claim in standing("workstation").items():
+    glue(f"cifar-{name}", verdict_of(claim), display=False)
 
 # %% [markdown]
 # ## Does patience help?
@@ -190,18 +229,22 @@ glue("cifar-O1", verdict_of(standing("workstation")["O1"]), display=False)
 # {glue:text}`longer-gain` points on new inputs, to {glue:text}`longer` % ({doc}`chapter 1 <01_fidelity_gap>`).
 
 # %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises toward 98 percent for both optimizers. Test agreement rises for SGD only. Agreement with an unseen teacher rises nowhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (above, below) = panels(r, 2)
-for ax, label in ((above, "train agreement (%)"), (below, "test agreement (%)")):
-    ax.set_xscale("log")
-    ax.set_xticks(r.profile.lengths, [f"{k}x" for k in r.profile.lengths])
-    ax.minorticks_off()
-    ax.set(xlabel="training length", ylabel=label)
-for name, key in (("AdamW", "Adam"), ("SGD", "SGD")):
-    runs = [(name, k) for k in r.profile.lengths]
-    for ax, metric in ((above, "train_agreement"), (below, "agreement")):
-        figures.line(ax, r.profile.lengths, 100 * r.table(runs, metric), name, key)
-        figures.line(ax, r.profile.lengths, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
-plt.show()
+def patience(r):
+    fig, axes = panels(r, 2)
+    lengths = r.profile.lengths
+    for ax, metric, label in zip(axes, ("train_agreement", "agreement"), ("train", "test"), strict=True):
+        ax.set_xscale("log")
+        ax.set_xticks(lengths, [f"{k:.3g}x" for k in lengths])
+        ax.minorticks_off()
+        ax.set(xlabel="training length", ylabel=f"{label} agreement (%)")
+        for name in r.profile.optimizers:
+            runs, key = [(name, k) for k in lengths], name.removesuffix("W")
+            figures.line(ax, lengths, 100 * r.table(runs, metric), name, key)
+            figures.line(ax, lengths, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
+    plt.show()
+
+
+patience(r)
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -222,18 +265,40 @@ provenance(r)
 # starts, and a threshold of 99 % (claim O4) asks for about all that there is. It was fixed beforehand and stays.
 
 # %% mystnb={"figure": {"caption": "Against \u03bb, the teacher's share in the student's start. Above: train KL, the distillation loss less its optimum, from the own teacher. Below: train and test agreement with the own teacher and, dashed, with an unseen one. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-lambda"}, "image": {"alt": "Two line charts against lambda. Train KL falls smoothly toward zero; train and test agreement rise smoothly, most of it between 0.125 and 0.5, and agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (above, below) = panels(r, 2)
-runs = [("lambda", x) for x in opt.LAMBDAS]
-figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
-for metric, label, key in (("train_agreement", "train", "D0"), ("agreement", "test", "m=1")):
-    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key)
-    figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"independent_{metric}"), f"{label}, unseen", key, "--")
-above.set(xlabel="λ", ylabel="train KL (nats)")
-below.set(xlabel="λ", ylabel="agreement (%)")
-plt.show()
+def start_near(r):
+    fig, (above, below) = panels(r, 2)
+    runs = [("lambda", x) for x in opt.LAMBDAS]
+    figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
+    for metric, label, key in (("train_agreement", "train", "D0"), ("agreement", "test", "m=1")):
+        figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key)
+        figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"independent_{metric}"), f"{label}, unseen", key, "--")
+    above.set(xlabel="λ", ylabel="train KL (nats)")
+    below.set(xlabel="λ", ylabel="agreement (%)")
+    plt.show()
+
+
+start_near(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded) the net is a ResNet with LayerNorm in the place of BatchNorm, as in the paper, but of 8 layers, not 20, trained by SGD on
+# the teacher's own 2,000 images. There the change comes earlier and is nearly over by λ = .25: of the train KL at λ = 0,
+# {glue:text}`cifar-first` % vanishes by λ = .125, {glue:text}`cifar-early` % between there and .25, and {glue:text}`cifar-sudden` %
+# between .25 and .375, where claim O4 looks ({glue:text}`cifar-O4`). On signals the largest step is as large, but
+# {glue:text}`signals-sudden` % is left for the stretch from .25 to .375. About as much vanishes in the first step as in the second, so that on
+# this grid one cannot call it sudden. Test agreement goes from {glue:text}`cifar-far-test` % at 0
+# to {glue:text}`cifar-quarter-test` % at .25, with an unseen teacher from {glue:text}`cifar-far-foil` to
+# {glue:text}`cifar-quarter-foil` %. And as on signals there is no full agreement at the right end: a student that *starts as* its
+# teacher ends with {glue:text}`cifar-at` % train and {glue:text}`cifar-at-test` % test agreement, {glue:text}`cifar-distance-1` away from
+# it (from a random start: {glue:text}`cifar-distance-0`).
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): the same against \u03bb. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-lambda-cifar"}, "image": {"alt": "Two line charts against lambda on CIFAR-100: train KL falls to nearly nothing between 0 and 0.25 and stays there; train and test agreement rise by 18 and 29 points over the same stretch and then creep on to 98 and 97 percent, while agreement with an unseen teacher stays flat.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+start_near(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% [markdown]
 # ## Basins
@@ -248,26 +313,54 @@ provenance(r)
 # here as in every such figure of this book, happens to have the highest barriers of all at .25 and at .375.
 
 # %% mystnb={"figure": {"caption": "The distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes"}, "image": {"alt": "Three contour maps. At lambda 0 teacher and end lie in two separate dark basins; at .375 hardly a ridge is left between them.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = panels(r, 3, height=3.6)
-planes = {x: r.curves(("surface", x), "plane")[0] for x in opt.PLANES}
-high = max(np.max(plane["loss"]) for plane in planes.values())
-for ax, (x, plane) in zip(axes, planes.items(), strict=True):
-    figures.surface(ax, plane["x"], plane["y"], plane["loss"],
-                    dict(zip(("teacher", "start", "end"), plane["points"], strict=True)), 0.01, high)
-    ax.set_title(f"λ = {x:g}")
-plt.show()
+def planes(r):
+    fig, axes = panels(r, 3, height=3.6)
+    planes = {x: r.curves(("surface", x), "plane")[0] for x in opt.PLANES}
+    high = max(np.max(plane["loss"]) for plane in planes.values())
+    for ax, (x, plane) in zip(axes, planes.items(), strict=True):
+        figures.surface(ax, plane["x"], plane["y"], plane["loss"],
+                        dict(zip(("teacher", "start", "end"), plane["points"], strict=True)), 0.01, high)
+        ax.set_title(f"λ = {x:g}")
+    plt.show()
+
+
+planes(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# The same on CIFAR-100 (recorded): two basins at λ = 0, one at .25 and .375.
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): the distillation loss above its optimum on the plane through teacher, start and end, for \u03bb = 0, .25 and .375 (the first trial). Axes are distances in weight space; one colour scale for all three.", "name": "fig-planes-cifar"}, "image": {"alt": "Three contour maps on CIFAR-100. At lambda 0 teacher and end lie in two basins with a ridge between them; at .25 and .375 they lie in one long valley.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+planes(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% mystnb={"figure": {"caption": "The barrier between the student's end and its teacher, against \u03bb. Points are means over trials, the band is the 95 % t-interval.", "name": "fig-barrier"}, "image": {"alt": "Line chart: the loss barrier falls from nearly 2 nats at lambda 0 to nothing at 0.5.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (ax,) = panels(r)
-figures.line(ax, opt.LAMBDAS, r.table([("surface", x) for x in opt.LAMBDAS], "barrier"), "", "m=1")
-ax.set(xlabel="λ", ylabel="barrier (nats)")
-plt.show()
+def barriers(r):
+    fig, (ax,) = panels(r)
+    figures.line(ax, opt.LAMBDAS, r.table([("surface", x) for x in opt.LAMBDAS], "barrier"), "", "m=1")
+    ax.set(xlabel="λ", ylabel="barrier (nats)")
+    plt.show()
+
+
+barriers(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded) the barrier is {glue:text}`cifar-barrier-0` nats at λ = 0, {glue:text}`cifar-barrier-0.125` at .125, and from
+# .25 on it is below {glue:text}`cifar-barrier-most` in every trial: the student that starts a quarter of the way ends in the teacher's basin. Barrier
+# and KL fall together, which is what the paper's explanation asks for. O5 there: {glue:text}`cifar-O5`.
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): the barrier between the student's end and its teacher, against \u03bb. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-barrier-cifar"}, "image": {"alt": "Line chart on CIFAR-100: the barrier falls from over 3 nats at lambda 0 to about 1 at .125 and to 0 from .25 on.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+barriers(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% [markdown]
 # ## The teacher's initial weights
@@ -285,16 +378,32 @@ provenance(r)
 
 # %% tags=["remove-input"]
 METRICS = (("agreement", 100, 1), ("kl", 1, 3), ("cka1", 1, 3), ("cka2", 1, 3), ("cka3", 1, 3))
-r.read.clear()
-table(("student's start", "compared with", "agreement (%)", "KL (nats)", "CKA 1", "CKA 2", "CKA 3"), [
-    (start, other, *(say(f"init-{prefix}{metric}-{start}", r(name, f"{prefix}{metric}"), scale, digits).text(scale, digits)
-                     for metric, scale, digits in METRICS))
-    for start, name in (("random", ("start", "random")), ("teacher's own start", ("start", "teacher-initial")))
-    for other, prefix in (("own teacher", ""), ("unseen teacher", "independent_"))],
-    "Table 1 here: mean and 95 % interval over trials")
+
+
+def starts(r, caption):
+    r.read.clear()
+    return table(("student's start", "compared with", "agreement (%)", "KL (nats)", "CKA 1", "CKA 2", "CKA 3"), [
+        (start, other, *(estimate(r(name, f"{prefix}{metric}")).text(scale, digits) for metric, scale, digits in METRICS))
+        for start, name in (("random", ("start", "random")), ("teacher's own start", ("start", "teacher-initial")))
+        for other, prefix in (("own teacher", ""), ("unseen teacher", "independent_"))], caption)
+
+
+starts(r, "Table 1 here: mean and 95 % interval over trials")
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded, five trials) the function does change, a little and unlike in the paper: the teacher's initial weights are worth
+# {glue:text}`cifar-init` points of agreement, {glue:text}`cifar-init-own` above the baseline, and change KL by {glue:text}`cifar-init-kl` nats. O6 is
+# {glue:text}`cifar-O6`, since its margin of one point lies within the interval. CKA rises by {glue:text}`cifar-init-cka`; here it does tell the
+# own from an unseen teacher even from a random start, by {glue:text}`cifar-cka-own`.
+
+# %% tags=["remove-input"]
+starts(cifar, "Table 1 on CIFAR-100 (recorded): mean and 95 % interval over five trials")
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% [markdown]
 # ## The claims, and the paper beside this book
@@ -319,13 +428,14 @@ comparison(claims)
 #
 # **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3`. Ten times the steps bring it under the
 # threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word;
-# a sweep on augmented inputs would be closer to the paper's. O4 (a sudden change in λ): {glue:text}`verdict-O4`. The
-# change is there and large, yet gradual. The official code also multiplies the learning rate by 1 − λ; that alone does not
-# make the change sudden here ({doc}`errata <09_errata>`). Size is another explanation, and the same sweep at larger widths
-# would test it.
+# a sweep on augmented inputs would be closer to the paper's. O4 (a sudden change in λ): {glue:text}`verdict-O4` on signals,
+# {glue:text}`cifar-O4` on CIFAR-100. On both the largest step lies between .125 and .25, before the place where the rule, written after the
+# paper's figure, looks for it; and on both the train agreement at .375 is below the 99 % that the rule also asks for. (The official
+# code multiplies the learning rate by 1 − λ as well; on signals that alone does not make the change sudden, see the
+# {doc}`errata <09_errata>`.)
 #
 # **Open.** O5 (far starts end in another basin): {glue:text}`verdict-O5`. The far start does. At λ = .375 the barrier is
-# under the threshold in all trials but one. O6 (initial weights change features, not the function):
+# under the threshold in all trials but one. (On CIFAR-100: {glue:text}`cifar-O5`.) O6 (initial weights change features, not the function):
 # {glue:text}`verdict-O6`.
 #
 # Taken together: optimization is *a* reason, as the paper says. The gap that it leaves on training inputs

@@ -51,6 +51,7 @@ from kdlib.stats import estimate
 
 d, r = open_chapter("07_scale", profile, seeds, workers)
 claims = scale.claims(r)
+real = so_far("07_scale", "workstation")
 
 # %% tags=["remove-input"]
 say_claims(claims)
@@ -100,15 +101,19 @@ _ = say("other-base-foil", r(cells[0], "independent_agreement"))
 # {glue:text}`gain-3` and {glue:text}`gain-3-foil`. What counts as fidelity is the difference.
 
 # %% mystnb={"figure": {"caption": "Test agreement by the width of teacher and student (channels of the CNN), m = 1 and 3, with the own teacher (o, s) and with an unseen one (X). Means and 95 % t-intervals over trials.", "name": "fig-capacity"}, "image": {"alt": "Dot plot of test agreement for four pairs of teacher and student widths: doubling the student's width moves the points by a few points, far from 100 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = panels(r, 2, height=2.6)
-channels = {"cnn1d": "24", "cnn1d-w48": "48", "cnn1d-w96": "96"}
-names = [f"{channels[a]} to {channels[b]}" for a, b in p.capacity]
-for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
-    rows = [("capacity", m, *pair) for pair in p.capacity]
-    figures.points(ax, names, {f"m={m}": 100 * r.table(rows, "agreement"),
-                               "unseen": 100 * r.table(rows, "independent_agreement")})
-    ax.set(xlabel="test agreement (%)")
-plt.show()
+def capacity(r):
+    short = {"cnn1d": "24", "cnn1d-w48": "48", "cnn1d-w96": "96"}  # channels
+    names = [" to ".join(short.get(net, net.removesuffix("-bn")) for net in pair) for pair in r.profile.capacity]
+    fig, axes = panels(r, 2, height=2.6)
+    for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
+        rows = [("capacity", m, *pair) for pair in r.profile.capacity]
+        figures.points(ax, names, {f"m={m}": 100 * r.table(rows, "agreement"),
+                                   "unseen": 100 * r.table(rows, "independent_agreement")})
+        ax.set(xlabel="test agreement (%)")
+    plt.show()
+
+
+capacity(r)
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -122,14 +127,20 @@ provenance(r)
 # against {glue:text}`other-base-foil` %.
 
 # %% mystnb={"figure": {"caption": "Another architecture (m = 5): test agreement with the own and with an unseen teacher (above) and accuracy with the teacher's (below), by augmentation policy. Means and 95 % t-intervals over trials.", "name": "fig-architecture"}, "image": {"alt": "Dot plots by policy: agreement with the own teacher, with an unseen one, and accuracies of student and teacher.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (above, below) = panels(r, 2)
-names = [f"{name}, τ = {t:g}" for name, t in p.other_cells]
-figures.points(above, names, {"m=5": 100 * r.table(cells, "agreement"),
-                              "unseen": 100 * r.table(cells, "independent_agreement")})
-figures.points(below, names, {"m=5": 100 * r.table(cells, "accuracy"), "teacher": 100 * r.table(cells, "teacher_accuracy")})
-above.set(xlabel="test agreement (%)")
-below.set(xlabel="accuracy (%)")
-plt.show()
+def architecture(r):
+    fig, (above, below) = panels(r, 2)
+    cells = [("architecture", *cell) for cell in r.profile.other_cells]
+    names = [f"{name}, τ = {t:g}" for _, name, t in cells]
+    figures.points(above, names, {"m=5": 100 * r.table(cells, "agreement"),
+                                  "unseen": 100 * r.table(cells, "independent_agreement")})
+    figures.points(below, names, {"m=5": 100 * r.table(cells, "accuracy"),
+                                  "teacher": 100 * r.table(cells, "teacher_accuracy")})
+    above.set(xlabel="test agreement (%)")
+    below.set(xlabel="accuracy (%)")
+    plt.show()
+
+
+architecture(r)
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -140,26 +151,26 @@ provenance(r)
 # Table 2 of the paper on IMDB, recorded: reviews of up to 100 tokens, a small bidirectional LSTM, teachers of 5,000 reviews that they
 # fit to {glue:text}`text-train` %. The student sees the teacher's own reviews, as in the paper. With two classes half of all guesses agree by
 # chance, and the unseen teacher shows how little the rest says of fidelity: of {glue:text}`text-5` % agreement at m = 5
-# {glue:text}`text-own-5` points belong to the own teacher. A4 (the gap is there in text): {glue:text}`text-A4`.
+# {glue:text}`text-own-5` points belong to the own teacher. A4 (the gap is there in text): {glue:text}`real-A4`.
 
 # %% tags=["remove-input"]
-reviews = so_far("07_scale", "workstation")
-fitted = [t.metrics["train_accuracy"] for t in reviews.needed
+fitted = [t.metrics["train_accuracy"] for t in real.needed
           if t.spec["kind"] == "teacher" and t.spec["data"]["name"] == "imdb"]
 glue("text-train", f"{100 * np.mean(fitted):.1f}", display=False)
+for name, claim in standing("workstation").items():
+    glue(f"real-{name}", verdict_of(claim), display=False)
 for m in scale.ENSEMBLES:
-    say(f"text-{m}", reviews(("text", m), "agreement"))
-    say(f"text-own-{m}", reviews(("text", m), "agreement") - reviews(("text", m), "independent_agreement"))
-glue("text-A4", verdict_of(standing("workstation")["A4"]), display=False)
-reviews.read.clear()
+    say(f"text-{m}", real(("text", m), "agreement"))
+    say(f"text-own-{m}", real(("text", m), "agreement") - real(("text", m), "independent_agreement"))
+real.read.clear()
 table(("m", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
-    (m, *(estimate(reviews(("text", m), k)).text(100) for k in (
+    (m, *(estimate(real(("text", m), k)).text(100) for k in (
         "teacher_accuracy", "accuracy", "agreement", "independent_agreement")),
-     estimate(reviews(("text", m), "kl")).text(1, 3)) for m in scale.ENSEMBLES],
+     estimate(real(("text", m), "kl")).text(1, 3)) for m in scale.ENSEMBLES],
     "IMDB, a small LSTM (recorded): mean and 95 % interval over three trials, shares in percent")
 
 # %% tags=["remove-input"]
-provenance(reviews)
+provenance(real)
 
 # %% [markdown]
 # ## What the labels say
@@ -170,32 +181,37 @@ provenance(reviews)
 # Temperature 4 spreads it: {glue:text}`one-train-4` % for a single teacher on training inputs.
 
 # %% mystnb={"figure": {"caption": "The teacher's mean probability of its first, second, ... class on training inputs (solid) and test inputs (dashed), at temperatures 1 and 4, for one teacher (above) and three (below), on a logarithmic scale. Means of the logarithm and 95 % t-intervals over trials.", "name": "fig-labels"}, "image": {"alt": "Line charts on a logarithmic axis: at temperature 1 the first class has nearly all the probability on training inputs; at temperature 4 the fall is much slower.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = panels(r, 2)
-for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
-    ax.set(xlabel=f"class by rank, m = {m}", ylabel="mean probability (log10)", xticks=range(1, 11))
-    for t in (1, 4):
-        for part, style in (("train", "-"), ("test", "--")):
-            ranks = np.log10(r.curves(("labels", teacher, m), f"{part}-ranks-{t}"))
-            figures.line(ax, range(1, 11), ranks, f"{part}, τ = {t}", f"τ = {t}", style)
-plt.show()
+def softness(r):
+    fig, axes = panels(r, 2)
+    net, _ = r.profile.capacity[0]
+    for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
+        ax.set(xlabel=f"class by rank, m = {m}", ylabel="mean probability (log10)", xticks=range(1, 11))
+        for t in (1, 4):
+            for part, style in (("train", "-"), ("test", "--")):
+                ranks = np.log10(r.curves(("labels", net, m), f"{part}-ranks-{t}"))
+                figures.line(ax, range(1, 11), ranks, f"{part}, τ = {t}", f"τ = {t}", style)
+    plt.show()
+
+
+softness(r)
 
 # %% tags=["remove-input"]
 provenance(r)
 
 # %% [markdown]
-# The first training and test inputs of the first trial, and what the teacher says of each at temperature 1:
+# And what a teacher says of single inputs: the first training and test signals of the first trial, at temperature 1.
 
 # %% tags=["remove-input"]
-def examples(m):
-    (curves,) = (record.curves for record in r.rows["labels", teacher, m][:1])
+def examples(r, m):
+    net, _ = r.profile.capacity[0]
+    curves = r.rows["labels", net, m][0].curves
     for part in ("train", "test"):
         for label, probabilities in zip(curves[f"{part}-labels"], curves[f"{part}-examples-1"], strict=True):
             order = sorted(range(len(probabilities)), key=lambda c: -probabilities[c])[:3]
             yield part, m, f"{label:g}", "; ".join(f"{c}: {probabilities[c]:.3f}" for c in order)
 
 
-table(("input", "m", "true class", "three most probable classes"), [*examples(1), *examples(3)],
-      "Whole distributions of a few inputs, first trial")
+table(("input", "m", "true class", "three most probable classes"), [*examples(r, 1), *examples(r, 3)], "MNIST-1D: whole distributions of a few inputs, first trial")
 
 # %% [markdown]
 # ## The claims, and the paper beside this book
@@ -212,7 +228,7 @@ comparison(claims)
 # ## How to read it
 #
 # A1 (capacity does not explain the gap): {glue:text}`verdict-A1`. A2 (nor does the architecture): {glue:text}`verdict-A2`. A3
-# (scale) needs ImageNet. A4 (text) is tested on IMDB: {glue:text}`text-A4`.
+# (scale) needs ImageNet. A4 (text) is tested on IMDB: {glue:text}`real-A4`.
 #
 # ## Change this and predict
 #

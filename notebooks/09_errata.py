@@ -35,18 +35,18 @@ import numpy as np
 
 from kdlib import figures
 from kdlib.chapter import all_runs, glue, open_chapter, panels, provenance, say, table
-from kdlib.experiments import errata, paradox
+from kdlib.experiments import errata, paradox, so_far
 from kdlib.experiments import optimization as opt
-from kdlib.experiments.design import FACTORS, TEMPERATURES
 from kdlib.stats import estimate
 
 d, r = open_chapter("09_errata", profile, seeds, workers)
+cifar = so_far("09_errata", "workstation")
 
 # %% tags=["remove-input"]
-cells = d.profile.cells
+cells, most, mildest = r.profile.cells, r.profile.factors[-1], r.profile.light[0]
 FORMULAS = {"official code": "columns", "axes right": "places", "this book": "cka"}
 STAGES = (1, 2, 3)
-small, large, own_start = ("size", 1, FACTORS[0]), ("size", 1, FACTORS[-1]), "teacher-initial"
+small, large, own_start = ("size", 1, 1), ("size", 1, most), "teacher-initial"
 
 
 def lead(name, metric="nll"):
@@ -82,6 +82,18 @@ for name in ("", "unseen_", "untrained_", "shuffled_"):
 for key in ("columns", "cka"):
     for label, run in (("depth", own_start), ("depth-random", small)):
         say(f"{label}-{key}", r(run, f"{key}3") - r(run, f"{key}1"), 1, 3)
+there, larger = cifar.profile.cells, ("size", 1, cifar.profile.factors[-1])
+for key, run in (("small", small), ("large", larger)):
+    say(f"cifar-nll-{key}", cifar(run, "nll"), 1, 2)
+    say(f"cifar-table-{key}", cifar(run, "nll_table"), 1, 1)
+say("cifar-rank-table", paradox.rank_correlation(cifar, "nll", "nll_table"), 1, 2)
+glue("cifar-recipes", str(len(there)), display=False)
+for key, metric in (("cifar-best", "nll"), ("cifar-best-table", "nll_table")):
+    policy, t = min(there, key=lambda cell: cifar(("policy", 5, *cell), metric).mean())
+    glue(key, f"{policy}, τ = {t:g}", display=False)
+for name in ("", "unseen_", "untrained_", "shuffled_"):
+    for key in FORMULAS.values():
+        say(f"cifar-cka-{name}{key}", np.mean([cifar(small, f"{name}{key}{stage}") for stage in STAGES], 0), 1, 3)
 images = errata.untrained_images()
 for name in ("", "elsewhere_"):
     for key in FORMULAS.values():
@@ -134,19 +146,35 @@ _ = say("gain-0.75", r(("scaled", 0.75), "agreement") - r(("lambda", 0.75), "agr
 # stands did not make them.
 
 # %% mystnb={"figure": {"caption": "NLL of students of a 5-member teacher less their teacher's, by the right formula (across) and by the official code's (up), for the eighteen recipes of chapter 3. Lower right: worse than the teacher, logged as better. Means and 95 % t-intervals over trials.", "name": "fig-errata-nll"}, "image": {"alt": "Scatter plot with a horizontal and a vertical line at zero. All students at temperature 4 are right of zero, and all of them lie below zero by the wrong formula.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, (ax,) = panels(r, height=4)
-for t in TEMPERATURES:
-    runs = [("policy", 5, p, t) for p, other in cells if other == t]
-    x, y = (r.table(runs, metric) - r.table(runs, f"teacher_{metric}") for metric in ("nll", "nll_table"))
-    figures.scatter(ax, x, y, [p for _, _, p, _ in runs] if t == 1 else [""] * len(runs), f"τ = {t:g}")
-figures.legend(ax, [f"τ = {t:g}" for t in TEMPERATURES])
-ax.axhline(0, color="black", linewidth=0.8)
-ax.axvline(0, color="black", linewidth=0.8)
-ax.set(xlabel="NLL, student − teacher (nats)", ylabel="mean of the table, student − teacher")
-plt.show()
+def likelihoods(r):
+    fig, (ax,) = panels(r, height=4)
+    for t in (1.0, 4.0):
+        runs = [("policy", 5, *cell) for cell in r.profile.cells if cell[1] == t]
+        x, y = (r.table(runs, metric) - r.table(runs, f"teacher_{metric}") for metric in ("nll", "nll_table"))
+        figures.scatter(ax, x, y, [p for _, _, p, _ in runs] if t == 1 else [""] * len(runs), f"τ = {t:g}")
+    figures.legend(ax, ["τ = 1", "τ = 4"])
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set(xlabel="NLL, student − teacher (nats)", ylabel="mean of the table, student − teacher")
+    plt.show()
+
+
+likelihoods(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded) self-distilled students have an NLL of {glue:text}`cifar-nll-small` (x1) and {glue:text}`cifar-nll-large` (x20), and would
+# be logged with {glue:text}`cifar-table-small` and {glue:text}`cifar-table-large`. Over the {glue:text}`cifar-recipes` recipes of chapter 3 the rank
+# correlation of right and wrong is {glue:text}`cifar-rank-table`; the best one goes by "{glue:text}`cifar-best`" by the right formula and
+# "{glue:text}`cifar-best-table`" by the wrong one.
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): NLL of students of a 5-member teacher less their teacher's, by the right formula (across) and by the official code's (up), for the twelve recipes of chapter 3. Means and 95 % t-intervals over three trials.", "name": "fig-errata-nll-cifar"}, "image": {"alt": "Scatter plot on CIFAR-100 of the wrong against the right difference of NLL, with lines at zero.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+likelihoods(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% [markdown]
 # ## CKA: image columns where examples were meant
@@ -173,19 +201,36 @@ provenance(r)
 # right {glue:text}`images-elsewhere_places`).
 
 # %% mystnb={"figure": {"caption": "CKA of a student's three stages (from above) with those of four other nets, by the official code's formula, by the same formula with the axes put right, and by this book's. Students of a single teacher on its own data. Means and 95 % t-intervals over trials.", "name": "fig-errata-cka"}, "image": {"alt": "Three dot plots. The official code's values all lie above 0.93, whatever the student is compared with. With the axes right, an untrained net falls to about 0.5 at the third stage, and shuffled inputs fall to nearly 0 at every stage.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = panels(r, 3, height=2.6)
-pairs = {"own teacher": "", "unseen teacher": "unseen_", "untrained net": "untrained_", "own, shuffled": "shuffled_"}
-for ax, stage in zip(axes, STAGES, strict=True):
-    figures.points(ax, list(pairs), {
-        label: np.stack([r(small, f"{name}{key}{stage}") for name in pairs.values()], 1)
-        for label, key in FORMULAS.items()})
-    ax.set(xlabel=f"CKA, stage {stage}", xlim=(-0.02, 1.02))
-    if stage > 1:
-        ax.get_legend().remove()
-plt.show()
+def similarities(r):
+    fig, axes = panels(r, 3, height=2.6)
+    pairs = {"own teacher": "", "unseen teacher": "unseen_", "untrained net": "untrained_", "own, shuffled": "shuffled_"}
+    for ax, stage in zip(axes, STAGES, strict=True):
+        figures.points(ax, list(pairs), {
+            label: np.stack([r(small, f"{name}{key}{stage}") for name in pairs.values()], 1)
+            for label, key in FORMULAS.items()})
+        ax.set(xlabel=f"CKA, stage {stage}", xlim=(-0.02, 1.02))
+        if stage > 1:
+            ax.get_legend().remove()
+    plt.show()
+
+
+similarities(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded), on real images and trained ResNets, whose stages have 16, 8 and 4 columns: a student and its own teacher
+# {glue:text}`cifar-cka-columns` as logged and {glue:text}`cifar-cka-places` with the axes right, the unseen teacher
+# {glue:text}`cifar-cka-unseen_columns` and {glue:text}`cifar-cka-unseen_places`, an untrained net
+# {glue:text}`cifar-cka-untrained_columns` and {glue:text}`cifar-cka-untrained_places`, and shuffled inputs
+# {glue:text}`cifar-cka-shuffled_columns` and {glue:text}`cifar-cka-shuffled_places`.
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): CKA of a ResNet-8 student's three stages (from above) with those of four other nets, by the three formulas. Self-distilled students on their teacher's own images. Means and 95 % t-intervals over three trials.", "name": "fig-errata-cka-cifar"}, "image": {"alt": "Three dot plots on CIFAR-100 of CKA by three formulas, for the own teacher, an unseen one, an untrained net, and shuffled inputs.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+similarities(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
 
 # %% [markdown]
 # What is left to tell students apart lies in the last percent. In the table below the differences that Table 1 of the paper is
@@ -199,7 +244,7 @@ provenance(r)
 
 # %% tags=["remove-input"]
 r.read.clear()
-table(("formula", "random start, own teacher", "teacher's own start − random start", "own − unseen teacher, x33"), [
+table(("formula", "random start, own teacher", "teacher's own start − random start", f"own − unseen teacher, x{most}"), [
     (label, say(f"t1-{key}", mean_cka(small, key), 1, 3).text(1, 3),
      say(f"t1-start-{key}", mean_cka(own_start, key) - mean_cka(small, key), 1, 3).text(1, 3),
      say(f"t1-own-{key}", mean_cka(large, key) - mean_cka(large, f"unseen_{key}"), 1, 3).text(1, 3))
@@ -219,7 +264,7 @@ provenance(r)
 
 # %% tags=["remove-input"]
 r.read.clear()
-rows = {"x1": small, "x33": large} | {"m = 5, shift, τ = 1": ("policy", 5, "shift", 1.0)}
+rows = {"x1": small, f"x{most}": large} | {f"m = 5, {mildest}, τ = 1": ("policy", 5, mildest, 1.0)}
 table(("student", "NLL", "batch means − NLL", "KL", "batch means − KL"), [
     (label, *(cell for metric in ("nll", "kl") for cell in (
         say(f"{metric}-{label}", r(name, metric), 1, 3).text(1, 3),
@@ -247,14 +292,18 @@ provenance(r)
 # read as "the same optimizer succeeds if it starts nearby", Figure 6b would say a little too much.
 
 # %% mystnb={"figure": {"caption": "Chapter 2's sweep over \u03bb with the learning rate fixed, and with it scaled by 1 \u2212 \u03bb as in the official code. Train KL, train agreement and test agreement with the own teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-errata-lambda"}, "image": {"alt": "Three line charts against lambda. The curves with fixed and with scaled learning rate lie on each other up to 0.5; beyond, the scaled ones go on to zero KL and 100 percent agreement, and the fixed ones stay short of it.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-fig, axes = panels(r, 3, height=2.8)
-for sweep, label, key in (("lambda", "fixed", "this book"), ("scaled", "scaled", "official code")):
-    runs = [(sweep, x) for x in opt.LAMBDAS]
-    for ax, metric, scale in zip(axes, ("train_kl", "train_agreement", "agreement"), (1, 100, 100), strict=True):
-        figures.line(ax, opt.LAMBDAS, scale * r.table(runs, metric), label, key)
-for ax, label in zip(axes, ("train KL (nats)", "train agreement (%)", "test agreement (%)"), strict=True):
-    ax.set(xlabel="λ", ylabel=label)
-plt.show()
+def two_sweeps(r):
+    fig, axes = panels(r, 3, height=2.8)
+    for sweep, label, key in (("lambda", "fixed", "this book"), ("scaled", "scaled", "official code")):
+        runs = [(sweep, x) for x in opt.LAMBDAS]
+        for ax, metric, scale in zip(axes, ("train_kl", "train_agreement", "agreement"), (1, 100, 100), strict=True):
+            figures.line(ax, opt.LAMBDAS, scale * r.table(runs, metric), label, key)
+    for ax, label in zip(axes, ("train KL (nats)", "train agreement (%)", "test agreement (%)"), strict=True):
+        ax.set(xlabel="λ", ylabel=label)
+    plt.show()
+
+
+two_sweeps(r)
 
 # %% tags=["remove-input"]
 provenance(r)
