@@ -69,10 +69,14 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
     return e
 
 
-def say_claims(claims: list[Claim]) -> None:
-    """Glue every claim's verdict as `verdict-<id>`."""
+def say_claims(claims: list[Claim], ids) -> None:
+    """Glue every claim's verdict as `verdict-<id>`, and of each of a chapter's `ids` the one on real data, or why there
+    is none, as `recorded-<id>`."""
     for claim in claims:
         glue(f"verdict-{claim.id}", claim.verdict, display=False)
+    recorded = standing("workstation")
+    for name in ids:
+        glue(f"recorded-{name}", verdict_of(recorded[name]), display=False)
 
 
 def table(headers, rows, caption="") -> HTML:

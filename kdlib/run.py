@@ -188,14 +188,14 @@ def _load(spec: Teacher | Student | Generator, weights_of):
 
 
 def _generator(spec: Generator, weights_of, kept):
-    inception()  # before the training, if it is an error
+    weights = inception()  # before the training, if it is an error
     splits, where = data.load(**dict(spec.data)), device()
     net, curves = gan.fit(spec, splits.train_x.to(where), kept)
     judge = Ensemble([_load(spec.judge, weights_of)]).to(where).members[0]
     made = gan.sample(net, max(SAMPLES, len(splits.test_x)), stream(spec.data.trial, "generator", "evaluation"))
     (of_made, classes), (of_test, test_classes), (of_train, _) = (
         _judged(judge, x.to(where)) for x in (made, splits.test_x, splits.train_x))
-    known, weights = splits.train_x.to(where), inception()
+    known = splits.train_x.to(where)
     by_inception = gan.inception_measures(made.to(where), splits.test_x.to(where), weights) if weights else {}
     return by_inception | {
         "judge_fid": metrics.frechet_distance(of_made, of_test),

@@ -46,16 +46,15 @@ from kdlib.chapter import (
     say,
     say_claims,
     table,
-    verdict_of,
 )
-from kdlib.experiments import from_records, gap, so_far, standing
+from kdlib.experiments import from_records, gap, so_far
 from kdlib.experiments.design import Design
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
 claims = gap.claims(r)
 
 # %% tags=["remove-input"]
-say_claims(claims)
+say_claims(claims, gap.CLAIMS)
 p, most = r.profile, r.profile.factors[-1]
 large, base, easy = ("size", 1, most), ("size", 1, 1), gap.easy_rows(p)
 for key, values in {
@@ -117,6 +116,7 @@ _ = say("foil-kl-change", r(large, "independent_kl") - r(base, "independent_kl")
 # CNN of the MNIST-1D paper.
 
 # %% tags=["remove-input"]
+optimizer = next(name for name, training in p.optimizers.items() if training.optimizer == d.training.optimizer)
 table(("what", "value"), [
     ("trials", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
@@ -124,7 +124,7 @@ table(("what", "value"), [
     ("ensemble sizes m", "1, 3, 5"),
     ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals: as few as fit 95 % of the training set"),
     ("student", f"{d.training.steps} steps of {d.training.batch}, three times the teacher's, as in the paper"),
-    ("optimizer of both", f"{ {'sgd': 'SGD', 'adam': 'Adam', 'adamw': 'AdamW'}[d.training.optimizer]}, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),
+    ("optimizer of both", f"{optimizer}, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),
     ("temperature, alpha", "1, 0 (no labels)")], "The runs of this chapter")
 
 # %% [markdown]
@@ -142,9 +142,9 @@ table(("what", "value"), [
 # by {glue:text}`foil-kl-change` nats of KL; only the labels do not.)
 
 # %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off below 90 percent, while agreement with an unseen teacher stays flat near 70 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-def against_data(r, ax, m, metric, label, key, style="-", scale=100, kind="size"):
-    factors = [f for f in r.profile.factors if (kind, m, f) in r.rows]
-    figures.line(ax, factors, scale * r.table([(kind, m, f) for f in factors], metric), label, key, style)
+def against_data(r, ax, m, metric, label, key, style="-", scale=100):
+    factors = r.profile.factors
+    figures.line(ax, factors, scale * r.table([("size", m, f) for f in factors], metric), label, key, style)
 
 
 def data_axis(r, ax, ylabel):
@@ -285,8 +285,6 @@ for key, values in {
        - cifar(("size", m, sizes[-1]), "independent_agreement") for m in (1, 3, 5)},
 }.items():
     say(key, values)
-for name, claim in standing("workstation").items():
-    glue(f"cifar-{name}", verdict_of(claim), display=False)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): test agreement (above) and predictive KL (below) with the own teacher (solid) and with an unseen one (dashed) for teachers of 1, 3 and 5 members, as fresh images are added. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-gap-cifar"}, "image": {"alt": "Two line charts on CIFAR-100: agreement with the own teacher rises with data and stays far below 100 percent; with an unseen teacher it changes little for one member. Predictive KL falls with data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 ensembles(cifar)
@@ -301,7 +299,7 @@ provenance(cifar)
 # {glue:text}`cifar-train-base` to {glue:text}`cifar-train-large` %. An ensemble of three is matched on
 # {glue:text}`cifar-large-3` %, of five on {glue:text}`cifar-large-5` %; what belongs to the own teacher is
 # {glue:text}`cifar-own-1` points at m = 1 and {glue:text}`cifar-own-5` at m = 5.
-# Here F2: {glue:text}`cifar-F2`; F3: {glue:text}`cifar-F3`; F4: {glue:text}`cifar-F4`; F5: {glue:text}`cifar-F5`.
+# Here F2: {glue:text}`recorded-F2`; F3: {glue:text}`recorded-F3`; F4: {glue:text}`recorded-F4`; F5: {glue:text}`recorded-F5`.
 #
 # ## The claims, and the paper beside this book
 #

@@ -81,13 +81,13 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 #   MNIST-1D nobody errs, and where nobody errs everybody agrees. The MNIST interval contains its threshold: more trials would
 #   decide it (the table below says how many).
 # - **F5, P1 and O5** hold on CIFAR-100 and are undecided on MNIST-1D, where teachers of one trial differ much from those of another and
-#   students little, so that differences between them have wide intervals (O5: one trial of five keeps a barrier at λ = .375). More
+#   students little, so that differences between them have wide intervals (O5: not every trial has lost its barrier at λ = .375). More
 #   trials would decide all three; the table below says how many if means and spreads stayed.
 # - **P3** holds on MNIST-1D and is undecided on CIFAR-100: there the student of three starts at its teacher's accuracy in the mean
 #   ({glue:text}`lead-3` points) and stays. That nothing is left to rise is not all of it: the student of five does not rise either, and
 #   ends at {glue:text}`lead-5`. Teachers of more images, better than their students on the smallest set, might decide it.
-# - **P2** is undecided on both. The mean change of the student's accuracy per doubling is negative on both, as in the paper, but by tenths of a
-#   point, and both intervals include zero. With *generated* images in the place of fresh ones, as in the paper, it holds on CIFAR-100
+# - **P2** is undecided on both. The mean change of the student's accuracy per doubling is negative on both, as in the paper, but by little, and
+#   both intervals include zero. With *generated* images in the place of fresh ones, as in the paper, it holds on CIFAR-100
 #   ({doc}`The generator <08_generator>`): what the paper's figure shows may be due to its images.
 # - **P4 and P5** are undecided on both. On CIFAR-100 the accuracy past four members is flat to a hair of P4's limits.
 #   For P5 the recipes' accuracies lie so close together that which one is the best changes from fold to fold; recipes that part students more, or
@@ -97,7 +97,7 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 #   calibrated ({doc}`chapter 4 <04_paradox>`). A rule that looks within a temperature would decide it, on other trials than those that suggested it.
 # - **D2 and D3** do not hold on MNIST-1D and are undecided on CIFAR-100. On both the plain training set at τ = 1 is the least faithful in the
 #   mean, and augmentation lifts it. On signals noise and foreign inputs lift it too; on CIFAR-100 they change nothing that three trials resolve. The
-#   top of the order is the paper's on CIFAR-100, in the mean, and its first four recipes lie within about a point ({doc}`chapter 3 <03_data>`).
+#   top of the order is the paper's on CIFAR-100, in the mean, and its first recipes lie close together ({doc}`chapter 3 <03_data>`).
 # - **D4** does not hold on MNIST-1D and is undecided on CIFAR-100. That D0 makes the more accurate student holds on both. That D1 makes the more
 #   faithful one fails on signals, where it is true above the independent baseline only, and is open on CIFAR-100 either way.
 # - **O4** does not hold on either: the change comes earlier than in the paper, on CIFAR-100 earlier still than on signals, and train agreement at
