@@ -209,7 +209,7 @@ say("cifar-init-own", cifar(same, "agreement") - cifar(random, "agreement")
     - cifar(same, "independent_agreement") + cifar(random, "independent_agreement"))
 say("cifar-init-kl", cifar(same, "kl") - cifar(random, "kl"), 1, 3)
 say("cifar-cka-own", np.mean([cifar(random, f"cka{k}") - cifar(random, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
-say("cifar-init-cka", np.mean([cifar(same, f"cka{k}") - cifar(random, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
+_ = say("cifar-init-cka", np.mean([cifar(same, f"cka{k}") - cifar(random, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 
 # %% [markdown]
 # ## Does patience help?

@@ -194,7 +194,7 @@ for p, t in cifar.profile.cells:
     say(f"cifar-{p}-{t:g}", cifar(("policy", 5, p, t), "agreement"))
 own = {t: cifar(("policy", 5, "baseline", t), "agreement") - cifar(("policy", 5, "baseline", t), "independent_agreement")
        for t in (1.0, 4.0)}
-say("cifar-tau-own", own[4.0] - own[1.0])
+_ = say("cifar-tau-own", own[4.0] - own[1.0])
 
 # %% [markdown]
 # The baseline is the least faithful recipe of all at τ = 1. Averaged over the eight others, a policy adds

@@ -28,7 +28,9 @@ def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
     script, notebook = jupytext.read(path), jupytext.read(path.with_suffix(".ipynb"))
     assert [(c.cell_type, c.source) for c in script.cells] == [(c.cell_type, c.source) for c in notebook.cells]
     assert all(c.execution_count for c in notebook.cells if c.cell_type == "code")
-    assert not any(o.output_type in ("error", "stream") for c in notebook.cells for o in c.get("outputs", ()))
+    outputs = [o for c in notebook.cells for o in c.get("outputs", ())]
+    assert not any(o.output_type in ("error", "stream") for o in outputs)
+    assert all("text/html" in o.data for o in outputs if o.output_type == "execute_result")  # no bare Python value
 
 
 class MadeUp(dict):
