@@ -15,10 +15,11 @@ from kdlib.stats import estimate
 # Okabe & Ito (2008), without yellow: too pale for lines on white.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+GREY = "#666666"
 # One colour and marker per method in the whole book.
 _KEYS = {
     "m=1": (BLUE, "o"), "m=3": (ORANGE, "s"), "m=5": (GREEN, "^"),
-    "teacher": (BLACK, "*"), "unseen": ("#666666", "X"),
+    "teacher": (BLACK, "*"), "unseen": (GREY, "X"), "unseen, τ = 1": (GREY, "<"), "unseen, τ = 4": (GREY, ">"),
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
@@ -119,25 +120,49 @@ def points(ax, labels, groups: dict) -> None:
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     if len(groups) > 1:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), borderaxespad=0.2)
+        _above(ax, len(groups))
 
 
 def scatter(ax, x, y, labels, key: str) -> None:
-    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points."""
+    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points.
+
+    Set the axes' scale first: labels of points near each other are moved apart by it.
+    """
     colour, marker = _look(ax, key)
     mean_x, half_x = _intervals(x, len(labels), "x")
     mean_y, half_y = _intervals(y, len(labels), "y")
     ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt=marker, color=colour, elinewidth=0.8, alpha=0.9)
-    for label, a, b in zip(labels, mean_x, mean_y, strict=True):
-        ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
+    texts = [ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
+             for label, a, b in zip(labels, mean_x, mean_y, strict=True) if label]
+    ax._kdlib_names = [*getattr(ax, "_kdlib_names", []), *texts]
+    _apart(ax)
+
+
+def _apart(ax, gap=12.0, letter=5.5):
+    """Move down each label of a scatter plot that would lie on one above it; `gap`, `letter`: its size in points."""
+    ax.figure.draw_without_rendering()  # else the axes have neither their limits nor their place yet
+    to_points, placed = 72 / ax.figure.dpi, []
+    for text in sorted(ax._kdlib_names, key=lambda t: -t.xy[1]):
+        x, own = ax.transData.transform(text.xy) * to_points
+        y, width = own + 5, letter * len(text.get_text())
+        for left, other, other_width in placed:  # from above, so that one pass is enough
+            if abs(y - other) < gap and x < left + other_width and left < x + width:
+                y = other - gap
+        placed.append((x, y, width))
+        placed.sort(key=lambda place: -place[1])
+        text.set_position((5, y - own))
 
 
 def legend(ax, keys) -> None:
-    """A legend of methods by their colour and marker, where points cannot be labelled directly."""
+    """A legend of methods by their colour and marker above the axes, where points cannot be labelled directly."""
     for key in keys:
         colour, marker = _look(ax, key)
         ax.plot([], [], marker, color=colour, label=key)
-    ax.legend()
+    _above(ax, len(keys))
+
+
+def _above(ax, count):
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=count, borderaxespad=0.2)
 
 
 def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -> None:

@@ -36,3 +36,13 @@ def test_a_trial_without_a_number_is_an_error():
     _, [ax] = figures.panels()
     with pytest.raises(ValueError, match="finite"):
         figures.points(ax, ["a"], {"τ = 1": np.array([[1.0], [np.nan]])})
+
+
+def test_names_of_points_that_lie_on_each_other_can_all_be_read():
+    figure, [ax] = figures.panels()
+    names, x = ["baseline", "noise", "ood", "mixup", "colour"], np.array([1.0, 1.001, 1.0, 0.999, 0.2])
+    figures.scatter(ax, x[None], np.array([[2.0, 2.01, 2.02, 1.9, 0.5]]), names, "τ = 1")
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == names
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
