@@ -305,7 +305,8 @@ provenance(cifar)
 # {glue:text}`cifar-foil-large` %. A gap of {glue:text}`cifar-gap` % remains. Its train agreement falls from
 # {glue:text}`cifar-train-base` to {glue:text}`cifar-train-large` %. (All students take the same {glue:text}`cifar-steps` steps: an image is
 # seen {glue:text}`cifar-passes-1` times at x1 and {glue:text}`cifar-passes-20` times at x20, in the paper 300 times at any size. How much
-# of the gap at x20 more steps would close is not recorded.) An ensemble of three is matched on
+# of the gap at x20 more steps would close is not recorded; for another net at x1, ten times the steps close a good part of it,
+# see {doc}`chapter 2 <02_optimization>`.) An ensemble of three is matched on
 # {glue:text}`cifar-large-3` %, of five on {glue:text}`cifar-large-5` %; what belongs to the own teacher is
 # {glue:text}`cifar-own-1` points at m = 1 and {glue:text}`cifar-own-5` at m = 5.
 # Here F2: {glue:text}`recorded-F2`; F3: {glue:text}`recorded-F3`; F4: {glue:text}`recorded-F4`; F5: {glue:text}`recorded-F5`.

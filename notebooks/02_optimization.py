@@ -20,9 +20,9 @@
 #
 # The student could match its teacher: the teacher's own weights are a solution. Once it is shown more than the teacher's own
 # data, it does not match even on the data it is trained on. So the optimizer did not find that solution, and
-# {cite:t}`stanton2021` hold this to be a key reason for low fidelity. Six experiments look at it. Here, patience
+# {cite:t}`stanton2021` hold this to be a key reason for low fidelity. Six experiments look at it. On signals, patience
 # closes most of the gap on the training inputs; what it buys on new inputs depends on how many inputs there are to be
-# patient with.
+# patient with. On CIFAR-100, with inputs that are augmented anew in every epoch, it closes less of the one and more of the other.
 
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # or "smoke"
@@ -101,7 +101,9 @@ _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 # On five times the teacher's data, ten times longer training lifts the agreement on the distillation data from
 # {glue:text}`adam-1` to **{glue:text}`adam-10` %** (AdamW; SGD **{glue:text}`sgd-10` %**), and leaves AdamW's test
 # agreement at **{glue:text}`adam-10-test` %**. A start 37.5 % of the way to the teacher reaches
-# **{glue:text}`near-test` %** on the test set in a tenth of those steps.
+# **{glue:text}`near-test` %** on the test set in a tenth of those steps. On CIFAR-100 ten times the steps leave train agreement at
+# **{glue:text}`cifar-SGD-10-train` %** (SGD), and lift *test* agreement from {glue:text}`cifar-SGD-1-test` to
+# **{glue:text}`cifar-SGD-10-test` %**.
 # ```
 #
 # ## What the paper found
@@ -248,6 +250,36 @@ patience(r)
 
 # %% tags=["remove-input"]
 provenance(r)
+
+# %% [markdown]
+# On CIFAR-100 (recorded) inputs are cropped and flipped anew in every epoch, and train agreement behaves as in the paper. Ten times the steps
+# take SGD from {glue:text}`cifar-SGD-1-train` to {glue:text}`cifar-SGD-10-train` % and Adam from {glue:text}`cifar-Adam-1-train` to
+# {glue:text}`cifar-Adam-10-train` %, {glue:text}`cifar-over-adam-train` points below SGD; both are far from full agreement (O3 there:
+# {glue:text}`recorded-O3`).
+#
+# What the paper does not show is the test set. On *new* images the same patience lifts agreement from {glue:text}`cifar-SGD-1-test` to
+# {glue:text}`cifar-SGD-10-test` % with SGD and from {glue:text}`cifar-Adam-1-test` to {glue:text}`cifar-Adam-10-test` % with Adam, and all of
+# it belongs to the own teacher: with an unseen one agreement changes by {glue:text}`cifar-SGD-gain-foil` and
+# {glue:text}`cifar-Adam-gain-foil` points. No bend is to be seen in the curves; where they end, these runs do not
+# say. The student becomes no better by it (accuracy changes by {glue:text}`cifar-SGD-gain-accuracy` and
+# {glue:text}`cifar-Adam-gain-accuracy` points), only more like its teacher. On signals AdamW gained nothing of the kind. A reading that fits:
+# there the extra steps go to the same five thousand inputs; here an image has fifty crops and flips, each with a label of its own, and with
+# more to learn from patience paid on signals, too. Signals under augmentation for as long would tell.
+
+# %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): agreement on the distillation data (above) and on the test set (below) against training length, for a ResNet with LayerNorm on the teacher's own images, cropped and flipped anew in every epoch; dashed: agreement with an unseen teacher. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers-cifar"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps on CIFAR-100. Train and test agreement with the own teacher rise steadily for SGD and, below it, for Adam, and stay well short of full agreement; agreement with an unseen teacher stays flat far below.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+patience(cifar)
+
+# %% tags=["remove-input"]
+provenance(cifar)
+
+# %% tags=["remove-input"]
+for o in cifar.profile.optimizers:
+    for k in cifar.profile.lengths:
+        for key, metric in (("train", "train_agreement"), ("test", "agreement")):
+            say(f"cifar-{o}-{k}-{key}", cifar((o, k), metric))
+    for key, metric in (("test", "agreement"), ("foil", "independent_agreement"), ("accuracy", "accuracy")):
+        say(f"cifar-{o}-gain-{key}", cifar((o, cifar.profile.lengths[-1]), metric) - cifar((o, 1), metric))
+say("cifar-over-adam-train", cifar(("SGD", 10), "train_agreement") - cifar(("Adam", 10), "train_agreement"))
 
 # %% [markdown]
 # ## A start near the teacher
@@ -428,12 +460,12 @@ comparison(claims)
 # faster than the agreement, so what belongs to this teacher grows, up to five times the data. In O2 *combined* is compared
 # with the mean of its parts; against the best of them, the shift, it is {glue:text}`combined-best` points at m = 5.
 #
-# **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3`. Ten times the steps bring it under the
-# threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word;
-# a sweep on augmented inputs would be closer to the paper's. O4 (a sudden change in λ): {glue:text}`verdict-O4` on signals,
+# **Differs.** O3 (no patience closes the train gap): {glue:text}`verdict-O3` on signals. Ten times the steps bring it under the
+# threshold of five points with either optimizer. The gap is not zero, and another threshold would have given another word. On
+# CIFAR-100, where inputs are augmented as in the paper: {glue:text}`recorded-O3`. O4 (a sudden change in λ): {glue:text}`verdict-O4` on signals,
 # {glue:text}`recorded-O4` on CIFAR-100. On both most of the fall comes before .25, on signals between .125 and .25, on CIFAR-100 about
 # equally in the first two steps. The rule, written after the paper's figure, looks later; and on both the train agreement at .375 is below the 99 % that the rule also asks for. (The official
-# code multiplies the learning rate by 1 − λ as well; on signals that alone does not make the change sudden, see the
+# code multiplies the learning rate by 1 − λ as well; that alone does not make the change sudden, on either, see the
 # {doc}`errata <09_errata>`.)
 #
 # **Open.** O5 (far starts end in another basin): {glue:text}`verdict-O5`. The far start does. At λ = .375 the barrier is
@@ -442,7 +474,8 @@ comparison(claims)
 #
 # Taken together: optimization is *a* reason, as the paper says. On signals the gap that it leaves on training inputs
 # nearly closes with patience. On new inputs patience brings AdamW nothing that we see unless there is more data, and SGD
-# {glue:text}`sgd-gain` points. On both a start near the solution closes more of the gap than anything else here.
+# {glue:text}`sgd-gain` points. On CIFAR-100, under augmentation, patience alone brings SGD {glue:text}`cifar-SGD-gain-test` points on new images and
+# leaves a gap on either kind of input. On both a start near the solution closes more of the gap than anything else here.
 #
 # ## Change this and predict
 #

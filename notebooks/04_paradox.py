@@ -351,7 +351,8 @@ comparison(claims)
 # optimization is a key reason; that the distillation data decides how close the student comes; and that closer is not
 # always better. On signals of forty samples and with fresh data without limit, four chapters say: yes to the gap, at
 # {doc}`every size of data <01_fidelity_gap>`. Yes, with a reservation, to optimization: patience closes the gap on
-# {doc}`inputs that the student is trained on <02_optimization>`, and on new ones a part of it, if there is data. Yes to
+# {doc}`inputs that the student is trained on <02_optimization>`, and on new ones a part of it, if there is data (on
+# CIFAR-100, under augmentation, it closes a part of either gap). Yes to
 # {doc}`the data <03_data>`, though the best recipe is another. And yes to the last: more data makes students of ensembles
 # closer and better, students of one teacher closer and not better, and across recipes the two have little to do with each
 # other.
