@@ -132,13 +132,16 @@ def refresh(root: Path | None = None) -> None:
 
 
 def strip(path) -> None:
-    """Remove what differs between identical executions: timestamps and papermill's own paths."""
+    """Remove what differs between identical executions, timestamps and papermill's own paths, and hide the cell of
+    parameters that papermill adds, as the notebook hides its own."""
     notebook = json.loads(path.read_text())
     notebook["metadata"].pop("papermill", None)
     for i, cell in enumerate(notebook["cells"]):
         cell["id"] = f"cell-{i}"
         for name in ("papermill", "execution"):
             cell["metadata"].pop(name, None)
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["metadata"]["tags"].append("remove-input")
     path.write_text(json.dumps(notebook, indent=1) + "\n")
 
 

@@ -103,11 +103,12 @@ def claim_table(claims: list[Claim], caption="Claims, statistics and verdicts") 
                  f"{caption}; shares in percentage points")
 
 
-def comparison(claims: list[Claim]) -> HTML:
-    """The paper's number, the recorded one on real data and this page's, one row per claim."""
+def comparison(claims: list[Claim], r: Results) -> HTML:
+    """The paper's number, the recorded one on real data and that of this page's results, one row per claim."""
     recorded = standing("workstation")
     rows = [(c.id, c.statement, FOUND[c.id], in_words(recorded[c.id]), in_words(c)) for c in claims]
-    return table(("claim", "statement", "paper", "real data (recorded)", "MNIST-1D (this page)"), rows,
+    here = "MNIST-1D (this page)" if r.profile.data == "mnist1d" else f"this page (profile {r.profile.name})"
+    return table(("claim", "statement", "paper", "real data (recorded)", here), rows,
                  "The paper, real data at profile workstation, and this page")
 
 
@@ -135,9 +136,10 @@ def all_runs(name: str, r: Results) -> HTML:
     """How to run this page again, and where all its numbers come from."""
     records = r.needed
     half = sum(record.seconds for record in records) / 2
-    return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb</code>. From nothing that "
-                f"takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these records, "
-                "from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)
+    other = "" if r.profile.name == "laptop" else f" -p profile {r.profile.name}"
+    return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "
+                f"that takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these "
+                "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)
 
 
 def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -127,7 +128,8 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
     from kdlib.experiments import standing
     from kdlib.paper import FOUND
 
-    for name, claim in standing(profile, workers=workers, records=recorded).items():
+    found = standing(profile, workers=workers, records=recorded)
+    for name, claim in found.items():
         if isinstance(claim, str):
             print(f"{name:3} not tested     paper: {FOUND[name]}\n      {claim}")
             continue
@@ -135,6 +137,8 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
         for row in claim.to_rows():
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
                   f"{row['rule']}: {row['verdict']}")
+    counts = Counter("not tested" if isinstance(claim, str) else claim.verdict for claim in found.values())
+    print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")
 
 
 @app.command()
@@ -296,6 +300,8 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
     from kdlib.spec import DATA_SETS, POLICIES
     from kdlib.streams import stream
 
+    if name not in (*DATA_SETS, "imagenet"):
+        datasets.known_set(name)
     if name == "imagenet":
         paths, _ = datasets.imagenet_files("train")
         return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}

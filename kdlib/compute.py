@@ -259,7 +259,8 @@ def recorded(specs, profile) -> dict:
     absent = [spec for spec, record in found.items() if record is None]
     if absent:
         raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {source.folder} "
-                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record` writes them")
+                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
+                         f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
     return found
 
 

@@ -169,7 +169,8 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
     return f"here, from {about['source']}" + ", checked" * whole, size
 
 
-def _known(name) -> Known:
+def known_set(name: str) -> Known:
+    """What is known of a data set that can be fetched or imported; DataError if there is none of this name."""
     if name in DERIVED:
         raise DataError(f"{name} is {DERIVED[name]}: there is nothing else to fetch or import")
     if name not in SETS:
@@ -185,7 +186,7 @@ def import_(name: str, source: Path) -> None:
     source = Path(source)
     if name == "imagenet":
         return import_imagenet(source)
-    known = _known(name)
+    known = known_set(name)
     inside = source / FOLDER.get(name, "")
     files = archives.read(inside if inside.is_dir() else source, known.files)
     for reader in known.readers:
@@ -274,7 +275,7 @@ def fetch(name: str) -> None:
     if name == "imagenet":
         raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
                         f"takes {IMAGENET_TAKES}")
-    known, folder = _known(name), data_dir() / "download" / name
+    known, folder = known_set(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -174,6 +174,14 @@ def inner(spec):
     return spec.student if spec.kind in ("surface", "defects") else spec
 
 
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two: "90 s", "58.0 h", "3.4 days"."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:
     """A report on the runs of {chapter: specs} and all that they need."""
     if gpu is not None and gpu not in GPUS:
@@ -207,8 +215,9 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     lines += [
         f"{len(uses)} runs ({shared} of them shared by several chapters): {len(uses) - len(missing)} in the store, "
         f"{len(missing)} missing",
-        f"missing: {total_flops / 1e12:.2f} TFLOP; about {total_seconds / workers:.0f} s here on {workers} one-thread "
-        "workers, from the steps just measured (evaluation and data not counted)"]
+        f"missing: {total_flops / 1e12:.2f} TFLOP; about {duration(total_seconds / workers)} here on {workers} "
+        "one-thread workers, from the steps just measured (evaluation and data not counted; other work on this machine "
+        "makes them slower)"]
     if gpu:
         arithmetic, peak = GPUS[gpu]
 

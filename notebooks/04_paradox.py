@@ -331,7 +331,7 @@ provenance(cifar)
 claim_table(claims)
 
 # %% tags=["remove-input"]
-comparison(claims)
+comparison(claims, r)
 
 # %% [markdown]
 # ## How to read it

@@ -282,7 +282,7 @@ table(HEADERS, [*examples(real, 1), *examples(real, 3)],
 claim_table(claims)
 
 # %% tags=["remove-input"]
-comparison(claims)
+comparison(claims, r)
 
 # %% [markdown]
 # ## How to read it

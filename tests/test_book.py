@@ -30,7 +30,7 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "05_claims" in done.stdout and "index.html" in done.stdout
     page = (root / "book" / "_build" / "html" / "book" / "executed" / "05_claims.html").read_text()
-    assert "undecided" in page
+    assert "undecided" in page and "# Parameters" not in page
     log = (tmp_path / "store" / "runs.log").read_text().splitlines()
     assert len(log) == len(list((tmp_path / "store" / "runs").glob("*.json")))
 

@@ -18,6 +18,7 @@ from kdlib.store import Record
     (("run", "all", "--seeds", "0"), "seeds must be a whole number"),
     (("data", "import", "cifar", "/nowhere"), "unknown data set 'cifar'"),
     (("data", "import", "mnist", "/nowhere"), "does not exist"),
+    (("data", "show", "cifar"), "unknown data set 'cifar'"),
     (("audit", "--profile", "smoke"), "there are no records"),
     (("runs", "zzz"), "begins with 'zzz'"),
     (("runs", "--kind", "banana"), "unknown kind 'banana'"),

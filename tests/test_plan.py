@@ -51,6 +51,8 @@ def test_the_plan_counts_shared_stored_and_missing_runs(store_here):
     assert "6 runs (2 of them shared by several chapters): 3 in the store, 3 missing" in report
     assert "156 TFLOP/s (TF32) and an assumed utilisation of 50%" in report
     assert re.search(r"about \d+ s here on 2 one-thread workers", report)
+    assert [plan.duration(s) for s in (119, 120, 7199, 7200, 86400, 172800)] == [
+        "119 s", "2.0 min", "120.0 min", "2.0 h", "24.0 h", "2.0 days"]
 
 
 @pytest.mark.parametrize("wrong", [{"gpu": "abacus"}, {"utilisation": 0.0}, {"utilisation": 1.5}])

@@ -51,5 +51,6 @@ def standing(profile: str, seeds: int | None = None, workers: int = 2, records: 
             try:
                 found[claim] = judge(results)
             except NotRecorded as error:
-                found[claim] = UNTESTED.get((claim, profile)) or f"not recorded yet: its runs “{error}”"
+                found[claim] = UNTESTED.get((claim, profile)) or (
+                    f"not recorded yet: its runs “{error}” (`kdlib record {name} --profile {profile}`)")
     return {claim: found[claim] for claim in FOUND}

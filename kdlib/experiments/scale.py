@@ -44,8 +44,8 @@ def a1(r) -> Claim:
     (small, large), (_, same) = r.profile.capacity[1], r.profile.capacity[0]
     equal, deeper = (r(("capacity", 3, small, s), "agreement") for s in (same, large))
     return Claim("A1", "Capacity does not explain the gap", "Fig 12", (
-        Part("1 - test agreement, student twice as large as its teacher, m = 3", 1 - deeper, "above", 0.05, "points"),
-        Part("share of the gap that doubling the student closes, m = 3", (deeper - equal) / (1 - equal), "below", 0.5,
+        Part("1 - test agreement, student larger than its teacher, m = 3", 1 - deeper, "above", 0.05, "points"),
+        Part("share of the gap that the larger student closes, m = 3", (deeper - equal) / (1 - equal), "below", 0.5,
              "")))
 
 
