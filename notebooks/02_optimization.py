@@ -279,7 +279,7 @@ for o in cifar.profile.optimizers:
             say(f"cifar-{o}-{k}-{key}", cifar((o, k), metric))
     for key, metric in (("test", "agreement"), ("foil", "independent_agreement"), ("accuracy", "accuracy")):
         say(f"cifar-{o}-gain-{key}", cifar((o, cifar.profile.lengths[-1]), metric) - cifar((o, 1), metric))
-say("cifar-over-adam-train", cifar(("SGD", 10), "train_agreement") - cifar(("Adam", 10), "train_agreement"))
+_ = say("cifar-over-adam-train", cifar(("SGD", 10), "train_agreement") - cifar(("Adam", 10), "train_agreement"))
 
 # %% [markdown]
 # ## A start near the teacher
