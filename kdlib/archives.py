@@ -82,7 +82,8 @@ def _files(source) -> Iterator[tuple]:
                 if member.isreg():
                     yield member.name, member.size, lambda m=member: archive.extractfile(m).read()
     else:
-        raise DataError(f"{source} is neither a folder nor a whole zip or tar: get it again")
+        raise DataError(f"{source} is neither a folder nor a whole zip or tar: name the folder or the archive; if this "
+                        "is the archive, it is cut off, get it again")
 
 
 def _inside(source, members, name_of):

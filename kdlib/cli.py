@@ -59,10 +59,11 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
     from kdlib.plan import plan as report
+    from kdlib.store import Recorded
 
     design = Design(profile, seeds)
     print(report({name: [s for row in CHAPTERS[name].runs(design).values() for s in row]
-                  for name in chapters(chapter)}, workers, gpu, utilisation))
+                  for name in chapters(chapter)}, workers, gpu, utilisation, Recorded(design.profile.name)))
 
 
 def read_specs(path: Path) -> list:
@@ -175,6 +176,8 @@ def audit(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOptio
     worst = 0.0
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
         record = recorded.records[key]
+        print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
+              f"{record.seconds:.0f} s when it was recorded)", file=sys.stderr, flush=True)
         again = retrained(record)
         metrics, curves = record.difference(again)
         worst = max(worst, metrics, curves)

@@ -15,13 +15,14 @@ from kdlib import augment, gan, losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.models import build, stackable
 from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Generator, Training
-from kdlib.store import Store
+from kdlib.store import Recorded, Store
 from kdlib.train import Source, fit
 
-# Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use.
+# Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use, and memory in
+# GB, of the largest version that is sold.
 GPUS = {
-    "t4": ("FP32", 8.1e12), "v100": ("FP32", 15.7e12), "a100": ("TF32", 156e12), "l4": ("TF32", 60e12),
-    "rtx4090": ("FP32", 82.6e12), "h100": ("TF32", 494e12),
+    "t4": ("FP32", 8.1e12, 16), "v100": ("FP32", 15.7e12, 32), "a100": ("TF32", 156e12, 80),
+    "l4": ("TF32", 60e12, 24), "rtx4090": ("FP32", 82.6e12, 24), "h100": ("TF32", 494e12, 80),
 }
 SHAPES = {SIGNAL: (1, 40), DIGIT: (1, 28, 28), COLOUR: (3, 32, 32), SMALL: (3, 16, 16), PHOTO: (3, 224, 224),
           TEXT: (100,)}
@@ -182,8 +183,9 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3) -> str:
-    """A report on the runs of {chapter: specs} and all that they need."""
+def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3,
+         recorded: Recorded | None = None) -> str:
+    """A report on the runs of {chapter: specs} and all that they need; `recorded` are those committed already."""
     if gpu is not None and gpu not in GPUS:
         raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
     if not 0 < utilisation <= 1:
@@ -193,7 +195,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     uses = Counter(s for specs in needed.values() for s in specs)
     missing = set(uses) - set(Store().find(uses))
     costs, lines, todo, total_seconds = {}, [], {}, 0.0
-    groups = {}
+    groups, large = {}, []
     for spec in uses:
         groups.setdefault((spec.kind, *net_of(spec)), []).append(spec)
     lines.append(f"{'kind':9} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
@@ -208,6 +210,10 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
         here = {s: w for s, w in zip(specs, work, strict=True) if s in missing}
         todo |= here
         total_seconds += sum(here.values()) / each.step_flops * second
+        needs = (each.step_bytes + each.state_bytes) / 1e9
+        if gpu and needs > GPUS[gpu][2]:
+            large.append(f"{net[0]} needs about {needs:.0f} GB for a {kind}'s batch of {net[2]}, and one {gpu} has "
+                         f"{GPUS[gpu][2]}: spread it with KDLIB_DEVICES")
         lines.append(f"{kind:9} {net[0]:12} {net[2]:5d} {len(specs):6d} {sum(s in missing for s in specs):7d} "
                      f"{sum(work) / len(work) / 1e9:11.2f} {(each.step_bytes + each.state_bytes) / 1e6:8.1f} "
                      f"{1e3 * second:9.3f}")
@@ -218,8 +224,12 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
         f"missing: {total_flops / 1e12:.2f} TFLOP; about {duration(total_seconds / workers)} here on {workers} "
         "one-thread workers, from the steps just measured (evaluation and data not counted; other work on this machine "
         "makes them slower)"]
+    known = sum(recorded.get(s) is not None for s in missing) if recorded else 0
+    if known:
+        lines.append(f"{known} of the missing are committed in {recorded.folder}: a page or `kdlib run` trains them, "
+                     "`kdlib record` and `kdlib claims` do not need to")
     if gpu:
-        arithmetic, peak = GPUS[gpu]
+        arithmetic, peak, _ = GPUS[gpu]
 
         def hours(work):
             return f"{work / peak / utilisation / 3600:.3g} GPU-hours"
@@ -228,4 +238,5 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
                   f"{hours(sum(todo.get(s, 0) for s in specs))} on {gpu}" for name, specs in needed.items()]
         lines.append(f"each run once: {hours(total_flops)} on {gpu}, at its stated {peak / 1e12:g} TFLOP/s "
                      f"({arithmetic}) and an assumed utilisation of {utilisation:.0%}; small nets do not reach that")
+    lines += large
     return "\n".join(lines)

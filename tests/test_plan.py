@@ -55,6 +55,20 @@ def test_the_plan_counts_shared_stored_and_missing_runs(store_here):
         "119 s", "2.0 min", "120.0 min", "2.0 h", "24.0 h", "2.0 days"]
 
 
+def test_the_plan_says_what_is_committed_and_what_exceeds_the_memory_of_a_gpu(store_here, monkeypatch):
+    class Committed:
+        folder = "results/laptop"
+
+        def get(self, spec):
+            return spec if spec.kind == "teacher" else None
+
+    monkeypatch.setitem(plan.GPUS, "abacus", ("FP32", 1e3, 1e-9))
+    report = plan.plan({"a": [student()]}, workers=1, gpu="abacus", recorded=Committed())
+    assert "2 of the missing are committed in results/laptop" in report
+    assert re.search(r"cnn1d needs about 0 GB for a student's batch of \d+, and one abacus has 1e-09", report)
+    assert "KDLIB_DEVICES" not in plan.plan({"a": [student()]}, workers=1, gpu="t4")
+
+
 @pytest.mark.parametrize("wrong", [{"gpu": "abacus"}, {"utilisation": 0.0}, {"utilisation": 1.5}])
 def test_a_plan_for_nothing_real_is_an_error(wrong):
     with pytest.raises(plan.PlanError):
