@@ -241,7 +241,8 @@ provenance(r)
 # On CIFAR-100 (recorded, {numref}`fig-policies-m-cifar`) this is plainer still. From the baseline at τ = 1 to mixup at τ = 4 agreement with a
 # single teacher rises by {glue:text}`cifar-m1-agreement` points, with an unseen one by {glue:text}`cifar-m1-independent_agreement`: what a recipe
 # gives is this teacher. For three members it is {glue:text}`cifar-m3-agreement` and {glue:text}`cifar-m3-independent_agreement`, for five
-# {glue:text}`cifar-m5-agreement` and {glue:text}`cifar-m5-independent_agreement`: the larger the ensemble, the more of the gain is one that any ensemble would have given.
+# {glue:text}`cifar-m5-agreement` and {glue:text}`cifar-m5-independent_agreement`: the larger the ensemble, the more of the gain
+# is one that any ensemble would have given.
 #
 # Which recipe is the most faithful depends on the measure. In agreement it is one of those at τ = 4, in KL only for a single teacher:
 # for three and five colour jitter at τ = 1 comes closer (mixup at τ = 4 less colour jitter at τ = 1: {glue:text}`cifar-kl-m1`,

@@ -151,6 +151,11 @@ def test_the_fingerprint_is_of_the_content_not_of_the_order(here):
     assert datasets.fingerprint(arrays | {"test-x": changed}) != first
 
 
+def test_the_names_of_cifar100s_classes_stand_in_the_order_of_its_labels():
+    assert list(formats.CIFAR100_CLASSES) == sorted(set(formats.CIFAR100_CLASSES))
+    assert len(formats.CIFAR100_CLASSES) == formats.SETS["cifar100"].classes
+
+
 def without(them, part):
     return {p: rows[1:] if p == part else rows for p, rows in them.items()}
 
