@@ -13,8 +13,8 @@ from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
 
 # chapters first: the other pages read their runs
-PAGES = ("01_fidelity_gap", "02_optimization", "03_data", "04_paradox", "07_scale", "08_generator", "09_errata",
-         "05_claims", "06_speed")
+PAGES = ("01_fidelity_gap", "02_optimization", "03_distillation_data", "04_paradox", "05_scale", "08_errata",
+         "06_generator", "07_claims", "09_speed")
 
 # A kernel warns that its own machine's sockets are not encrypted, and prints tracebacks when Ctrl-C stops it; what goes
 # wrong in a cell comes back as an exception anyway.
@@ -69,12 +69,12 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
         rows.append((page, now - had, needed & had, time.perf_counter() - before))
     render(root)
     distances = compare(profile, workers)
-    print(f"\n{'chapter':18} {'trained':>8} {'reused':>8} {'seconds':>8}  against the records")
+    print(f"\n{'chapter':20} {'trained':>8} {'reused':>8} {'seconds':>8}  against the records")
     for page, trained, reused, seconds in rows:
-        print(f"{page:18} {len(trained):8d} {len(reused):8d} {seconds:8.1f}  {distances.get(page, '')}")
+        print(f"{page:20} {len(trained):8d} {len(reused):8d} {seconds:8.1f}  {distances.get(page, '')}")
     trained = set().union(*(r[1] for r in rows))
     reused = set().union(*(r[2] for r in rows)) - trained  # what one chapter trained and another used is not reused
-    print(f"{'each run once':18} {len(trained):8d} {len(reused):8d} {time.perf_counter() - start:8.1f}")
+    print(f"{'each run once':20} {len(trained):8d} {len(reused):8d} {time.perf_counter() - start:8.1f}")
     print(f"open {os.path.relpath(root / 'book' / '_build' / 'html' / 'index.html')}")
 
 

@@ -1,4 +1,4 @@
-"""What the official code logs, beside what it means to log: wrong on purpose, and used by chapter 9 alone.
+"""What the official code logs, beside what it means to log: wrong on purpose, and used by the errata alone.
 
 The formulas were written anew from a reading of that code's last commit; the right ones are in `metrics`.
 """

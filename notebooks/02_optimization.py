@@ -465,7 +465,7 @@ comparison(claims, r)
 # {glue:text}`recorded-O4` on CIFAR-100. On both most of the fall comes before .25, on signals between .125 and .25, on CIFAR-100 about
 # equally in the first two steps. The rule, written after the paper's figure, looks later; and on both the train agreement at .375 is below the 99 % that the rule also asks for. (The official
 # code multiplies the learning rate by 1 − λ as well; that alone does not make the change sudden, on either, see the
-# {doc}`errata <09_errata>`.)
+# {doc}`errata <08_errata>`.)
 #
 # **Open.** O5 (far starts end in another basin): {glue:text}`verdict-O5`. The far start does. At λ = .375 the barrier is
 # under the threshold in all trials but one. (On CIFAR-100: {glue:text}`recorded-O5`.) O6 (initial weights change features, not the function):

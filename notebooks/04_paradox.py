@@ -122,7 +122,7 @@ for key, pair in {"rank": ("agreement", "ece"), "rank-foil": ("independent_agree
 # For m = 3 the path runs up and to the right, and for m = 5 it does so in the mean: the student of three begins
 # {glue:text}`lead-3-1` points from its teacher and ends at {glue:text}`lead-3-33`. More data makes it both more like its
 # teacher and better, and here the teacher is the better of the two. It does not follow that the closer student is always the
-# better one: over the eighteen recipes of {doc}`chapter 3 <03_data>`, all with the same ensemble, the rank correlation
+# better one: over the eighteen recipes of {doc}`chapter 3 <03_distillation_data>`, all with the same ensemble, the rank correlation
 # of agreement and accuracy is {glue:text}`rank-accuracy`.
 
 # %% mystnb={"figure": {"caption": "Student accuracy less its teacher's, against test agreement, as the distillation data grows from x1 to x33. Grey crosses: the same students against an unseen teacher. Above the line the student is better than its teacher. Means and 95 % t-intervals over trials.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots for ensembles of 1, 3 and 5. For one member the points move right at a small positive lead; for three and five they move right and up to zero.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
@@ -195,7 +195,7 @@ for t in (1.0, 4.0):
 # LayerNorm, whose teacher has {glue:text}`cifar-lambda-teacher` %), where agreement goes from {glue:text}`cifar-lambda-agree-0` % (a
 # random start) to {glue:text}`cifar-lambda-agree-1` % (a start at the teacher), the lead goes from {glue:text}`cifar-lambda-lead-0` to
 # {glue:text}`cifar-lambda-lead-1` points; three trials do not settle the difference. With generated images in the place of fresh ones the
-# lead is lost by x20 ({doc}`The generator <08_generator>`).
+# lead is lost by x20 ({doc}`The generator <06_generator>`).
 #
 # ## More members
 #
@@ -353,7 +353,7 @@ comparison(claims, r)
 # {doc}`every size of data <01_fidelity_gap>`. Yes, with a reservation, to optimization: patience closes the gap on
 # {doc}`inputs that the student is trained on <02_optimization>`, and on new ones a part of it, if there is data (on
 # CIFAR-100, under augmentation, it closes a part of either gap). Yes to
-# {doc}`the data <03_data>`, though the best recipe is another. And yes to the last: more data makes students of ensembles
+# {doc}`the data <03_distillation_data>`, though the best recipe is another. And yes to the last: more data makes students of ensembles
 # closer and better, students of one teacher closer and not better, and across recipes the two have little to do with each
 # other.
 #

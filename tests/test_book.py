@@ -28,8 +28,8 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
                f"{str(root)!r}]; from kdlib.cli import main; main()"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "05_claims" in done.stdout and "index.html" in done.stdout
-    page = (root / "book" / "_build" / "html" / "book" / "executed" / "05_claims.html").read_text()
+    assert "07_claims" in done.stdout and "index.html" in done.stdout
+    page = (root / "book" / "_build" / "html" / "book" / "executed" / "07_claims.html").read_text()
     assert "undecided" in page and "# Parameters" not in page
     log = (tmp_path / "store" / "runs.log").read_text().splitlines()
     assert len(log) == len(list((tmp_path / "store" / "runs").glob("*.json")))
@@ -50,6 +50,6 @@ def test_the_books_own_file_of_specs_is_one(tmp_path):
 
 def test_a_misspelt_parameter_stops_a_chapter_before_anything_is_trained(tmp_path, store_here):
     with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'sedes'.*profile, seeds, workers"):
-        papermill.execute_notebook(project_root() / "notebooks" / "05_claims.ipynb", tmp_path / "out.ipynb",
+        papermill.execute_notebook(project_root() / "notebooks" / "07_claims.ipynb", tmp_path / "out.ipynb",
                                    parameters={"profile": "smoke", "sedes": 3}, cwd=tmp_path, progress_bar=False)
     assert not store_here.exists()

@@ -61,7 +61,7 @@ def made_up(name, design, workers=2):
 
 
 @pytest.mark.parametrize("profile", ["smoke", "workstation", "paper"])
-@pytest.mark.parametrize("page", [*CHAPTERS, "05_claims"])
+@pytest.mark.parametrize("page", [*CHAPTERS, "07_claims"])
 def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, store_here):
     """Whatever the runs give: its code asks for none that the profile does not have."""
     for module in (chapter, experiments):
@@ -105,8 +105,8 @@ def test_nbval_goes_red_when_a_recorded_number_changes(tmp_path):
     body["metrics"]["agreement"] += 0.05
     lines[at] = json.dumps(body | {"checksum": checksum(body)})
     path.write_text("\n".join(lines) + "\n")
-    shutil.copy(project_root() / "notebooks" / "05_claims.ipynb", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "05_claims.ipynb"]
+    shutil.copy(project_root() / "notebooks" / "07_claims.ipynb", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "07_claims.ipynb"]
     environment = os.environ | {"KDLIB_FROM_RECORDS": "1"}
     edited = subprocess.run(command, cwd=tmp_path, env=environment | {"KDLIB_RESULTS": str(results)},
                             capture_output=True, text=True)

@@ -1,14 +1,14 @@
 """One module per chapter: `runs(design)`, the specs behind its figures, and `claims(results)`, its verdicts."""
 
 from kdlib.compute import levels, recorded
-from kdlib.experiments import data, errata, gap, optimization, paradox, scale
+from kdlib.experiments import distillation_data, errata, gap, optimization, paradox, scale
 from kdlib.experiments.design import PROFILES, Design, DesignError, NotRecorded, Results
 from kdlib.paper import FOUND
 from kdlib.stats import Claim
 from kdlib.store import Recorded
 
-CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_data": data, "04_paradox": paradox,
-            "07_scale": scale, "09_errata": errata}
+CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_distillation_data": distillation_data,
+            "04_paradox": paradox, "05_scale": scale, "08_errata": errata}
 
 
 def chapters(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Chapter 9, errata: what defects of the official code do to NLL, CKA and Fig 6b. It tests no claim of the paper."""
+"""Chapter 8, errata: what defects of the official code do to NLL, CKA and Fig 6b. It tests no claim of the paper."""
 
 import torch
 import torch.nn.functional as F

@@ -39,8 +39,8 @@ from kdlib.experiments import errata, paradox, so_far
 from kdlib.experiments import optimization as opt
 from kdlib.stats import estimate
 
-d, r = open_chapter("09_errata", profile, seeds, workers)
-cifar = so_far("09_errata", "workstation")
+d, r = open_chapter("08_errata", profile, seeds, workers)
+cifar = so_far("08_errata", "workstation")
 
 # %% tags=["remove-input"]
 cells, most, mildest = r.profile.cells, r.profile.factors[-1], r.profile.light[0]
@@ -130,7 +130,7 @@ _ = say("gain-0.75", r(("scaled", 0.75), "agreement") - r(("lambda", 0.75), "agr
 # ## The runs
 #
 # Nothing is trained for the first three sections. The students are those of chapters {doc}`1 <01_fidelity_gap>`, {doc}`2 <02_optimization>` and
-# {doc}`3 <03_data>`; a run of the kind `defects` passes their logits and features through both formulas, in batches of 128 as the official code
+# {doc}`3 <03_distillation_data>`; a run of the kind `defects` passes their logits and features through both formulas, in batches of 128 as the official code
 # evaluates them. `kdlib/defects.py` has the wrong ones, each a line or two, written anew from a reading of the code. The sweep over λ
 # is trained a second time, with the learning rate scaled.
 #
@@ -385,7 +385,7 @@ provenance(r)
 #
 # ## Change this and predict
 #
-# - `papermill notebooks/09_errata.ipynb out.ipynb -p seeds 8`: three more trials. Will any CKA as logged fall below .9?
+# - `papermill notebooks/08_errata.ipynb out.ipynb -p seeds 8`: three more trials. Will any CKA as logged fall below .9?
 # - In `kdlib/experiments/errata.py` set `FLOOR = 1e-3`. Does the student at λ = 1 leave its teacher?
 # - In the same file measure the defects of `d.students(1, 33, temperature=4.0)`. Does the table's mean rise or fall, and does the NLL?
 #
@@ -397,4 +397,4 @@ provenance(r)
 # gradient, that on CIFAR-100 by SGD, as in the paper.
 
 # %% tags=["remove-input"]
-all_runs("09_errata", r)
+all_runs("08_errata", r)

@@ -90,10 +90,10 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 # - **P3** holds on MNIST-1D and is undecided on CIFAR-100: there the student of three starts at its teacher's accuracy in the mean
 #   ({glue:text}`lead-3` points) and stays. That nothing is left to rise is not all of it: the student of five does not rise either, and
 #   ends at {glue:text}`lead-5`. (With generated images, as in the paper, the student of three falls below its teacher,
-#   {doc}`The generator <08_generator>`.) Teachers of more images, better than their students on the smallest set, might decide it.
+#   {doc}`The generator <06_generator>`.) Teachers of more images, better than their students on the smallest set, might decide it.
 # - **P2** is undecided on both. The mean change of the student's accuracy per doubling is negative on both, as in the paper, but by little, and
 #   both intervals include zero. With *generated* images in the place of fresh ones, as in the paper, it holds on CIFAR-100
-#   ({doc}`The generator <08_generator>`); but the two kinds of image part in accuracy at x20 only, far beyond the paper's x2, so that this
+#   ({doc}`The generator <06_generator>`); but the two kinds of image part in accuracy at x20 only, far beyond the paper's x2, so that this
 #   does not explain the paper's figure.
 # - **P4 and P5** are undecided on both. On CIFAR-100 the accuracy past four members is flat in the mean, and its interval reaches a little beyond
 #   P4's limits.
@@ -105,10 +105,10 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 # - **D2 and D3** do not hold on MNIST-1D and are undecided on CIFAR-100. On both the plain training set at τ = 1 is the least faithful in the
 #   mean, and augmentation lifts it. On signals noise and foreign inputs lift it too; on CIFAR-100 they change nothing that three trials resolve. On
 #   CIFAR-100 mixup at τ = 4 leads the paper's recipes in the mean, as there, but the four recipes at τ = 4 cannot be told apart
-#   ({doc}`chapter 3 <03_data>`).
+#   ({doc}`chapter 3 <03_distillation_data>`).
 # - **D4** does not hold on MNIST-1D and is undecided on CIFAR-100. That D0 makes the more accurate student holds on both. That D1 makes the more
 #   faithful one fails on signals, where it is true above the independent baseline only. On CIFAR-100 it is plainly so at τ = 1
-#   ({doc}`chapter 3 <03_data>`) and open at τ = 4, where the rule looks. (D0 and D1 are here the halves of the data, not claims.)
+#   ({doc}`chapter 3 <03_distillation_data>`) and open at τ = 4, where the rule looks. (D0 and D1 are here the halves of the data, not claims.)
 # - **O3** does not hold on MNIST-1D, whose inputs are fixed in these runs, and holds on CIFAR-100, where they are cropped and flipped anew in every
 #   epoch, as in the paper: there ten times the steps raise train agreement to {glue:text}`patient-train` % and, which the paper does not show,
 #   test agreement from {glue:text}`brief` to {glue:text}`patient` %. The same sweep on augmented signals would tell whether that is the reason.
@@ -147,15 +147,15 @@ claim_table([c for c in there.values() if isinstance(c, Claim)], "Real data, pro
 # | Fig 6b | starts near the teacher | {numref}`fig-lambda`; with the rate scaled {numref}`fig-errata-lambda` | {numref}`fig-lambda-cifar`; {numref}`fig-errata-lambda-cifar` |
 # | Fig 6c | the loss between them | {numref}`fig-planes`, {numref}`fig-barrier` | {numref}`fig-planes-cifar`, {numref}`fig-barrier-cifar` |
 # | Fig 7 | generated images | none: fresh signals are drawn, not generated | {numref}`fig-samples` |
-# | Fig 8 | what the labels say | {numref}`fig-labels` | {numref}`fig-labels-cifar` and table in {doc}`07_scale` |
-# | Fig 9 | temperature and m | table in {doc}`chapter 3 <03_data>` | table in {doc}`chapter 3 <03_data>` |
+# | Fig 8 | what the labels say | {numref}`fig-labels` | {numref}`fig-labels-cifar` and table in {doc}`05_scale` |
+# | Fig 9 | temperature and m | table in {doc}`chapter 3 <03_distillation_data>` | table in {doc}`chapter 3 <03_distillation_data>` |
 # | Fig 10 | up to twelve members | {numref}`fig-members` | {numref}`fig-members-cifar` |
 # | Fig 11 | policies for m = 1, 3, 5 | {numref}`fig-policies-m` | {numref}`fig-policies-m-cifar` |
 # | Fig 12 | capacity | {numref}`fig-capacity` (width) | {numref}`fig-capacity-cifar` (depth) |
 # | Fig 13 | another architecture | {numref}`fig-architecture` (perceptron) | {numref}`fig-architecture-cifar` (VGG-11) |
 # | Fig 14 | true labels mixed in | {numref}`fig-alpha` | {numref}`fig-alpha-cifar` |
 # | Table 1 | the teacher's initial weights | table in {doc}`chapter 2 <02_optimization>` | table in {doc}`chapter 2 <02_optimization>` |
-# | Table 2 | text, and photographs at scale | none | IMDB: table in {doc}`07_scale`; ImageNet: planned, profile `paper` |
+# | Table 2 | text, and photographs at scale | none | IMDB: table in {doc}`05_scale`; ImageNet: planned, profile `paper` |
 #
 # ## What it cost
 #

@@ -41,7 +41,7 @@ from kdlib.stats import estimate
 check_parameters()
 figures.style()
 r = so_far("01_fidelity_gap", "workstation")
-policies = so_far("03_data", "workstation")
+policies = so_far("03_distillation_data", "workstation")
 p = r.profile
 
 # %% tags=["remove-input"]
@@ -237,7 +237,7 @@ provenance(r)
 #
 # ## As an augmentation
 #
-# In {doc}`chapter 3 <03_data>` one input in five is replaced, at m = 5 and τ = 4. There neither kind changes agreement by anything that three trials
+# In {doc}`chapter 3 <03_distillation_data>` one input in five is replaced, at m = 5 and τ = 4. There neither kind changes agreement by anything that three trials
 # resolve: generated images {glue:text}`pool-gan-agreement` points against crops and flips alone at the same temperature, fresh ones
 # {glue:text}`pool-fresh-agreement`. Fresh less generated is {glue:text}`pool-agreement` points of agreement, {glue:text}`pool-own` above an unseen
 # ensemble, and {glue:text}`pool-accuracy` of accuracy.

@@ -50,9 +50,9 @@ from kdlib.experiments import scale, so_far
 from kdlib.formats import CIFAR100_CLASSES
 from kdlib.stats import estimate
 
-d, r = open_chapter("07_scale", profile, seeds, workers)
+d, r = open_chapter("05_scale", profile, seeds, workers)
 claims = scale.claims(r)
-real = so_far("07_scale", "workstation")
+real = so_far("05_scale", "workstation")
 
 # %% tags=["remove-input"]
 say_claims(claims, scale.CLAIMS)
@@ -189,7 +189,7 @@ provenance(r)
 # {glue:text}`cifar-other-best-agreement` %, of which {glue:text}`cifar-other-best-own` points are this ensemble's own; on the
 # baseline recipe at τ = 1 it is {glue:text}`cifar-other-base-agreement` % and {glue:text}`cifar-other-base-own` points: as on signals
 # ({glue:text}`other-base-own`), the plain recipe teaches nothing of *this* ensemble that these trials can see. The recipes rank much as
-# for the ResNet ({doc}`chapter 3 <03_data>`): in the mean, the less a student agrees with its teacher on the training images (from
+# for the ResNet ({doc}`chapter 3 <03_distillation_data>`): in the mean, the less a student agrees with its teacher on the training images (from
 # {glue:text}`cifar-other-base-train` % on the baseline recipe to {glue:text}`cifar-other-best-train` %), the more it does on new ones. No recipe
 # comes near to closing the gap. A2 there: {glue:text}`recorded-A2`.
 
@@ -328,7 +328,7 @@ comparison(claims, r)
 #
 # - Does a student of four times the width close the gap? Add `("cnn1d", "cnn1d-w96")` to `capacity` in
 #   `kdlib/experiments/design.py`.
-# - Does the order of the policies for the perceptron follow that for the CNN in {doc}`chapter 3 <03_data>`?
+# - Does the order of the policies for the perceptron follow that for the CNN in {doc}`chapter 3 <03_distillation_data>`?
 #
 # ## Limits
 #
@@ -336,4 +336,4 @@ comparison(claims, r)
 # students take the same number of steps.
 
 # %% tags=["remove-input"]
-all_runs("07_scale", r)
+all_runs("05_scale", r)

@@ -44,16 +44,16 @@ from kdlib.chapter import (
     say_claims,
     table,
 )
-from kdlib.experiments import data, so_far
+from kdlib.experiments import distillation_data, so_far
 from kdlib.experiments.design import SETS
 from kdlib.stats import estimate
 
-d, r = open_chapter("03_data", profile, seeds, workers)
-claims = data.claims(r)
-cifar = so_far("03_data", "workstation")
+d, r = open_chapter("03_distillation_data", profile, seeds, workers)
+claims = distillation_data.claims(r)
+cifar = so_far("03_distillation_data", "workstation")
 
 # %% tags=["remove-input"]
-say_claims(claims, data.CLAIMS)
+say_claims(claims, distillation_data.CLAIMS)
 
 
 def agreement(policy, temperature, m=5):
@@ -76,7 +76,7 @@ def gain(temperature):
 
 
 mildest, _, harshest = r.profile.light
-means = {metric: data.policy_table(r, metric).mean(0) for metric in ("agreement", "accuracy")}
+means = {metric: distillation_data.policy_table(r, metric).mean(0) for metric in ("agreement", "accuracy")}
 for metric, values in means.items():
     glue(f"most-{metric}", name(r.profile.cells[values.argmax()]), display=False)
     glue(f"least-{metric}", name(r.profile.cells[values.argmin()]), display=False)
@@ -187,7 +187,7 @@ provenance(cifar)
 
 # %% tags=["remove-input"]
 for metric in ("agreement", "accuracy"):
-    values = data.policy_table(cifar, metric).mean(0)
+    values = distillation_data.policy_table(cifar, metric).mean(0)
     glue(f"cifar-most-{metric}", name(cifar.profile.cells[values.argmax()]), display=False)
 glue("cifar-span", f"{100 * (values.max() - values.min()):.1f}", display=False)
 for p, t in cifar.profile.cells:
@@ -224,7 +224,7 @@ def by_members(r):
             ("agreement", "test agreement (%)", 100), ("kl", "predictive KL (nats)", 1),
             ("nll", "student's negative log-likelihood (nats)", 1),
             ("ece", "student's calibration error (points)", 100)), strict=True):
-        rows = {f"m={m}": r.table([("policy", m, *cell) for cell in cells], metric) for m in data.ENSEMBLES}
+        rows = {f"m={m}": r.table([("policy", m, *cell) for cell in cells], metric) for m in distillation_data.ENSEMBLES}
         if metric in ("agreement", "kl"):
             rows["unseen"] = r.table([("policy", 1, *cell) for cell in cells], f"independent_{metric}")
         figures.points(ax, names, {key: scale * values for key, values in rows.items()})
@@ -251,7 +251,7 @@ provenance(r)
 # {glue:text}`cifar-colour-m1-ece`, {glue:text}`cifar-colour-m3-ece` and {glue:text}`cifar-colour-m5-ece`.
 
 # %% tags=["remove-input"]
-for m in data.ENSEMBLES:
+for m in distillation_data.ENSEMBLES:
     plain = ("policy", m, "baseline", 1.0)
     for metric in ("agreement", "independent_agreement", "ece"):
         say(f"cifar-m{m}-{metric}", cifar(("policy", m, "mixup", 4.0), metric) - cifar(plain, metric))
@@ -301,13 +301,13 @@ def recycling(r, values, condition, xlabel):
     plt.show()
 
 
-recycling(r, data.ENSEMBLES, lambda s, m: ("recycle", s, m, 4.0), "members m")
+recycling(r, distillation_data.ENSEMBLES, lambda s, m: ("recycle", s, m, 4.0), "members m")
 
 # %% tags=["remove-input"]
 provenance(r)
 
 # %% mystnb={"figure": {"caption": "The same over temperature at m = 3. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-recycling-tau"}, "image": {"alt": "Four line charts over temperature 1, 4 and 8. Agreement rises from temperature 1 to 4 and hardly changes to 8; accuracy changes by a few points and not in one direction.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-recycling(r, data.TAUS[:3], lambda s, t: ("recycle", s, 3, t), "temperature τ")
+recycling(r, distillation_data.TAUS[:3], lambda s, t: ("recycle", s, 3, t), "temperature τ")
 
 # %% tags=["remove-input"]
 provenance(r)
@@ -342,13 +342,13 @@ for metric in ("agreement", "own", "accuracy"):
 cifar.read.clear()
 
 # %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): recycled data over ensemble size at \u03c4 = 4: test agreement and predictive KL with the own teacher (solid) and an unseen one (dashed), accuracy (black: the teacher's) and calibration error of students on D0, D1 and both. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-recycling-cifar"}, "image": {"alt": "Four line charts over ensemble size on CIFAR-100. Agreement with the own ensemble rises with its size for all three sets and is highest for both halves together; agreement with an unseen one rises faster. D1 is the least accurate and has the lowest calibration error.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-recycling(cifar, data.ENSEMBLES, lambda s, m: ("recycle", s, m, 4.0), "members m")
+recycling(cifar, distillation_data.ENSEMBLES, lambda s, m: ("recycle", s, m, 4.0), "members m")
 
 # %% tags=["remove-input"]
 provenance(cifar)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100 (recorded): the same over temperature at m = 3. Points are means over three trials, bands and bars 95 % t-intervals.", "name": "fig-recycling-tau-cifar"}, "image": {"alt": "Four line charts over temperature on CIFAR-100. At temperature 1 the student on D0 agrees least and has the largest KL, by far; at 4 and 8 the three sets lie close together. D1 is the least accurate throughout; calibration error rises with temperature where the set has unseen images.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-recycling(cifar, data.TAUS[:3], lambda s, t: ("recycle", s, 3, t), "temperature τ")
+recycling(cifar, distillation_data.TAUS[:3], lambda s, t: ("recycle", s, 3, t), "temperature τ")
 
 # %% tags=["remove-input"]
 provenance(cifar)
@@ -367,7 +367,7 @@ def temperatures(r, caption):
     return table(("m", "τ", "accuracy", "agreement", "with an unseen teacher", "train agreement"), [
         (m, f"{t:g}", *(estimate(r(("tau", m, t), k)).text(100)
                         for k in ("accuracy", "agreement", "independent_agreement", "train_agreement")))
-        for m in data.ENSEMBLES for t in data.TAUS], caption)
+        for m in distillation_data.ENSEMBLES for t in distillation_data.TAUS], caption)
 
 
 temperatures(r, "Fig 9 here: percent, mean and 95 % interval over trials")
@@ -383,7 +383,7 @@ provenance(r)
 # {glue:text}`there-tau-5-accuracy` points: the paper's gain in accuracy is not to be seen at this size.
 
 # %% tags=["remove-input"]
-for m in data.ENSEMBLES:
+for m in distillation_data.ENSEMBLES:
     def warmer(metric, one=4.0, other=1.0, m=m):
         return cifar(("tau", m, one), metric) - cifar(("tau", m, other), metric)
 
@@ -437,7 +437,7 @@ comparison(claims, r)
 #
 # ## Change this and predict
 #
-# - `papermill notebooks/03_data.ipynb out.ipynb -p seeds 3`: which order of policies survives?
+# - `papermill notebooks/03_distillation_data.ipynb out.ipynb -p seeds 3`: which order of policies survives?
 # - In `kdlib/augment.py` let the shift reach 12 samples. Does agreement rise further, and train agreement?
 # - Give D3 another baseline, *shift*: does noise then hurt, as it does in the paper?
 #
@@ -448,4 +448,4 @@ comparison(claims, r)
 # temperature may depend on it.
 
 # %% tags=["remove-input"]
-all_runs("03_data", r)
+all_runs("03_distillation_data", r)
