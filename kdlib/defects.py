@@ -12,7 +12,8 @@ from kdlib.models import CNN1d
 def nll_table(logits, labels) -> float:
     """WRONG. Every row is indexed by the labels of all rows, and the table [n, n] averaged: the mean cross-entropy of
     a prediction with the labels of the whole batch."""
-    return float(-logits.double().log_softmax(-1)[..., labels].mean())
+    z, labels = metrics.labelled(logits, labels)
+    return float(-z.log_softmax(-1)[..., labels].mean())
 
 
 def columns(maps) -> torch.Tensor:

@@ -4,9 +4,19 @@ import torch
 import torch.nn.functional as F
 
 
+def _rows(*logits):
+    # of more axes torch would take the second for the classes, and the softmax here the last
+    if logits[0].ndim != 2 or any(z.shape != logits[0].shape for z in logits):
+        raise ValueError(f"logits must be [n, classes], of one shape (got {[list(z.shape) for z in logits]}): flatten "
+                         "what is not the classes, as in logits.flatten(0, 1)")
+
+
 def nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood in nats: logits [n, c], labels int64 [n] -> [n]."""
-    return F.cross_entropy(logits, labels, reduction="none")
+    """Negative log-likelihood in nats: logits [n, c], labels of any integer type [n] -> [n]."""
+    _rows(logits)
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels must be {len(logits)} whole numbers (got {labels.dtype} {list(labels.shape)})")
+    return F.cross_entropy(logits, labels.long(), reduction="none")
 
 
 def distillation(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float = 1.0):
@@ -14,6 +24,7 @@ def distillation(student_logits: torch.Tensor, teacher_logits: torch.Tensor, tem
 
     tau^2 keeps the gradient's size as tau grows. The optimum is tau^2 times the softened teacher's entropy, not 0.
     """
+    _rows(student_logits, teacher_logits)
     if not temperature > 0:
         raise ValueError(f"temperature must be positive (got {temperature})")
     if temperature == 1:

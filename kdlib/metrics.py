@@ -6,6 +6,7 @@ import torch
 
 
 def _checked(*logits):
+    logits = [torch.as_tensor(z) for z in logits]
     first = logits[0]
     for z in logits:
         if z.ndim != 2 or len(z) == 0:
@@ -17,29 +18,35 @@ def _checked(*logits):
     return [z.double() for z in logits]
 
 
-def _labelled(logits, labels):
-    (z,) = _checked(logits)
+def labelled(logits, labels):
+    """(logits float64 [n, c], labels int64 [n]), from tensors or NumPy arrays, the labels of any integer type."""
+    (z,), labels = _checked(logits), torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be whole numbers (got {labels.dtype})")
+    labels = labels.long()
     if labels.shape != z.shape[:1]:
         raise ValueError(f"{len(z)} rows of logits need as many labels (got {list(labels.shape)})")
     if labels.min() < 0 or labels.max() >= z.shape[1]:
         raise ValueError(f"labels must lie in 0 ... {z.shape[1] - 1}")
-    return z
+    return z, labels
 
 
 def accuracy(logits, labels) -> float:
-    """Share of rows whose largest logit is the label's; logits [n, c], labels int64 [n]."""
-    return float((_labelled(logits, labels).argmax(1) == labels).double().mean())
+    """Share of rows whose largest logit is the label's; logits [n, c], labels of any integer type [n]."""
+    z, labels = labelled(logits, labels)
+    return float((z.argmax(1) == labels).double().mean())
 
 
 def nll(logits, labels) -> float:
     """Mean negative log-likelihood, nats."""
-    z = _labelled(logits, labels).log_softmax(1)
-    return float(-z.gather(1, labels[:, None]).mean())
+    z, labels = labelled(logits, labels)
+    return float(-z.log_softmax(1).gather(1, labels[:, None]).mean())
 
 
 def ece(logits, labels, bins: int = 15) -> float:
     """Expected calibration error (Guo et al., 2017): |confidence - accuracy| over equal-width bins (a, b]."""
-    confidence, guess = _labelled(logits, labels).softmax(1).max(1)
+    z, labels = labelled(logits, labels)
+    confidence, guess = z.softmax(1).max(1)
     index = (confidence * bins).ceil().long().clamp(1, bins) - 1
     gaps = torch.zeros(bins, dtype=torch.double)
     gaps.index_add_(0, index.cpu(), (confidence - (guess == labels).double()).cpu())
@@ -72,7 +79,8 @@ def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
     a, b = a - a.mean(0), b - b.mean(0)
     if any(f.abs().max() <= 1e-12 * s for f, s in zip((a, b), spread, strict=True)):
         raise ValueError("CKA of constant features is not defined")
-    if a.shape[1] > len(a) and b.shape[1] > len(b):
+    # products of rows with rows, [n, n], as soon as one side's columns with columns would be larger
+    if max(a.shape[1], b.shape[1]) > len(a):
         k, h = a @ a.T, b @ b.T
         cross, norms = (k * h).sum(), k.norm() * h.norm()
     else:

@@ -112,6 +112,33 @@ def test_mixed_does_not_touch_a_term_without_weight():
     assert torch.isfinite(losses.mixed(s, t * math.nan, y, 1, 2.0)).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 3), (3,)])
+def test_logits_that_are_no_rows_of_classes_are_refused(shape):
+    """Of [batch, sequence, classes] the cross-entropy would take the sequence for the classes."""
+    s, t = logits(*shape, seed=1), logits(*shape, seed=2)
+    calls = [lambda: losses.distillation(s, t), lambda: losses.distillation(s, t, 4.0),
+             lambda: losses.nll(s, torch.zeros(shape[:1], dtype=torch.long)),
+             lambda: losses.mixed(s, t, torch.zeros(shape[:1], dtype=torch.long), 0.5)]
+    for call in calls:
+        with pytest.raises(ValueError, match="n, classes.*flatten"):
+            call()
+
+
+def test_a_teacher_of_other_classes_is_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        losses.distillation(logits(4, 3), logits(4, 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_integer_type_give_the_same_likelihood_and_others_are_refused(dtype):
+    z, y = logits(6, 4), torch.arange(6) % 4
+    assert torch.equal(losses.nll(z, y.to(dtype)), losses.nll(z, y))
+    with pytest.raises(ValueError, match="6 whole numbers"):
+        losses.nll(z, y.double())
+    with pytest.raises(ValueError, match="6 whole numbers"):
+        losses.nll(z, y[:, None])
+
+
 @pytest.mark.parametrize("temperature", [0, -1.0, math.nan])
 def test_a_temperature_that_is_not_positive_is_an_error(temperature):
     with pytest.raises(ValueError, match="temperature"):

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 from sklearn.metrics import accuracy_score, log_loss
+from torch.overrides import TorchFunctionMode
 from torchmetrics.functional.classification import multiclass_calibration_error
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
-from kdlib import metrics
+from kdlib import defects, metrics
 
 
 def logits(*shape, seed=0, scale=2.0):
@@ -116,6 +117,23 @@ def test_cka_equals_the_definition_in_either_form(da, db):
     assert metrics.cka(b, a) == pytest.approx(metrics.cka(a, b))
 
 
+@pytest.mark.parametrize("da, db", [(4, 2000), (2000, 4), (2000, 2000)])
+def test_cka_holds_no_more_than_n_by_n_however_wide_a_side_is(da, db):
+    """One narrow side must not make the other's products as large as that is wide."""
+    sizes = []
+
+    class Sizes(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            out = function(*args, **(kwargs or {}))
+            if function in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
+                sizes.append(out.numel())
+            return out
+
+    with Sizes():
+        metrics.cka(logits(20, da), logits(20, db, seed=1))
+    assert sizes and max(sizes) <= 20 * 20
+
+
 def test_cka_of_maps_flattens_them():
     a, b = logits(20, 3, 5), logits(20, 2, 4, 2, seed=1)
     assert metrics.cka(a, b) == pytest.approx(naive_cka(a, b))
@@ -153,6 +171,23 @@ def test_shapes_that_do_not_match_are_errors():
     for call in calls:
         with pytest.raises(ValueError):
             call()
+
+
+OF_LABELS = [metrics.accuracy, metrics.nll, metrics.ece, defects.nll_table]
+
+
+@pytest.mark.parametrize("metric", OF_LABELS)
+@pytest.mark.parametrize("as_type", [lambda y: y.to(torch.uint8), lambda y: y.to(torch.int32), lambda y: y.numpy(),
+                                     lambda y: y.numpy().astype("u2"), lambda y: y.tolist()])
+def test_labels_of_any_integer_type_tensors_or_not_give_the_same_number(metric, as_type):
+    assert metric(Z, as_type(Y)) == metric(Z, Y) == metric(Z.numpy(), as_type(Y))
+
+
+@pytest.mark.parametrize("metric", OF_LABELS)
+@pytest.mark.parametrize("wrong", [Y.double(), Y.numpy() / 1, Y > 3])
+def test_labels_that_are_no_whole_numbers_are_refused_by_every_metric(metric, wrong):
+    with pytest.raises(ValueError, match="labels must be whole numbers"):
+        metric(Z, wrong)
 
 
 def test_labels_outside_the_classes_are_an_error():
