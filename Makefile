@@ -2,12 +2,15 @@ PYTHON  ?= python3
 PROFILE ?= laptop
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN = .venv/bin
+# processors with fewer instructions than this one, for oneDNN's kernels and for PyTorch's own
+AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test soak bench lint notebooks lock clean
+.PHONY: help setup book test avx2 soak bench lint notebooks lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## make .venv with the locked versions and the package itself
 
@@ -25,8 +28,13 @@ test: lint ## style, unit tests, nbval over the notebooks, one whole execution a
 	$(BIN)/pytest -q
 	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
 
-soak: setup ## the fault tests in full: many kills, every record compared (minutes)
+avx2: setup ## the tests that are not slow, as a processor without AVX-512 runs them
+	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider -m 'not slow and not soak'
+
+soak: setup ## the fault tests in full: many kills, every record compared; all tests with fewer instructions (minutes)
 	$(BIN)/pytest -q -s -m soak
+	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider
+	$(SSE41) $(BIN)/pytest -q -p no:cacheprovider
 
 bench: setup ## measure the training loop, and what many runs cost around it (a quarter of an hour, alone on the machine)
 	$(BIN)/python benchmarks/bench.py

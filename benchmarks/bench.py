@@ -88,7 +88,7 @@ class Pictures(Dataset):
 def plain(work, *name):
     """The net as most code has it: weights and maps in PyTorch's default order."""
     net = build(work.net, work.data, *name)
-    net.channels_last = False
+    net.prefers_channels_last = False
     return net
 
 

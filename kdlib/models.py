@@ -16,11 +16,31 @@ from kdlib.spec import CNN_NAME, DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY
 from kdlib.streams import seed_of
 
 
+def safe_channels_last(net: nn.Module) -> bool:
+    """Whether the net may be laid channels-last: it has no strided 1 x 1 convolution of fewer than 8 channels.
+
+    The backward of such a layer in channels-last form writes outside its memory in oneDNN 3.12 (torch 2.14.1) where the
+    processor has AVX2 and no AVX-512: a crash at best (book/reexecute.md).
+    """
+    return not any(isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and max(layer.stride) > 1
+                   and layer.in_channels // layer.groups < 8 for layer in net.modules())
+
+
+def laid_for(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Inputs in a form that is safe for the net; cropped images come channels-last."""
+    return x if safe_channels_last(net) else x.contiguous()
+
+
 class Net(nn.Module):
     # Nets of a stackable class accept weights with a leading dimension of nets: see `Together`.
     stackable = False
     # Image nets with many convolutions keep weights and maps channels-last: 1.4 times as fast on a CPU.
-    channels_last = False
+    prefers_channels_last = False
+
+    @property
+    def channels_last(self) -> bool:
+        """How the net is laid: as it prefers, where that is safe."""
+        return self.prefers_channels_last and safe_channels_last(self)
 
     def forward(self, x):
         return self.head(self.features(x)[-1].flatten(1))
@@ -105,10 +125,10 @@ class Block(nn.Module):
         return skip + self.conv2(F.relu(self.norm2(self.conv1(h))))
 
 
-def centred(pixels, channels_last=True):
+def centred(pixels, channels_last):
     """Colour pixels in [0, 1] to about zero mean and unit variance, for every data set alike."""
     pixels = (pixels - 0.5) * 4
-    return pixels.contiguous(memory_format=torch.channels_last) if channels_last else pixels
+    return pixels.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def layer_norm(width):
@@ -129,7 +149,7 @@ class PreActResNet(Net):
 
     def __init__(self, classes, conv=nn.Conv2d, channels=3, depth=20, norm=nn.BatchNorm2d, width=16):
         super().__init__()
-        self.channels_last = conv is nn.Conv2d
+        self.prefers_channels_last = conv is nn.Conv2d
         self.stem = conv(channels, width, 3, 1, 1, bias=False)
         self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
         for width_in, width_out in zip(widths, widths[1:], strict=False):
@@ -152,7 +172,7 @@ class VGG(Net):
     """VGG-11 or -16 (Simonyan & Zisserman, 2015) for small images: no BatchNorm, one linear layer after the last
     stage. A stage halves the image until nothing is left to halve."""
 
-    channels_last = True
+    prefers_channels_last = True
     LAYERS = {11: (1, 1, 2, 2, 2), 16: (2, 2, 3, 3, 3)}
 
     def __init__(self, classes, layers, width=64):
@@ -170,7 +190,7 @@ class VGG(Net):
         self.head = nn.Linear(last, classes)
 
     def features(self, x):
-        x, out = centred(x), []
+        x, out = centred(x, self.channels_last), []
         for stage in self.stages:
             x = stage(x)
             out.append(x)
@@ -197,7 +217,7 @@ class LSTM(Net):
 class ResNet50(Net):
     """torchvision's ResNet-50, with its stages as features. x [n, 3, 224, 224]."""
 
-    channels_last = True
+    prefers_channels_last = True
 
     def __init__(self, classes):
         super().__init__()
@@ -209,7 +229,7 @@ class ResNet50(Net):
         self.head = net.fc
 
     def features(self, x):
-        x, out = self.stem(centred(x)), []
+        x, out = self.stem(centred(x, self.channels_last)), []
         for stage in self.stages:
             x = stage(x)
             out.append(x)
@@ -248,7 +268,7 @@ class Ensemble(nn.Module):
 
     @torch.no_grad()
     def forward(self, x):
-        logits = [member(x) for member in self.members]
+        logits = [member(laid_for(member, x)) for member in self.members]
         return logits[0] if len(logits) == 1 else ensemble_logits(torch.stack(logits))
 
 
@@ -286,7 +306,7 @@ class Together(nn.Module):
     def forward(self, x):
         if self.stacked is not None:
             return self.stacked(x)
-        return torch.stack([net(part) for net, part in zip(self.nets, x, strict=True)])
+        return torch.stack([net(laid_for(net, part)) for net, part in zip(self.nets, x, strict=True)])
 
 
 FIXED = {

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn as nn
 
-from kdlib.models import Together
+from kdlib.models import Together, laid_for
 from kdlib.spec import Training
 
 BLOCK = 20  # batches prepared at once: augmentation and teacher labels cost one call per block, not per step
@@ -185,7 +185,7 @@ def logits_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     was = net.training
     net.eval()
     mine = share(len(x))
-    out = torch.cat([net(part) for part in x[mine].split(chunk)])
+    out = torch.cat([net(laid_for(net, part)) for part in x[mine].split(chunk)])
     if len(out) < len(x):
         out, part = out.new_zeros(len(x), *out.shape[1:]), out
         out[mine] = part

@@ -256,7 +256,7 @@ def interrupted(specs, at, monkeypatch):
 def test_channels_last_changes_the_speed_and_not_the_result():
     def trained(channels_last):
         net = build("resnet8-bn", "cifar10", 0)
-        net.channels_last = channels_last
+        net.prefers_channels_last = channels_last
         g = torch.Generator().manual_seed(1)
         x, y = torch.rand(20, 3, 32, 32, generator=g), torch.arange(20) % 10
         source = Source("x", 20, lambda rows: (x[rows], y[rows]), torch.Generator().manual_seed(2))
