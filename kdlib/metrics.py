@@ -5,6 +5,10 @@ import math
 import torch
 
 
+class NotFinite(ValueError):
+    """Logits or features that contain NaN or infinity, such as those of a net that diverged."""
+
+
 def _checked(*logits):
     logits = [torch.as_tensor(z) for z in logits]
     first = logits[0]
@@ -14,7 +18,7 @@ def _checked(*logits):
         if z.shape != first.shape:
             raise ValueError(f"logits differ in shape: {list(first.shape)} and {list(z.shape)}")
         if not torch.isfinite(z).all():
-            raise ValueError("logits contain NaN or infinity")
+            raise NotFinite("logits contain NaN or infinity")
     return [z.double() for z in logits]
 
 
@@ -74,7 +78,7 @@ def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
         raise ValueError(f"features of the same inputs are needed (got {len(features_a)} and {len(features_b)})")
     a, b = features_a.flatten(1).double(), features_b.flatten(1).double()
     if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-        raise ValueError("features contain NaN or infinity")
+        raise NotFinite("features contain NaN or infinity")
     spread = [f.abs().max() for f in (a, b)]
     a, b = a - a.mean(0), b - b.mean(0)
     if any(f.abs().max() <= 1e-12 * s for f, s in zip((a, b), spread, strict=True)):
@@ -96,7 +100,7 @@ def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> floa
         if f.ndim != 2 or len(f) < 2 or f.shape[1] != features_a.shape[1]:
             raise ValueError(f"features must be [n, d] of one d with n > 1 (got {[list(f.shape) for f in sets]})")
         if not torch.isfinite(f).all():
-            raise ValueError("features contain NaN or infinity")
+            raise NotFinite("features contain NaN or infinity")
     (mean_a, cov_a), (mean_b, cov_b) = ((f.double().mean(0), torch.atleast_2d(f.double().T.cov())) for f in sets)
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T

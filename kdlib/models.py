@@ -5,6 +5,7 @@ works on pixels.
 """
 
 import copy
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -277,7 +278,8 @@ class Together(nn.Module):
 
     Their weights become views of one vector `flat`, their gradients of its gradient, so that one optimizer call
     updates them all; of stackable nets, the whole step costs about as many calls as that of one net. A net's result
-    does not depend on the others in its group (tests/test_runs.py): every operation keeps the nets apart.
+    does not depend on the others in its group (tests/test_runs.py): every operation keeps the nets apart. Frozen
+    parameters (without `requires_grad`) stay as they are. ValueError where nets cannot be trained so.
     """
 
     def __init__(self, nets):
@@ -285,16 +287,27 @@ class Together(nn.Module):
         self.nets = nn.ModuleList(nets)
         self.stacked = copy.deepcopy(nets[0]) if nets[0].stackable else None
         groups = list(zip(*(net.parameters() for net in nets), strict=True))
+        for group, target in zip(groups, self.stacked.parameters() if self.stacked is not None else (), strict=False):
+            if not target.requires_grad:
+                target.data = torch.stack(group).detach()
+        self.trained = [group for group in groups if any(p.requires_grad for p in group)]
+        if not all(p.requires_grad for group in self.trained for p in group):
+            raise ValueError("nets that are trained together need the same parameters frozen")
+        types = {p.dtype for group in self.trained for p in group}
+        if len(types) != 1:
+            raise ValueError(f"a net is trained in one precision (this one's parameters are "
+                             f"{', '.join(sorted(map(str, types))) or 'all frozen'})")
         # how a group [g, o, i, h, w] of weights lies in the vector: channels-last where the nets want it so
         orders = [(0, 1, 3, 4, 2) if nets[0].channels_last and group[0].ndim == 4 else tuple(range(1 + group[0].ndim))
-                  for group in groups]
-        laid = [torch.stack(group).detach().permute(order) for group, order in zip(groups, orders, strict=True)]
+                  for group in self.trained]
+        laid = [torch.stack(group).detach().permute(order) for group, order in zip(self.trained, orders, strict=True)]
         values = torch.cat([part.flatten() for part in laid])
         # whole vector registers only: the remainder of a vector is rounded by other instructions
         self.flat = nn.Parameter(F.pad(values, (0, -len(values) % 64)))
         self.flat.grad, start = torch.zeros_like(self.flat), 0
-        targets = self.stacked.parameters() if self.stacked is not None else (None for _ in groups)
-        for group, part, order, target in zip(groups, laid, orders, targets, strict=True):
+        targets = ([p for p in self.stacked.parameters() if p.requires_grad] if self.stacked is not None
+                   else [None] * len(self.trained))
+        for group, part, order, target in zip(self.trained, laid, orders, targets, strict=True):
             stop, back = start + part.numel(), sorted(range(len(order)), key=order.__getitem__)
             value, grad = (v[start:stop].view(part.shape).permute(back) for v in (self.flat.data, self.flat.grad))
             for row, p in enumerate(group):
@@ -303,10 +316,22 @@ class Together(nn.Module):
                 target.data, target.grad = value, grad
             start = stop
 
-    def forward(self, x):
+    def forward(self, x, before: Callable | None = None):
+        """`before(i)` is called before net i, unless the nets are stacked."""
         if self.stacked is not None:
             return self.stacked(x)
-        return torch.stack([net(laid_for(net, part)) for net, part in zip(self.nets, x, strict=True)])
+        out = []
+        for i, (net, part) in enumerate(zip(self.nets, x, strict=True)):
+            if before:
+                before(i)
+            out.append(net(laid_for(net, part)))
+        return torch.stack(out)
+
+    def part(self) -> None:
+        """Give each net memory of its own again: what is saved of one then holds nothing of the others."""
+        for group in self.trained:
+            for p in group:
+                p.data, p.grad = p.data.clone(), None
 
 
 FIXED = {

@@ -6,8 +6,6 @@ Nothing here writes to disk.
 import importlib.util
 import multiprocessing
 import os
-import platform
-import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -87,27 +85,23 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     prepare = _teacher if specs[0].kind == "teacher" else partial(_student, weights_of=weights_of)
     nets, sources, evaluations = zip(*(prepare(spec) for spec in specs), strict=True)
     curves = fit(nets, specs[0].training, sources, _loss(specs[0]), kept)
-    return [(evaluate(), {"loss": curve}, _cpu(net))
-            for net, curve, evaluate in zip(nets, curves, evaluations, strict=True)]
+    return [(_of_finite(spec, evaluate), {"loss": curve}, _cpu(net))
+            for spec, net, curve, evaluate in zip(specs, nets, curves, evaluations, strict=True)]
+
+
+def _of_finite(spec, evaluate):
+    """What a run's evaluation gives. After its last step no loss shows that a net diverged: its logits do."""
+    try:
+        return evaluate()
+    except metrics.NotFinite as error:
+        raise Diverged(f"run {spec.key}: its {error} after the last step; lower its learning rate "
+                       f"({getattr(spec, 'training', spec).lr:g})") from None
 
 
 def place(spec) -> str:
     """The devices of a run, for its record: "cpu", "2 x cuda"."""
     alone = spec.kind in ("teacher", "student") and cohort(spec) is None
     return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
-
-
-def processor() -> str:
-    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel AVX512":
-    the maker, by which MKL chooses its kernels, and PyTorch's instruction set (with oneDNN's, where that is held down);
-    of a CUDA device its name."""
-    if device().type == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    makers = re.findall(r"^vendor_id\s*:\s*(\S+)", info.read_text() if info.exists() else "", re.MULTILINE)
-    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    return f"{makers[0] if makers else platform.machine()} {torch.backends.cpu.get_cpu_capability()}" + (
-        f", oneDNN {held.upper()}" if held else "")
 
 
 def _on_devices(specs, weights_of, kept):
@@ -162,9 +156,10 @@ def _pixels(x):
     return x if isinstance(x, torch.Tensor) else x.pixels(share(len(x)))
 
 
-def _source(name, inputs, prepare, order, draws):
+def _source(name, inputs, prepare, draws, *streams):
     # of photographs a single batch fills as much memory as is good
-    return Source(name, len(inputs), prepare, order, draws, BLOCK if isinstance(inputs, torch.Tensor) else 1)
+    return Source(name, len(inputs), prepare, stream(*streams, "order"), draws, (*streams, "inside"),
+                  BLOCK if isinstance(inputs, torch.Tensor) else 1)
 
 
 def _initial(teacher: Teacher):
@@ -186,14 +181,14 @@ def _teacher(spec: Teacher):
             "train_accuracy": metrics.accuracy(logits_of(net, x).cpu(), splits.train_y),
         }
 
-    trial, member = spec.data.trial, spec.member
-    draws = stream(trial, "teacher", member, "augment")
+    streams = spec.data.trial, "teacher", spec.member
+    draws = stream(*streams, "augment")
 
     def prepare(rows):
         rows = rows.to(where)
         return _pixels(augment.augment(x[rows], "baseline", draws)), y[rows]
 
-    return net, _source(spec.key, x, prepare, stream(trial, "teacher", member, "order"), draws), evaluate
+    return net, _source(spec.key, x, prepare, draws, *streams), evaluate
 
 
 def _load(spec: Teacher | Student | Generator, weights_of):
@@ -213,7 +208,7 @@ def _generator(spec: Generator, weights_of, kept):
     known = splits.train_x.to(where)
     by_inception = gan.inception_measures(made.to(where), splits.test_x.to(where), weights) if weights else {}
     return by_inception | {
-        "judge_fid": metrics.frechet_distance(of_made, of_test),
+        "judge_fid": _of_finite(spec, lambda: metrics.frechet_distance(of_made, of_test)),
         "judge_fid_train": metrics.frechet_distance(of_train, of_test),
         "judge_is": metrics.inception_score(classes),
         "judge_is_real": metrics.inception_score(test_classes),
@@ -279,7 +274,8 @@ def _student(spec: Student, weights_of):
         pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
     elif spec.policy == "gan":
         pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
-    draws = stream(trial, "student", len(spec.teachers), "augment")
+    streams = trial, "student", len(spec.teachers)
+    draws = stream(*streams, "augment")
     # a fixed input has one teacher label, and crops and flips have few enough; otherwise caching would be wrong
     cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
     table = _crop_labels(spec, teacher, inputs)
@@ -302,8 +298,7 @@ def _student(spec: Student, weights_of):
         foil = Ensemble([_load(t, weights_of) for t in spec.foil]).to(where) if spec.foil else None
         return _fidelity(net, teacher, foil, splits, seen)
 
-    order = stream(trial, "student", len(spec.teachers), "order")
-    return net, _source(spec.key, inputs, prepare, order, draws), evaluate
+    return net, _source(spec.key, inputs, prepare, draws, *streams), evaluate
 
 
 TABLE_BYTES = 2**29  # at most, of labels of all crops

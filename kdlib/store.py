@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from kdlib.paths import atomic, being_written, project_root, results_dir, store_dir
-from kdlib.run import execute, place, processor
+from kdlib.run import execute, place
 from kdlib.spec import Spec
 
 _spec = TypeAdapter(Spec)
@@ -44,12 +44,10 @@ class Record:
     device: str
     versions: dict
     commit: str
-    # what computed it (`run.processor`); None: before November 2026, when all were made on Intel's AVX-512
-    processor: str | None = None
 
     def line(self) -> str:
         """One line of JSON, closed by a checksum over all of it."""
-        body = {name: value for name, value in vars(self).items() if value is not None}
+        body = dict(vars(self))
         return json.dumps(body | {"checksum": checksum(body)})
 
     def same_result(self, other: "Record") -> bool:
@@ -335,8 +333,7 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
         seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
-        commit=commit(), processor=processor()), weights)
-        for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
+        commit=commit()), weights) for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
 def _rounded(value):

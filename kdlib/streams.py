@@ -14,3 +14,29 @@ def seed_of(*name) -> int:
 def stream(*name) -> torch.Generator:
     """A CPU generator for the stream of that name (CPU on every device: the draws are the same everywhere)."""
     return torch.Generator().manual_seed(seed_of(*name))
+
+
+class GlobalStream:
+    """The global stream of a device, from which nets draw by themselves (dropout): inside of `with` it may be seeded,
+    afterwards it is as it was. On a GPU it is two, since a net's Python code may draw on the CPU."""
+
+    def __init__(self, device: torch.device):
+        self.generators = [torch.default_generator]
+        if device.type == "cuda":
+            self.generators.append(torch.cuda.default_generators[device.index or torch.cuda.current_device()])
+
+    def __enter__(self):
+        self.states = [generator.get_state() for generator in self.generators]
+        return self
+
+    def seed(self, number: int) -> None:
+        for generator in self.generators:
+            generator.manual_seed(number)
+
+    def touched(self) -> bool:
+        """Whether it was drawn from, or seeded."""
+        return any(not torch.equal(g.get_state(), state) for g, state in zip(self.generators, self.states, strict=True))
+
+    def __exit__(self, *_):
+        for generator, state in zip(self.generators, self.states, strict=True):
+            generator.set_state(state)

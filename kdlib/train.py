@@ -10,6 +10,7 @@ import torch.nn as nn
 
 from kdlib.models import Together, laid_for
 from kdlib.spec import Training
+from kdlib.streams import GlobalStream, seed_of
 
 BLOCK = 20  # batches prepared at once: augmentation and teacher labels cost one call per block, not per step
 CURVE = 20  # points of the recorded loss curve
@@ -31,6 +32,8 @@ class Batches:
     """Row indices of shuffled epochs, one after another; a batch may span two of them."""
 
     def __init__(self, n: int, batch: int, generator: torch.Generator):
+        if n < 1:
+            raise ValueError("there is nothing to train on: the set is empty")
         self.n, self.batch, self.generator = n, batch, generator
         self.left = torch.empty(0, dtype=torch.long)
 
@@ -48,6 +51,7 @@ class Source:
 
     prepare(rows [k]) -> tuple of tensors [k, ...], the inputs first; called for a `block` of batches at once. `draws`
     is the random stream that `prepare` uses, if it uses one: with `order` all that must be kept to go on later.
+    `inside` names the stream of what the net itself draws in training (dropout), which begins anew at every step.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Source:
     prepare: Callable
     order: torch.Generator
     draws: torch.Generator | None = None
+    inside: tuple = ("inside",)
     block: int = BLOCK
 
 
@@ -85,6 +90,8 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
     On many devices (`run.execute`) every rank calls this alike: it draws the same batches from the same streams, takes
     its share of each, and the gradients are added up, so that the result is that of one device but for rounding. Only
     BatchNorm differs: it normalises each device's share by itself, and the running statistics are those of rank 0.
+
+    ValueError where there is nothing to train on, or nets that cannot be trained together (`models.Together`).
     """
     run = _Run(nets, training, sources)
     state = kept.load() if kept else None
@@ -99,6 +106,7 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
         for buffer in run.together.nets.buffers():
             dist.broadcast(buffer, 0)
     run.together.eval()
+    run.together.part()
     return [curve(row) for row in run.losses]
 
 
@@ -125,22 +133,15 @@ class _Run:
 
     def advance(self, k, loss):
         """k steps. Augmentation and teachers' labels cost one call for all of them."""
-        training, flat, group = self.training, self.together.flat, self.optimizer.param_groups[0]
+        training = self.training
         prepared = zip(*(s.prepare(b.take(k)) for s, b in zip(self.sources, self.batches, strict=True)), strict=True)
         start, mine = self.step, share(training.batch)
         block = [torch.stack(parts).unflatten(1, (k, -1))[:, :, mine].unbind(1) for parts in prepared]
-        for x, *rest in zip(*block, strict=True):
-            group["lr"] = learning_rate(training, self.step)
-            flat.grad.zero_()
-            values = loss(self.together(x).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
-            means = values.view(len(self.sources), -1).mean(1)
-            if len(values) < len(self.sources) * training.batch:
-                means = means * (len(values) / training.batch)
-            means.sum().backward()
-            add_up(flat.grad)  # one call: a wrapper's own gradient buckets would part the gradients from this vector
-            self.optimizer.step()
-            self.losses[:, self.step] = means.detach()
-            self.step += 1
+        with GlobalStream(self.together.flat.device) as inside:
+            for x, *rest in zip(*block, strict=True):
+                self._one(loss, x, rest, lambda i: inside.seed(seed_of(*self.sources[i].inside, self.step, mine.start)))
+            if self.together.stacked is not None and inside.touched():
+                raise ValueError("a net that draws random numbers by itself (dropout) cannot be stackable")
         add_up(self.losses[:, start : self.step])
         # checked once per block: a check per step would wait for the device every time
         finite = torch.isfinite(self.losses[:, start : self.step])
@@ -148,6 +149,21 @@ class _Run:
             row, bad = (~finite).nonzero()[0].tolist()
             raise Diverged(f"run {self.sources[row].name}: the loss became non-finite at step {start + bad} of "
                            f"{training.steps}; lower its learning rate ({training.lr:g})")
+
+    def _one(self, loss, x, rest, before):
+        """One step on a batch [g, n, ...] of each net; `before(i)` is called before net i draws anything."""
+        training, flat = self.training, self.together.flat
+        self.optimizer.param_groups[0]["lr"] = learning_rate(training, self.step)
+        flat.grad.zero_()
+        values = loss(self.together(x, before).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
+        means = values.view(len(self.sources), -1).mean(1)
+        if len(values) < len(self.sources) * training.batch:
+            means = means * (len(values) / training.batch)
+        means.sum().backward()
+        add_up(flat.grad)  # one call: a wrapper's own gradient buckets would part the gradients from this vector
+        self.optimizer.step()
+        self.losses[:, self.step] = means.detach()
+        self.step += 1
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything, as CPU tensors."""
@@ -179,7 +195,9 @@ class _Run:
 
 @torch.no_grad()
 def logits_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Logits [n, c] of a whole set, in eval mode; never averaged by batch."""
+    """Logits [n, c] of a whole set, in eval mode; never averaged by batch. ValueError where there are no inputs."""
+    if len(x) == 0:
+        raise ValueError("there are no inputs to ask a net about")
     # as many as the cache takes: the maps of 1,000 colour images do not fit, and labelling takes twice as long
     chunk = 1000 if x[0].numel() <= 1000 else 64
     was = net.training

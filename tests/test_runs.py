@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from kdlib import augment, losses, run, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
-from kdlib.models import build
+from kdlib.models import MLP, Net, build
 from kdlib.run import cohort
 from kdlib.spec import Data, Student, Teacher, Training, needs
 from kdlib.store import KeptState, Store, StoreError, checksum, fresh
@@ -225,6 +225,14 @@ def test_a_loss_that_is_not_finite_names_run_and_step():
             [Source("abc", 30, lambda rows: (x[rows], x[rows]), torch.Generator())], loss)
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged(steps):
+    """The loss of a step is of the weights before it."""
+    wild = teacher().model_copy(update={"training": Training(steps=steps, batch=10, lr=1e30)})
+    with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its learning rate"):
+        run.execute([wild], None)
+
+
 def test_the_learning_rate_does_not_depend_on_where_the_student_starts():
     assert student(toward_teacher=0.75).training == student().training
 
@@ -264,6 +272,120 @@ def test_channels_last_changes_the_speed_and_not_the_result():
         return net.eval()(x)
 
     torch.testing.assert_close(trained(True), trained(False), atol=1e-3, rtol=1e-3)
+
+
+class Dropping(Net):
+    """A net that draws by itself, for signals."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.first, self.head = torch.nn.Linear(40, 16), torch.nn.Linear(16, 10)
+
+    def features(self, x):
+        return (torch.nn.functional.dropout(self.first(x.flatten(1)).relu(), 0.5, self.training),)
+
+
+def signals_of(name, n=30):
+    g = torch.Generator().manual_seed(1)
+    x, y = torch.randn(n, 1, 40, generator=g), torch.arange(n) % 10
+    return Source(name, n, lambda rows: (x[rows], y[rows]), torch.Generator().manual_seed(2), inside=(name, "inside"))
+
+
+def trained(*nets, names="abc", steps=30, decay=1e-3, kept=None):
+    """Nets trained together on the same signals; their weights."""
+    fit(nets, Training(steps=steps, batch=8, weight_decay=decay), [signals_of(n) for n, _ in zip(names, nets,
+        strict=False)], losses.nll, kept)
+    return [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_a_net_draws_itself_comes_from_a_stream_of_its_own():
+    """Whatever was drawn before, and whichever nets are trained beside it."""
+    torch.manual_seed(1)
+    [alone] = trained(Dropping())
+    torch.manual_seed(2)
+    expected = torch.rand(3)
+    torch.manual_seed(2)
+    again, other, _ = trained(Dropping(), Dropping(), Dropping(1))
+    assert torch.equal(torch.rand(3), expected)  # nor is anything drawn after it another number
+    assert same(alone, again)
+    assert not same(alone, other)  # the same initial weights and batches, other masks
+
+
+class Kept:
+    """Keeps the first state only, and gives it back."""
+
+    def __init__(self):
+        self.tensors = None
+
+    def load(self):
+        return self.tensors
+
+    def due(self):
+        return self.tensors is None
+
+    def save(self, tensors):
+        self.tensors = tensors
+
+
+def test_a_net_that_draws_itself_goes_on_from_its_kept_state_with_the_same_bits():
+    kept = Kept()
+    [undisturbed] = trained(Dropping(), steps=50, kept=kept)
+    assert int(kept.tensors["step"]) == train.BLOCK
+    [went_on] = trained(Dropping(), steps=50, kept=kept)
+    assert same(undisturbed, went_on)
+
+
+def test_a_stackable_net_that_draws_itself_is_refused():
+    class Wrong(MLP):
+        def features(self, x):
+            return (torch.nn.functional.dropout(super().features(x)[-1], 0.5, self.training),)
+
+    with pytest.raises(ValueError, match="cannot be stackable"):
+        trained(Wrong(10))
+
+
+@pytest.mark.parametrize("make", [lambda i: Dropping(i), lambda i: build("cnn1d", "mnist1d", i)],
+                         ids=["one by one", "stacked"])
+def test_frozen_parameters_stay_as_they_are_and_the_others_train(make):
+    nets = [make(i) for i in range(3)]
+    before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
+    for net in nets:
+        net.first.requires_grad_(False)
+    for was, now in zip(before, trained(*nets, decay=0.1), strict=True):
+        assert all(torch.equal(was[name], now[name]) == name.startswith("first") for name in was)
+
+
+def test_nets_that_cannot_be_trained_together_are_refused():
+    frozen, half = Dropping(), Dropping()
+    frozen.first.requires_grad_(False)
+    half.head.half()
+    for nets, message in (((Dropping(), frozen), "the same parameters frozen"), ((half,), "float16, torch.float32"),
+                          ((Dropping().requires_grad_(False),), "all frozen")):
+        with pytest.raises(ValueError, match=message):
+            trained(*nets)
+
+
+@pytest.mark.parametrize("make", [lambda i: Dropping(i), lambda i: build("mlp", "mnist1d", i)],
+                         ids=["one by one", "stacked"])
+def test_what_is_saved_of_one_net_holds_nothing_of_those_trained_with_it(make):
+    nets = [make(i) for i in range(3)]
+    trained(*nets)
+    for value in nets[0].state_dict().values():
+        assert value.untyped_storage().nbytes() == value.numel() * value.element_size()
+    assert all(p.grad is None for p in nets[0].parameters())
+
+
+def test_nothing_to_train_on_is_an_error():
+    with pytest.raises(ValueError, match="the set is empty"):
+        fit([Dropping()], Training(steps=2, batch=8), [signals_of("a", 0)], losses.nll)
+    with pytest.raises(ValueError, match="no inputs"):
+        train.logits_of(Dropping(), torch.empty(0, 1, 40))
 
 
 LONG = Training(steps=3 * train.BLOCK + 5, batch=10)
