@@ -146,19 +146,24 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
          kind: Annotated[str, typer.Option(help="teacher, generator, student, surface, labels or defects")] = ""):
     """List the runs in the store; with KEY, show one whole."""
-    from kdlib.store import Store, StoreError
+    from kdlib.store import Foreign, Store, StoreError, summary
 
     kinds = "teacher", "generator", "student", "surface", "labels", "defects"
     if kind not in ("", *kinds):
         raise StoreError(f"unknown kind {kind!r}; there are {', '.join(kinds)}")
-    found = [r for r in Store().all() if r.key.startswith(key) and kind in ("", r.spec["kind"])]
-    if key and not found:
+    records, wrong = Store().all()
+    found = [r for r in records if r.key.startswith(key) and kind in ("", r.spec["kind"])]
+    wrong = [error for path, error in wrong.items() if path.name.startswith(key)]
+    if key and not found and not wrong:
         raise StoreError(f"no run in the store has a key that begins with {key!r}")
     if key and len(found) == 1:
         print(found[0].line())
         return
     _list(found)
-    print(f"{len(found)} runs")
+    others = sum(isinstance(error, Foreign) for error in wrong)
+    print(f"{len(found)} runs" + f"; {others} more are not of this version of kdlib" * bool(others))
+    if key and others or len(wrong) > others:
+        raise StoreError(summary(error for error in wrong if key or not isinstance(error, Foreign)))
 
 
 @app.command()
@@ -365,8 +370,8 @@ def main():
     except ValidationError as error:
         message = sentence(error)
     except OSError as error:
-        message = (f"{error.filename or 'the run store'} cannot be used: {error.strerror}; finished runs are kept, and "
-                   "the same command goes on from there")
+        message = "; ".join([f"{error.filename or 'the run store'} cannot be used: {error.strerror}",
+                             *getattr(error, "__notes__", ())])
     except SystemExit as done:
         if done.code != INTERRUPTED:
             raise

@@ -112,12 +112,12 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     done.update(store.find(spec for layer in layers for spec in layer))
     missing = [[spec for spec in layer if spec not in done] for layer in layers]
     done.reused = len(done)
-    log = _log(store)
     total = sum(map(len, missing))
     if not total:  # a store that has everything is only read
         done.seconds = time.perf_counter() - start
         return done
     store.prepare()
+    log = _log(store)
     store.tidy()
     store.check_weights({need for layer in missing for spec in layer for need in needs(spec) if need in done})
     if backend == "ray":
@@ -132,7 +132,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
                 done[spec] = record
                 done.trained += trained
                 done.reused += not trained
-                log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
+                if trained:  # another process names those that it trained
+                    log.info("%s %s %.2f s", spec.kind, spec.key, record.seconds)
             bar.update(len(task))
     done.seconds = time.perf_counter() - start
     return done
@@ -285,13 +286,18 @@ def _together(specs, root):
 
 
 def _log(store):
-    """One line per finished run, in a file of the store."""
+    """One line per finished run, in a file of the store. Where it cannot be written lines are lost, and no run."""
     log = logging.getLogger(f"kdlib {store.root}")
     if not log.handlers:
         log.setLevel(logging.INFO)
         log.propagate = False
-        handler = logging.FileHandler(store.root / "runs.log", delay=True)
-        handler.handleError = lambda _: None  # on a full disk a line is lost, no run
+        try:
+            handler = logging.FileHandler(store.root / "runs.log")
+        except OSError as error:
+            logging.getLogger("kdlib").warning("kdlib: finished runs are not listed in %s (%s)",
+                                               store.root / "runs.log", error.strerror)
+            handler = logging.NullHandler()
+        handler.handleError = lambda _: None
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
     return log

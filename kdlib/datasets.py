@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -91,8 +92,7 @@ def words(name: str = "imdb") -> list[str]:
 
 def keep(name: str, arrays: dict, source: str) -> None:
     """Store a data set's four arrays (and its words), each file whole or not at all; info.json last."""
-    folder = data_dir() / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _own_folder(name)
     with FileLock(folder / ".lock"):
         (folder / "info.json").unlink(missing_ok=True)
         noted = {}
@@ -108,6 +108,18 @@ def keep(name: str, arrays: dict, source: str) -> None:
                  "counts": {part: np.bincount(arrays[f"{part}-y"]).tolist() for part in PARTS}}
         with atomic(folder / "info.json") as file:
             file.write(json.dumps(about).encode())
+
+
+def _own_folder(name: str) -> Path:
+    """The folder to store a data set in, made; DataError where others keep files in it, whose place ours would take."""
+    folder = data_dir() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(DataError):
+        if (folder / ".lock").exists() or "fingerprint" in info(name):
+            return folder
+    if any(folder.iterdir()):
+        raise DataError(f"{folder} has files that are not kdlib's: move them, or set KDLIB_DATA to another folder")
+    return folder
 
 
 def _digests(x):
@@ -296,9 +308,12 @@ def fetch(name: str) -> None:
                                     f"data import {name} PATH` with {known.takes}" + package * (name in PACKAGES))
         finally:
             socket.setdefaulttimeout(before)
-        files = list(folder.iterdir())
+        files = [folder / file for _, file, _ in _downloads(name)]
         import_(name, files[0] if len(files) == 1 else folder)
-        shutil.rmtree(folder)
+        for file in files:
+            file.unlink()
+        with suppress(OSError):  # files of somebody else's in it stay
+            folder.rmdir()
 
 
 # --- ImageNet, which stays where it is
@@ -324,16 +339,16 @@ def import_imagenet(source: Path, classes: int = 1000, images: dict | None = Non
         if len(lists[part]) != total:
             raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: unpack "
                             "ImageNet again")
-    folder = data_dir() / "imagenet"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "info.json").unlink(missing_ok=True)
-    for part, lines in lists.items():
-        with atomic(folder / f"{part}.txt") as file:
-            file.write("\n".join(lines).encode())
     counts = {part: list(Counter(line.split("/")[0] for line in lines).values()) for part, lines in lists.items()}
-    with atomic(folder / "info.json") as file:
-        file.write(json.dumps({"source": "a folder", "folder": str(source), "classes": names, "counts": counts,
-                               "fingerprint": _of_lists(lists)}).encode())
+    folder = _own_folder("imagenet")
+    with FileLock(folder / ".lock"):
+        (folder / "info.json").unlink(missing_ok=True)
+        for part, lines in lists.items():
+            with atomic(folder / f"{part}.txt") as file:
+                file.write("\n".join(lines).encode())
+        with atomic(folder / "info.json") as file:
+            file.write(json.dumps({"source": "a folder", "folder": str(source), "classes": names, "counts": counts,
+                                   "fingerprint": _of_lists(lists)}).encode())
 
 
 def _image_files(folder, names) -> list[str]:

@@ -1,9 +1,8 @@
 """Where things lie on disk, and how a file is written whole or not at all."""
 
-import fcntl
 import os
-import tempfile
-from contextlib import contextmanager, suppress
+import secrets
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,33 +26,22 @@ def results_dir() -> Path:
 
 @contextmanager
 def atomic(path: Path):
-    """Open a temporary file beside `path` for bytes; it takes `path`'s place only if all went well.
+    """Open a temporary file beside `path` for bytes; it takes `path`'s place only if all went well. Its mode is what
+    the umask leaves of 0666, its name `path`'s between a dot and eight hex digits (`store.LEFT`).
 
     An OSError on the way, a full disk say, names `path`."""
-    name = None
+    made = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            with suppress(OSError):  # a file system without locks; the lock is for `being_written` only
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with open(temporary, "xb") as file:
+            made = temporary
             yield file
-            os.fchmod(handle, 0o644)  # mkstemp makes it private
             file.flush()
             os.fsync(file.fileno())
-            os.replace(name, path)
+        os.replace(temporary, path)
     except BaseException as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
+        if made:
+            made.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-
-
-def being_written(path: Path) -> bool:
-    """Whether a living process has this temporary file of `atomic` open."""
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

@@ -193,7 +193,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
     torch.set_num_threads(1)
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
-    missing = set(uses) - set(Store().find(uses))
+    missing = set(uses) - set(Store().look(uses)[0])
     costs, lines, todo, total_seconds = {}, [], {}, 0.0
     groups, large = {}, []
     for spec in uses:

@@ -3,46 +3,75 @@
 import functools
 import hashlib
 import importlib.metadata
+import io
+import itertools
 import json
 import logging
 import math
 import os
+import re
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from filelock import FileLock
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
-from kdlib.paths import atomic, being_written, project_root, results_dir, store_dir
+from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.run import execute, place
-from kdlib.spec import Spec
+from kdlib.spec import Spec, sentence
 
-_spec = TypeAdapter(Spec)
+
+def _numbers(curve):
+    for part in curve.values() if isinstance(curve, dict) else [curve]:
+        if np.asarray(part).dtype.kind not in "if":
+            raise ValueError("a curve is made of numbers")
+    return curve
+
+
+Number = StrictInt | StrictFloat
+Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
+
+# The only names that the store makes and, where nobody needs the file any more, removes: other programs too keep their
+# files in folders called runs and weights.
+RECORD = re.compile(r"([0-9a-f]{24})\.json")
+STATE = re.compile(r"([0-9a-f]{24})\.safetensors")
+LEFT = re.compile(r"\.([0-9a-f]{24})\.(?:json|safetensors)\.[0-9a-z_]{8}")  # what a killed `atomic` left behind
 
 
 class StoreError(Exception):
-    """A record or checkpoint that is missing, damaged, edited or not what it says it is."""
+    """A record or checkpoint that is missing, damaged, edited, not readable or not what it says it is."""
+
+
+class Damaged(StoreError):
+    """A file that is not whole, or not as it was written: the store sets it aside."""
+
+
+class Foreign(StoreError):
+    """A whole record that another version of kdlib made: neither used nor moved."""
 
 
 @dataclass(frozen=True)
 class Record:
     """One finished run: its spec, plain numbers, and where they came from."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")  # types are checked where a record is read: `parse`
+
     key: str
     spec: dict
-    metrics: dict
-    curves: dict
-    seconds: float
+    metrics: dict[str, Number]
+    curves: dict[str, Curve]
+    seconds: Annotated[Number, Field(ge=0)]
     device: str
-    versions: dict
+    versions: dict[str, str]
     commit: str
 
     def line(self) -> str:
@@ -94,27 +123,52 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def pack(tensors: dict[str, torch.Tensor], key: str, **more: str) -> bytes:
-    """A safetensors file with a note of whose tensors they are and of their checksum."""
-    return save(tensors, {"key": key, "digest": digest(tensors)} | more)
+    """A safetensors file with a note of whose tensors they are and of their checksum; equal tensors, equal bytes."""
+    raw = save(tensors, {"key": key, "digest": digest(tensors)} | more)
+    size = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + size]), sort_keys=True).encode()  # save puts the note in any order
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + raw[8 + size :]
+
+
+def _note(file) -> dict:
+    """What `pack` noted in a file; {} where it noted nothing."""
+    size = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(min(size, 100_000_000)))  # safetensors' own limit
+    return header.get("__metadata__", {}) if isinstance(header, dict) else {}
+
+
+def read(path: Path) -> bytes:
+    """A file of the store; StoreError where it cannot be read now, which does not say that it is damaged."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}) and was left as it is") from None
 
 
 def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
-    """What `pack` wrote for `key`; StoreError names a file that is damaged, edited or another run's."""
+    """What `pack` wrote for `key`; Damaged names a file that is damaged or edited, StoreError another run's and one
+    that cannot be read."""
+    raw = read(path)  # not mapped into memory: there a failing disk kills the process
     try:
-        with safe_open(path, "pt") as file:
-            note, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError, ValueError) as error:
-        raise StoreError(f"the checkpoint {path} is damaged ({error})") from None
+        note, tensors = _note(io.BytesIO(raw)), load(raw)
+    except (SafetensorError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise Damaged(f"the checkpoint {path} is damaged ({error})") from None
     if note.get("digest") != digest(tensors):
-        raise StoreError(f"the checkpoint {path} was changed after it was written, or is not one of kdlib's")
+        raise Damaged(f"the checkpoint {path} was changed after it was written, or is not one of kdlib's")
     if note.get("key") != key:
-        raise StoreError(f"the checkpoint {path} belongs to another run")
+        raise StoreError(f"the checkpoint {path} belongs to another run: move it away, and its run's record "
+                         "runs/*.json too")
     return tensors
 
 
 CHECKPOINT_SECONDS = 120  # a kill loses two minutes at the most
+
+
+def _key_of(runs: str) -> str:
+    return hashlib.sha256(runs.encode()).hexdigest()[:24]
 
 
 class KeptState:
@@ -122,7 +176,7 @@ class KeptState:
 
     def __init__(self, store: "Store", specs):
         self.store, self.runs = store, " ".join(spec.key for spec in specs)
-        self.key = hashlib.sha256(self.runs.encode()).hexdigest()[:24]
+        self.key = _key_of(self.runs)
         self.path = store.root / "kept" / f"{self.key}.safetensors"
         self.every = float(os.environ.get("KDLIB_CHECKPOINT_SECONDS") or CHECKPOINT_SECONDS)
         self.saved = time.monotonic()  # a clock that nobody can set back
@@ -134,7 +188,7 @@ class KeptState:
         except FileNotFoundError:
             return None
         except StoreError as error:
-            self.store._set_aside({self.path: str(error)})
+            self.store._refuse({self.path: error})
 
     def due(self) -> bool:
         return time.monotonic() - self.saved >= self.every
@@ -153,19 +207,27 @@ class KeptState:
         self.saved = time.monotonic()
 
 
+_spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
+
+
 def parse(line: str | bytes, where) -> Record:
-    """A record from its line; says what is wrong with one that is damaged, edited or foreign."""
+    """A record from its line; Damaged where it is not whole or was changed, Foreign where it is whole and another
+    version of kdlib made it: with other fields, values of other types, or another key for its spec."""
     try:
         body = json.loads(line)
         given = body.pop("checksum")
-        record = Record(**body)
+        now = checksum(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Damaged(f"{where} is not a whole kdlib record (truncated or foreign)") from None
+    if now != given:
+        raise Damaged(f"{where} was changed after it was written (checksum differs)")
+    try:
+        record = _record.validate_python(body)
         spec = _spec.validate_json(json.dumps(record.spec))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
-        raise StoreError(f"{where} is not a whole kdlib record (truncated or foreign)") from None
-    if checksum(body) != given:
-        raise StoreError(f"{where} was changed after it was written (checksum differs)")
+    except ValidationError as error:
+        raise Foreign(f"{where} was made by another version of kdlib, or by hand: {sentence(error)}") from None
     if spec.key != record.key:
-        raise StoreError(f"{where} was made by another version of kdlib: its key is not that of its spec")
+        raise Foreign(f"{where} was made by another version of kdlib: its key is not that of its spec")
     return record
 
 
@@ -191,12 +253,27 @@ class Store:
     def tidy(self) -> None:
         """Remove what processes that were killed while writing left behind.
 
-        Only what no living process is writing, as its lock says. The hour is for the moment before the lock is taken
-        and for stores that several machines share; it counts both ways, since clocks are set back."""
-        for path in self.root.glob("*/.*"):
-            with suppress(OSError):  # another process may be tidying too
-                if abs(time.time() - path.stat().st_mtime) > 3600 and not being_written(path):
-                    path.unlink()
+        Only files that `atomic` named, and only what no living process is writing: it would hold the run's lock. The
+        hour is for machines that share a store and not its locks; it counts both ways, since clocks are set back."""
+        for part in ("runs", "weights", "kept"):
+            for key, path in self._files(part, LEFT):
+                if (self.root / part).is_symlink() or path.is_symlink():
+                    continue
+                # a Timeout of a lock is an OSError; another process may be tidying too
+                with suppress(OSError), FileLock(self._lock(key), timeout=0):
+                    if abs(time.time() - path.stat().st_mtime) > 3600:
+                        path.unlink()
+
+    def _files(self, part: str, form: re.Pattern) -> list[tuple[str, Path]]:
+        """The store's own files in one of its folders, each with its key."""
+        try:
+            names = sorted(os.listdir(self.root / part))
+        except FileNotFoundError:
+            return []
+        return [(match[1], self.root / part / name) for name in names if (match := form.fullmatch(name))]
+
+    def _lock(self, key) -> Path:
+        return self.root / "locks" / f"{key}.lock"
 
     def record_path(self, key):
         return self.root / "runs" / f"{key}.json"
@@ -205,55 +282,64 @@ class Store:
         return self.root / "weights" / f"{key}.safetensors"
 
     def get(self, spec) -> Record | None:
-        """The record of a spec, None where it was never run; a damaged one is set aside and named."""
+        """The record of a spec, None where it was never run; errors as in `find`."""
         return self.find([spec]).get(spec)
 
     def find(self, specs) -> dict:
-        """The records there are, by spec. All damaged ones are set aside, and one error names them."""
+        """The records there are, by spec. One error names all that are damaged, which are set aside, cannot be read or
+        were made by another version, which are left where they are: a run never takes their place."""
+        records, wrong = self.look(specs)
+        if wrong:
+            self._refuse(wrong)
+        return records
+
+    def look(self, specs) -> tuple[dict, dict[Path, StoreError]]:
+        """(the records there are, by spec; what is wrong with those that cannot be used). Nothing is moved."""
         specs = list(specs)
-        records = self._read({self.record_path(spec.key): spec.key for spec in specs})
-        return {spec: records[spec.key] for spec in specs if spec.key in records}
+        records, wrong = self._read((spec.key, self.record_path(spec.key)) for spec in specs)
+        return {spec: records[spec.key] for spec in specs if spec.key in records}, wrong
+
+    def all(self) -> tuple[list[Record], dict[Path, StoreError]]:
+        """Every record in the store, and what is wrong with those that cannot be used. Nothing is moved."""
+        records, wrong = self._read(self._files("runs", RECORD))
+        return list(records.values()), wrong
 
     def kept_together(self) -> list[list[str]]:
         """The keys of runs whose state is kept, by cohort: to go on they must be executed together again. A state of
         which a run is recorded by now is of no more use and is removed."""
         groups = []
-        for path in sorted((self.root / "kept").glob("*.safetensors")):
+        for key, path in self._files("kept", STATE):
             try:
-                with safe_open(path, "pt") as file:
-                    keys = (file.metadata() or {}).get("runs", "").split()
-            except (SafetensorError, OSError):
+                with open(path, "rb") as file:
+                    runs = _note(file).get("runs", "")
+            except (OSError, ValueError, AttributeError, RecursionError):
                 continue  # whoever needs it names it
+            if _key_of(runs) != key:
+                continue
+            keys = runs.split()
             if any(self.record_path(key).exists() for key in keys):
                 path.unlink(missing_ok=True)
-            elif keys:
+            else:
                 groups.append(keys)
         return groups
 
-    def all(self) -> list[Record]:
-        """Every record in the store, damaged ones as in `find`."""
-        return list(self._read({path: path.stem for path in sorted((self.root / "runs").glob("*.json"))}).values())
-
-    def _read(self, keys: dict[Path, str]) -> dict[str, Record]:
-        found, damaged = {}, {}
-        for path, key in keys.items():
+    def _read(self, files) -> tuple[dict[str, Record], dict[Path, StoreError]]:
+        found, wrong = {}, {}
+        for key, path in files:
             try:
-                record = parse(path.read_bytes(), path)
+                record = parse(read(path), path)
                 if record.key != key:
-                    raise StoreError(f"{path} holds the record of another run")
+                    raise StoreError(f"{path} holds the record of another run: move it away")
                 found[key] = record
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                damaged[path] = f"{path} cannot be read ({error.strerror})"
             except StoreError as error:
-                damaged[path] = str(error)
-        if damaged:
-            self._set_aside(damaged)
-        return found
+                wrong[path] = error
+        return found, wrong
 
     def weights(self, spec) -> dict[str, torch.Tensor]:
-        """The final weights of a finished run; a damaged, edited or foreign checkpoint is set aside and named."""
+        """The final weights of a finished run; a damaged or edited checkpoint is set aside and named, another run's
+        named."""
         path = self.weights_path(spec.key)
         try:
             return unpack(path, spec.key)
@@ -261,11 +347,11 @@ class Store:
             raise StoreError(f"the checkpoint {path} is missing; delete {self.record_path(spec.key)} "
                              "and run again to retrain it") from None
         except StoreError as error:
-            self._set_aside({path: str(error)}, self.record_path(spec.key))
+            self._refuse({path: error})
 
     def check_weights(self, specs) -> None:
         """Read the weights of finished runs; all damaged ones are set aside, and one error names them."""
-        damaged, records = {}, []
+        wrong = {}
         for spec in specs:
             path = self.weights_path(spec.key)
             try:
@@ -273,27 +359,27 @@ class Store:
             except FileNotFoundError:
                 continue  # `weights` says so
             except StoreError as error:
-                damaged[path] = str(error)
-                records.append(self.record_path(spec.key))
-        if damaged:
-            self._set_aside(damaged, *records)
+                wrong[path] = error
+        if wrong:
+            self._refuse(wrong)
 
-    def _set_aside(self, damaged: dict[Path, str], *others):
-        """Move damaged files (with what is wrong with each), and others that are nothing without them, out of the way;
-        always a StoreError."""
-        aside = self.root / "set-aside"
-        first = "; ".join(list(damaged.values())[:3])
-        if len(damaged) > 1:
-            first = f"{len(damaged)} files of the run store are damaged: {first}{'; ...' * (len(damaged) > 3)}"
-        it = "it" if len(damaged) == 1 else "they"
+    def _refuse(self, wrong: dict[Path, StoreError]):
+        """Always a StoreError, which says what is wrong with the files. Those that are damaged are moved out of the
+        way, a checkpoint with its record, which is nothing without it."""
+        aside, first = self.root / "set-aside", summary(wrong.values())
+        damaged = [path for path, error in wrong.items() if isinstance(error, Damaged)]
+        if not damaged:
+            raise StoreError(first)
+        records = [self.record_path(path.stem) for path in damaged if path.parent.name == "weights"]
+        what = "it" if len(wrong) == 1 else "they" if len(wrong) == len(damaged) else f"the {len(damaged)} damaged"
         try:
             aside.mkdir(exist_ok=True)
-            for item in (*damaged, *others):
-                if item.exists():
-                    os.replace(item, aside / item.name)
+            for path in (*damaged, *records):
+                if path.exists():
+                    os.replace(path, _free(aside / path.name))
         except OSError as error:
-            raise StoreError(f"{first}; {it} cannot be moved to {aside} ({error.strerror})") from None
-        raise StoreError(f"{first}; {it} {'was' if it == 'it' else 'were'} moved to {aside}: run again to retrain")
+            raise StoreError(f"{first}; {what} cannot be moved to {aside} ({error.strerror})") from None
+        raise StoreError(f"{first}; {what} {'was' if what == 'it' else 'were'} moved to {aside}: run again to retrain")
 
     def run(self, specs) -> list[tuple[Record, bool]]:
         """The records of specs of one cohort, each with whether it was trained now.
@@ -304,12 +390,14 @@ class Store:
         missing = sorted(set(specs) - set(found), key=lambda s: s.key)
         if missing:
             self.prepare()
-        with ExitStack() as locks:
+        with _kept_so_far(), ExitStack() as locks:
             for spec in missing:  # in the same order everywhere, so that no two processes wait for each other
-                locks.enter_context(FileLock(self.root / "locks" / f"{spec.key}.lock"))
+                locks.enter_context(FileLock(self._lock(spec.key)))
             found |= self.find(missing)
             todo = [spec for spec in missing if spec not in found]
             kept = KeptState(self, todo)
+            if todo:
+                locks.enter_context(FileLock(self._lock(kept.key)))  # for `tidy`
             for spec, (record, weights) in zip(todo, fresh(todo, self.weights, kept) if todo else (), strict=True):
                 if weights is not None:
                     with atomic(self.weights_path(spec.key)) as file:
@@ -321,6 +409,28 @@ class Store:
                 # of use to all of them together only, and a full disk can do with the space
                 kept.path.unlink(missing_ok=True)
         return [(trained.get(spec) or found[spec], spec in trained) for spec in specs]
+
+
+@contextmanager
+def _kept_so_far():
+    try:
+        yield
+    except OSError as error:  # a full disk, say
+        error.add_note("finished runs are kept, and the same command goes on from there")
+        raise
+
+
+def summary(wrong) -> str:
+    """What is wrong with files of the store, in one sentence: of many the first three."""
+    wrong = list(map(str, wrong))
+    many = f"{len(wrong)} files of the run store cannot be used: " if len(wrong) > 1 else ""
+    return many + "; ".join(wrong[:3]) + "; ..." * (len(wrong) > 3)
+
+
+def _free(path: Path) -> Path:
+    """This path, or one with a number that is not taken: what was set aside before stays."""
+    taken = (path.with_name(f"{path.name}.{n}") if n else path for n in itertools.count())
+    return next(path for path in taken if not path.exists())
 
 
 def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
@@ -347,13 +457,18 @@ def _rounded(value):
 
 @functools.cache
 def commit() -> str:
-    """The commit that the code is at, marked where `kdlib/` differs from it."""
+    """The commit that the code is at, marked where `kdlib/` differs from it; "unknown" unless it lies at the top of its
+    own repository, since that of another folder, or of GIT_DIR, would be a lie."""
+    top = Path(__file__).resolve().parent.parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
     def git(*command):
-        return subprocess.run(["git", *command], cwd=project_root(), capture_output=True, text=True, check=False)
+        return subprocess.run(["git", *command], cwd=top, env=environment, capture_output=True, text=True, check=False
+                              ).stdout.strip()
 
     try:
-        at = git("rev-parse", "--short=12", "HEAD").stdout.strip()
-        return (at + "+changes" * bool(git("status", "--porcelain", "--", "kdlib").stdout)) if at else "unknown"
+        at = Path(git("rev-parse", "--show-toplevel")) == top and git("rev-parse", "--short=12", "HEAD")
+        return at + "+changes" * bool(git("status", "--porcelain", "--", "kdlib")) if at else "unknown"
     except FileNotFoundError:  # no git on this machine
         return "unknown"
 

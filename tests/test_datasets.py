@@ -279,6 +279,22 @@ def test_an_import_that_is_cut_short_leaves_no_set_that_looks_whole(here, monkey
     datasets.check("cifar10")
 
 
+def test_a_folder_with_files_of_somebody_else_is_no_place_to_store_a_set(here):
+    there = here / "data" / "cifar100"
+    there.mkdir(parents=True)
+    for file in ("info.json", "train-x.npy", "train.txt"):
+        (there / file).write_text('{"mine": 1}')
+    with pytest.raises(DataError, match=f"{there} has files that are not kdlib's"):
+        store_images("cifar100", 4, 4, (3, 32, 32))
+    assert {path.name: path.read_text() for path in there.iterdir()} == dict.fromkeys(
+        ("info.json", "train-x.npy", "train.txt"), '{"mine": 1}')
+    (there.parent / "imagenet").mkdir()
+    (there.parent / "imagenet" / "train.txt").write_text("my list")
+    with pytest.raises(DataError, match="not kdlib's"):
+        datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+    assert (there.parent / "imagenet" / "train.txt").read_text() == "my list"
+
+
 def test_files_that_are_missing_or_another_s_are_noticed(here):
     store_images("cifar10", 20, 4, (3, 32, 32))
     file = here / "data" / "cifar10" / "test-x.npy"
@@ -487,6 +503,15 @@ class Ranges(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(self.content) - start))
         self.end_headers()
         self.wfile.write(self.content[start:][: self.limit])
+
+
+def test_of_the_folder_of_downloads_only_what_was_downloaded_is_cleared_away(here, serve):
+    serve(zipped, as_files(pictures()))
+    other = here / "data" / "download" / "cifar100" / "notes.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("mine")
+    datasets.fetch("cifar100")
+    assert [path.name for path in other.parent.iterdir()] == ["notes.txt"] and other.read_text() == "mine"
 
 
 @pytest.fixture

@@ -15,15 +15,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import student, surface, teacher
+from filelock import FileLock
+from safetensors.torch import load_file, save
 from test_runs import result
 
+from kdlib import spec as spec_module
 from kdlib import store, train
 from kdlib.compute import compute, levels
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
-from kdlib.paths import atomic
-from kdlib.spec import Training
-from kdlib.store import KeptState, Store, StoreError
+from kdlib.paths import atomic, project_root
+from kdlib.spec import RESULTS_VERSION, Training
+from kdlib.store import KeptState, Store, StoreError, checksum, digest, pack, unpack
 
 LOCKED = []  # folders that nothing may write to, as on a read-only mount, which needs rights that a test may not have
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "os.link", "os.symlink",
@@ -192,10 +195,10 @@ def test_a_clock_that_jumps_by_days_changes_nothing(store_here, monkeypatch):
 def test_tidying_spares_what_is_being_written_whatever_the_clock_says(store_here):
     store = Store()
     store.prepare()
-    with atomic(store.record_path("abc")) as file:
-        [temporary] = store_here.glob("runs/.abc*")
-        left = [store.root / "runs" / f".{name}.json.x" for name in ("past", "future", "now")]
-        shutil.copy(temporary, left[0])
+    key, other = teacher().key, teacher(1).key
+    with FileLock(store.root / "locks" / f"{key}.lock"), atomic(store.record_path(key)) as file:
+        [temporary] = store_here.glob("runs/.*")
+        left = [store.root / "runs" / f".{other}.json.{name}" for name in ("0000past", "00future", "00000now")]
         for path, hours in zip(left, (-2, 2, 0), strict=True):
             path.write_text("{")
             os.utime(path, (time.time() + hours * 3600,) * 2)
@@ -203,7 +206,7 @@ def test_tidying_spares_what_is_being_written_whatever_the_clock_says(store_here
         store.tidy()
         assert [path.exists() for path in (*left, temporary)] == [False, False, True, True]
         file.write(b"whole")
-    assert store.record_path("abc").read_bytes() == b"whole"
+    assert store.record_path(key).read_bytes() == b"whole"
 
 
 def test_all_damaged_records_are_named_at_once_and_only_they_are_trained_again(store_here):
@@ -236,6 +239,284 @@ def test_all_damaged_weights_that_a_command_needs_are_named_before_it_trains(sto
 def test_a_record_under_the_name_of_another_is_found_by_the_list_of_runs(store_here):
     Store().run([teacher()])
     shutil.copy(Store().record_path(teacher().key), Store().record_path("0" * 24))
-    with pytest.raises(StoreError, match="another run"):
-        Store().all()
-    assert [record.key for record in Store().all()] == [teacher().key]
+    records, wrong = Store().all()
+    assert [record.key for record in records] == [teacher().key]
+    assert "another run" in str(wrong[Store().record_path("0" * 24)])
+
+
+# --- what is not the store's own
+
+def test_nothing_is_tidied_that_the_store_did_not_write(store_here, tmp_path):
+    """A store in a folder that holds other things too, all of them old."""
+    store, key = Store(), teacher().key
+    store.prepare()
+    (tmp_path / "elsewhere").mkdir()
+    outside = tmp_path / "elsewhere" / f".{key}.json.12345678"
+    others = [outside, *(store_here / name for name in (
+        ".env", "project/.gitignore", "home/.netrc", "runs/.hidden", f"runs/{key}.json.12345678", f"runs/.{key}.json",
+        "weights/.best.safetensors.12345678", f"locks/.{key}.json.12345678", f"project/.{key}.json.12345678"))]
+    for path in others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    link, folder = store_here / "kept" / f".{key}.safetensors.12345678", store_here / "runs" / f".{key}.json.87654321"
+    link.symlink_to(outside)
+    folder.mkdir()
+    left = [store_here / "runs" / f".{key}.json.abcd0123", store_here / "weights" / f".{key}.safetensors.x_yz0123"]
+    for path in left:
+        path.write_text("{")
+    for path in (*others, *left, folder):
+        os.utime(path, (time.time() - 86_400,) * 2)
+    os.utime(link, (time.time() - 86_400,) * 2, follow_symlinks=False)
+    (store_here / "weights").rename(tmp_path / "large disk")
+    (store_here / "weights").symlink_to(tmp_path / "large disk")
+    store.tidy()
+    assert [path.exists() for path in left] == [False, True]  # nothing behind a link either
+    assert all(path.read_text() == "mine" for path in others) and link.is_symlink() and folder.is_dir()
+
+
+def test_files_of_others_in_a_folder_called_runs_are_no_records(kdlib, store_here):
+    for name in ("config.json", "0123.json", f"{'0' * 24}.json.bak"):
+        (store_here / "runs").mkdir(parents=True, exist_ok=True)
+        (store_here / "runs" / name).write_text("{")
+    (store_here / "kept").mkdir()
+    (store_here / "kept" / "model.safetensors").write_bytes(save({}, {"runs": teacher().key}))
+    before = tree(store_here)
+    assert kdlib("runs")[:2] == (0, "0 runs\n") and tree(store_here) == before
+    compute([teacher()], workers=1)
+    after = tree(store_here)
+    assert all(after[path] == at for path, at in before.items() if path.is_file())
+
+
+def test_what_is_set_aside_takes_the_place_of_nothing(store_here):
+    texts = ["{", "[", "x"]
+    for text in texts:
+        Store().prepare()
+        Store().record_path(teacher().key).write_text(text)
+        with pytest.raises(StoreError, match="was moved to"):
+            Store().get(teacher())
+    assert sorted(path.read_text() for path in (store_here / "set-aside").iterdir()) == sorted(texts)
+
+
+def test_files_have_the_mode_that_the_umask_leaves(tmp_path):
+    before = os.umask(0)
+    try:
+        for mask, mode in ((0o077, 0o600), (0o002, 0o664), (0o027, 0o640)):
+            os.umask(mask)
+            with atomic(tmp_path / "file") as file:
+                file.write(b"x")
+            assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
+
+
+# --- other versions, and what cannot be read
+
+@pytest.fixture
+def version(monkeypatch):
+    """Make this process one of another RESULTS_VERSION."""
+    def become(number):
+        monkeypatch.setattr("kdlib.spec.RESULTS_VERSION", number)
+        spec_module._key.cache_clear()
+
+    yield become
+    monkeypatch.undo()
+    spec_module._key.cache_clear()
+
+
+def rewritten(path, change):
+    """Write a record anew with `change(body)`, its checksum right."""
+    body = json.loads(path.read_text())
+    body.pop("checksum")
+    change(body)
+    path.write_text(json.dumps(body | {"checksum": checksum(body)}))
+
+
+def test_two_versions_share_a_store_and_neither_moves_or_counts_the_others_runs(store_here, kdlib, version):
+    specs = [teacher(i) for i in range(3)]
+    compute(specs, workers=1)
+    version(RESULTS_VERSION + 1)
+    assert compute(specs, workers=1).trained == 3
+    before = tree(store_here)
+    for number in (RESULTS_VERSION, RESULTS_VERSION + 1):
+        version(number)
+        code, out, error = kdlib("runs")
+        assert code == 0 and not error and out.endswith("\n3 runs; 3 more are not of this version of kdlib\n")
+        assert compute(specs, workers=1).reused == 3
+    assert tree(store_here) == before
+
+
+def a_field_of_the_spec(body):
+    body["spec"] |= {"dropout": 0.1}
+    body["key"] = "0123456789abcdef01234567"
+
+
+def a_field_less(body):
+    del body["commit"]
+
+
+@pytest.mark.parametrize("change", [
+    a_field_of_the_spec, a_field_less, lambda body: body.update(licence="of a later version"),
+    lambda body: body["metrics"].update(accuracy="high"), lambda body: body["metrics"].update(accuracy=None),
+    lambda body: body.update(metrics=[]), lambda body: body.update(seconds=None), lambda body: body.update(seconds=-1),
+    lambda body: body.update(device=0), lambda body: body["versions"].update(torch=2), lambda body: body.update(key=1),
+    lambda body: body["curves"].update(loss="falls"), lambda body: body["curves"].update(loss=[[1], [1, 2]]),
+    lambda body: body["curves"].update(loss={"a": [1], "b": ["x"]}), lambda body: body["spec"].update(member="first")])
+def test_a_whole_record_that_is_not_of_this_version_is_refused_skipped_and_left(store_here, kdlib, change):
+    Store().run([teacher()])
+    path = Store().record_path(teacher().key)
+    rewritten(path, change)
+    if change is a_field_of_the_spec:
+        path = path.rename(path.with_name("0123456789abcdef01234567.json"))
+    content = path.read_bytes()
+    assert kdlib("runs")[:2] == (0, "0 runs; 1 more are not of this version of kdlib\n")
+    code, _, error = kdlib("runs", path.stem)
+    assert code == 2 and f"{path} was made by another version of kdlib" in error and error.count("\n") == 1
+    if change is a_field_of_the_spec:  # another run, which is in nobody's way
+        assert compute([teacher()], workers=1).trained == 1
+    else:
+        with pytest.raises(StoreError, match=f"{path} was made by another version"):
+            compute([teacher()], workers=1)
+    assert path.read_bytes() == content and not (store_here / "set-aside").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_records_that_cannot_be_read_are_named_and_left(store_here, kdlib, monkeypatch, number):
+    specs = [teacher(i) for i in range(5)]
+    compute(specs, workers=1)
+    before, read = tree(store_here), Path.read_bytes
+
+    def refused(path):
+        if path.parent.name == "runs" and path.stem != specs[0].key:
+            raise OSError(number, os.strerror(number), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    code, out, error = kdlib("runs")
+    assert code == 2 and out.endswith("\n1 runs\n") and "4 files" in error and os.strerror(number) in error
+    with pytest.raises(StoreError, match=f"4 files.*cannot be read .{os.strerror(number)}. and was left as it is"):
+        compute(specs, workers=1)
+    assert tree(store_here) == before
+    monkeypatch.undo()
+    monkeypatch.setenv("KDLIB_STORE", str(store_here))
+    assert compute(specs, workers=1).reused == 5
+
+
+def test_weights_and_states_that_cannot_be_read_are_named_and_left(store_here):
+    """A folder in the place of a file: like a failing disk, it is there and cannot be read."""
+    store = Store()
+    store.run([teacher(), teacher(20)])
+    path, kept = store.weights_path(teacher().key), KeptState(store, [student()])
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    for read in (lambda: store.weights(teacher()), lambda: store.check_weights([teacher()]),
+                 lambda: compute([student()], workers=1)):
+        with pytest.raises(StoreError, match=f"{path} cannot be read .Is a directory. and was left"):
+            read()
+    path.rmdir()
+    path.write_bytes(content)
+    kept.path.mkdir()
+    with pytest.raises(StoreError, match=f"{kept.path} cannot be read"):
+        compute([student()], workers=1)
+    assert kept.path.is_dir() and not (store_here / "set-aside").exists()
+
+
+def test_a_folder_of_runs_that_cannot_be_read_is_not_an_empty_one(kdlib, store_here, monkeypatch):
+    Store().run([teacher()])
+
+    def refused(path="."):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
+    code, _, error = kdlib("runs")
+    assert code == 2 and "runs cannot be used: Permission denied" in error
+
+
+# --- where a record says it comes from
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """(make a repository of a folder, and give its commit; the commit that a copy of kdlib in a folder says)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def repository(folder):
+        git = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+            subprocess.run([*git, *command], check=True, env=environment)
+        return subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True,
+                              env=environment).stdout.strip()
+
+    def said(folder, **more):
+        code = "from kdlib.store import commit; print(commit())"
+        return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True,
+                              env=environment | {"PYTHONPATH": str(folder)} | more).stdout.strip()
+
+    folder = tmp_path / "outer" / "kdlib-1.0"
+    shutil.copytree(project_root() / "kdlib", folder / "kdlib", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "_toc.yml").write_text("")
+    (folder / ".gitignore").write_text("__pycache__")
+    return folder, repository, said
+
+
+def test_the_commit_of_a_repository_that_the_code_only_lies_in_is_not_the_codes(unpacked):
+    folder, repository, said = unpacked
+    repository(folder.parent)
+    assert said(folder) == "unknown"
+
+
+def test_the_commit_is_that_of_the_code_whatever_git_is_told_of_another_repository(unpacked, tmp_path):
+    folder, repository, said = unpacked
+    (tmp_path / "other").mkdir()
+    other, own = repository(tmp_path / "other"), repository(folder)
+    assert other != own
+    git = tmp_path / "other" / ".git"
+    assert said(folder, GIT_DIR=str(git), GIT_WORK_TREE=str(git.parent), GIT_INDEX_FILE=str(git / "index")) == own
+    (folder / "kdlib" / "new.py").write_text("")
+    assert said(folder, GIT_DIR=str(git)) == f"{own}+changes"
+
+
+# --- the list of finished runs
+
+def test_a_list_of_runs_that_cannot_be_written_is_a_warning_and_all_runs_go_on(store_here, caplog):
+    (store_here / "runs.log").mkdir(parents=True)  # nobody can write to a folder, not even root
+    assert compute([teacher(i) for i in range(3)], workers=1).trained == 3
+    [warning] = caplog.messages
+    assert f"finished runs are not listed in {store_here / 'runs.log'} (Is a directory)" in warning
+
+
+def test_a_run_is_listed_once_by_whoever_trained_it(store_here, monkeypatch):
+    """Another process trains the second run while this one is at the first."""
+    run = Store.run
+
+    def late(self, specs):
+        if specs == [student()]:
+            run(self, specs)
+        return run(self, specs)
+
+    monkeypatch.setattr(Store, "run", late)
+    done = compute([student()], workers=1)
+    assert (done.trained, done.reused) == (2, 1)
+    listed = [line.split()[2:4] for line in (store_here / "runs.log").read_text().splitlines()]
+    assert sorted(listed) == sorted(["teacher", t.key] for t in (teacher(), teacher(20)))
+
+
+# --- what else
+
+def test_finished_runs_are_not_spoken_of_where_none_was_meant(kdlib, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", "/proc/nowhere")
+    code, _, error = kdlib("data", "fetch", "mnist")
+    assert code == 2 and "/proc/nowhere" in error and "runs" not in error and error.count("\n") == 1
+    code, _, error = kdlib("run", "04_paradox", "--profile", "smoke", "--seeds", 1, "--workers", 1)
+    assert code == 2 and "/proc/nowhere" in error
+    assert error.endswith("; finished runs are kept, and the same command goes on from there\n")
+
+
+def test_equal_weights_are_equal_bytes_and_files_of_before_are_read(tmp_path):
+    weights = {name: torch.arange(n).float() for n, name in enumerate("dbca")} | {"step": torch.tensor([3])}
+    assert len({pack(weights, "key", runs="a b", more="c") for _ in range(20)}) == 1
+    for raw in (pack(weights, "key"), save(weights, {"key": "key", "digest": digest(weights)})):
+        (tmp_path / "file").write_bytes(raw)
+        again = unpack(tmp_path / "file", "key")
+        assert again.keys() == weights.keys() and all(torch.equal(again[n], weights[n]) for n in weights)
+        assert all(torch.equal(value, weights[name]) for name, value in load_file(tmp_path / "file").items())

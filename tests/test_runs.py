@@ -198,7 +198,7 @@ def test_nothing_half_written_stays_behind(store_here, monkeypatch):
 def test_what_a_killed_writer_left_is_removed_after_an_hour(store_here):
     store = Store()
     store.prepare()
-    old, new = (store.root / "runs" / f".{name}.json.tmp" for name in ("old", "new"))
+    old, new = (store.root / "runs" / f".{teacher().key}.json.{name}" for name in ("0ld_0000", "new_0000"))
     for path in (old, new):
         path.write_text("{")
     os.utime(old, (time.time() - 3700,) * 2)
