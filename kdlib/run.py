@@ -6,6 +6,8 @@ Nothing here writes to disk.
 import importlib.util
 import multiprocessing
 import os
+import platform
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -102,6 +104,19 @@ def place(spec) -> str:
     """The devices of a run, for its record: "cpu", "2 x cuda"."""
     alone = spec.kind in ("teacher", "student") and cohort(spec) is None
     return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
+
+
+def processor() -> str:
+    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel AVX512":
+    the maker, by which MKL chooses its kernels, and PyTorch's instruction set (with oneDNN's, where that is held down);
+    of a CUDA device its name."""
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    makers = re.findall(r"^vendor_id\s*:\s*(\S+)", info.read_text() if info.exists() else "", re.MULTILINE)
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return f"{makers[0] if makers else platform.machine()} {torch.backends.cpu.get_cpu_capability()}" + (
+        f", oneDNN {held.upper()}" if held else "")
 
 
 def _on_devices(specs, weights_of, kept):

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from kdlib.paths import atomic, results_dir, store_dir
-from kdlib.run import execute, place
+from kdlib.run import execute, place, processor
 from kdlib.spec import Spec, sentence
 
 
@@ -73,10 +73,12 @@ class Record:
     device: str
     versions: dict[str, str]
     commit: str
+    # what computed it (`run.processor`); None: before November 2026, when all were made on Intel's AVX-512
+    processor: str | None = None
 
     def line(self) -> str:
         """One line of JSON, closed by a checksum over all of it."""
-        body = dict(vars(self))
+        body = {name: value for name, value in vars(self).items() if value is not None}
         return json.dumps(body | {"checksum": checksum(body)})
 
     def same_result(self, other: "Record") -> bool:
@@ -443,7 +445,8 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
         seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
-        commit=commit()), weights) for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
+        commit=commit(), processor=processor()), weights)
+        for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
 def _rounded(value):

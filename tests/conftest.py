@@ -40,13 +40,13 @@ def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):
                    training=Training(steps=steps, batch=10))
 
 
-def student(m=1, **options):
+def student(m=1, trial=0, **options):
     options = {"model": "cnn1d", "training": Training(steps=5, batch=10)} | options
-    return Student(teachers=tuple(teacher(i) for i in range(m)), foil=(teacher(20),), **options)
+    return Student(teachers=tuple(teacher(i, trial) for i in range(m)), foil=(teacher(20, trial),), **options)
 
 
-def surface(grid=3):
-    return Surface(student=student(), grid=grid, segment=3)
+def surface(grid=3, trial=0):
+    return Surface(student=student(trial=trial), grid=grid, segment=3)
 
 
 def painter(steps=3, name="cifar100-16", **options):

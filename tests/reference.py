@@ -1,9 +1,10 @@
 """What this version of the code computes: tiny runs of every kind, loss, policy, net and metric, on the CPU.
 
-    python tests/reference.py
+    python tests/reference.py [--check]
 
-writes tests/reference.json anew, but not if numbers moved under the same RESULTS_VERSION (kdlib/spec.py). The test
-beside it compares, so that nobody changes results and forgets to raise the number that changes every key.
+compares (--check) or writes tests/reference.json anew, but not if numbers moved under the same RESULTS_VERSION
+(kdlib/spec.py). The test beside it compares, so that nobody changes results and forgets to raise the number that
+changes every key.
 """
 
 import json
@@ -150,6 +151,8 @@ def moved(was: dict, now: dict) -> list[str]:
 def main():
     now, was = compute(), json.loads(FILE.read_text()) if FILE.exists() else {"version": None}
     changed = moved(was["results"], now) if was["version"] == spec.RESULTS_VERSION else []
+    if "--check" in sys.argv:
+        sys.exit(f"{len(changed)} numbers differ, the first: {changed[0]}" if changed else 0)
     if changed:
         sys.exit(f"results changed ({len(changed)} numbers, the first: {changed[0]}): raise RESULTS_VERSION in "
                  "kdlib/spec.py, so that nothing recorded before passes for the same run; then run this again")

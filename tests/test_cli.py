@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import student, surface
 
-from kdlib.cli import retrained
+from kdlib import audit, run
 from kdlib.store import Record
 
 
@@ -94,29 +94,36 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Write a record of the spec as the only one of profile smoke, changed by `changes`."""
+    """Write records of specs as the only ones of profile smoke, changed by `changes` (`metrics`: one for each, or the
+    same for all); the first one as it is."""
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
     made = {}
 
-    def write(spec, **changes):
-        if spec not in made:
-            made[spec] = retrained(Record(spec.key, spec.model_dump(mode="json"), {}, {}, 0.0, "", {}, ""))
+    def write(*specs, metrics=None, **changes):
+        for spec in specs[:1]:
+            if spec not in made:
+                made[spec] = audit.retrained(Record(spec.key, spec.model_dump(mode="json"), {}, {}, 0.0, "", {}, ""))
+        lines = []
+        for i, spec in enumerate(specs):
+            own = {} if metrics is None else {"metrics": metrics[i] if isinstance(metrics, list) else metrics}
+            same = {"key": spec.key, "spec": spec.model_dump(mode="json")}
+            lines.append(dataclasses.replace(made[specs[0]], **same | own | changes).line())
         (tmp_path / "smoke").mkdir(exist_ok=True)
-        (tmp_path / "smoke" / "x.jsonl").write_text(dataclasses.replace(made[spec], **changes).line() + "\n")
-        return made[spec]
+        (tmp_path / "smoke" / "x.jsonl").write_text("\n".join(lines) + "\n")
+        return made[specs[0]]
 
     return write
 
 
-def test_an_audit_compares_metrics_and_curves_and_names_another_machine(kdlib, recorded):
+def test_an_audit_compares_metrics_and_curves_to_the_bit_on_the_processor_of_the_record(kdlib, recorded):
     record = recorded(surface())
     code, out, _ = kdlib("audit", "--profile", "smoke")
     assert code == 0 and "the same device and versions" in out and "metrics 0, of curves 0" in out
     plane = record.curves["plane"]
     changed = record.curves | {"plane": plane | {"loss": [[2 * value for value in row] for row in plane["loss"]]}}
-    recorded(surface(), curves=changed, device="tpu", versions=record.versions | {"torch": "1"})
+    recorded(surface(), curves=changed)
     code, out, _ = kdlib("audit", "--profile", "smoke", "--tolerance", "0.1")
-    assert code == 1 and "device tpu (here" in out and "torch 1 (here" in out and "metrics 0, of curves 0.5" in out
+    assert code == 1 and "metrics 0, of curves 0.5" in out and "more than the tolerance of 0.1" in out
     assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.6")[0] == 0
 
 
@@ -124,3 +131,33 @@ def test_an_audit_compares_metrics_and_curves_and_names_another_machine(kdlib, r
 def test_an_audit_finds_a_metric_that_is_none_another_or_far_off(kdlib, recorded, change):
     recorded(surface(), metrics=recorded(surface()).metrics | change)
     assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.9")[0] == 1
+
+
+def test_an_audit_on_another_processor_compares_references_and_estimates(kdlib, recorded, monkeypatch):
+    def elsewhere(*distances):
+        specs = [surface(trial=trial) for trial in range(len(distances))]
+        recorded(*specs, processor="Other AVX9", versions=recorded(specs[0]).versions | {"torch": "1"},
+                 metrics=[{"barrier": d, "distance": d} for d in distances])
+        return kdlib("audit", "--profile", "smoke", "--sample", "1")
+
+    true = recorded(surface()).metrics["distance"]
+    monkeypatch.setattr(audit, "references", lambda: "")
+    code, out, _ = elsewhere(1.2 * true, 0.8 * true, 1.1 * true)
+    assert code == 0 and "processor Other AVX9 (here" in out and "torch 1 (here" in out
+    assert "reference runs of this code agree" in out
+    code, out, _ = elsewhere(9.0 * true, 9.01 * true, 8.99 * true)
+    assert code == 1 and "outside the recorded interval" in out and "distance" in out
+    monkeypatch.setattr(audit, "references", lambda: "3 numbers differ, the first: teacher cnn1d: loss")
+    code, out, _ = elsewhere(1.2 * true, 0.8 * true, 1.1 * true)
+    assert code == 1 and "reference runs of this code differ: 3 numbers" in out
+
+
+def test_a_record_says_which_processor_made_it(recorded):
+    assert recorded(surface()).processor == run.processor()
+
+
+def test_the_processor_names_the_instructions_it_is_held_to():
+    code = "from kdlib.run import processor; print(processor())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env=os.environ | {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"})
+    assert done.stdout.strip().endswith(" DEFAULT, oneDNN SSE41") and done.stdout.strip() != run.processor()

@@ -1,0 +1,112 @@
+"""Recorded runs trained again from nothing and compared: to the bit where the same type of processor does it."""
+
+import json
+import random
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+
+from kdlib.paths import project_root
+from kdlib.spec import Spec
+from kdlib.stats import estimate
+from kdlib.store import Record, Recorded, StoreError, fresh
+
+# who made the records that do not say so; audits on such machines found no difference
+BEFORE = "GenuineIntel AVX512"
+# of an estimate, where all its trials say nearly the same: rounding moves a share of 2,000 inputs by a few of them
+ROUNDING = 2e-3
+
+
+def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0) -> bool:
+    """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record.
+
+    True if all agree by at most `tolerance`; of those that another processor, device or version made, also if the short
+    reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
+    run takes the recorded one's place.
+    """
+    if not recorded.records:
+        raise StoreError(f"there are no records in {recorded.folder}")
+    keys, agree, moved = sorted(recorded.records), True, False
+    for key in random.Random(seed).sample(keys, min(sample, len(keys))):
+        record = recorded.records[key]
+        print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
+              f"{record.seconds:.0f} s when it was recorded)", file=sys.stderr, flush=True)
+        again = retrained(record)
+        metrics, curves = record.difference(again)
+        other = elsewhere(record, again)
+        print(f"{key} {record.spec['kind']:9} recorded at {record.commit} on {other or 'the same device and versions'};"
+              f" largest difference of metrics {metrics:.3g}, of curves {curves:.3g}")
+        if max(metrics, curves) <= tolerance:
+            continue
+        if not other:
+            print(f"{key} differs: {max(metrics, curves):.3g} is more than the tolerance of {tolerance:g}")
+            agree = False
+            continue
+        moved = True
+        if outside := estimates_outside(record, again, recorded.records.values()):
+            print(f"{key} differs: outside the recorded interval with this run in place of the recorded one: "
+                  f"{', '.join(outside)}")
+            agree = False
+    if moved:
+        ours = references()
+        print(f"the reference runs of this code {'differ' if ours else 'agree'}{f': {ours}' if ours else ''}; where "
+              "other instructions or versions made a record, bits cannot be the same: estimates were compared instead")
+        agree &= not ours
+    return agree
+
+
+def elsewhere(record: Record, here: Record) -> str:
+    """Where a record was made, as far as that differs from here; empty if it does not."""
+    made, now = ({"device": r.device, "processor": r.processor or BEFORE} | r.versions for r in (record, here))
+    return ", ".join(f"{name} {made.get(name)} (here {now.get(name)})" for name in made | now
+                     if made.get(name) != now.get(name))
+
+
+def estimates_outside(record: Record, again: Record, records) -> list[str]:
+    """Metrics whose mean over the condition's trials leaves its 95 % interval when `again` replaces `record`.
+
+    A condition is all that differs in its trials only; one trial alone has no interval, and nothing lies outside."""
+    same = _condition(record.spec)
+    trials, out = [r for r in records if _condition(r.spec) == same], sorted(again.metrics.keys() - record.metrics)
+    for name, value in record.metrics.items():
+        now = again.metrics.get(name)
+        if now is None or not np.isfinite(now):
+            out.append(name)
+            continue
+        e = estimate([r.metrics[name] for r in trials])
+        room = max(e.high - e.mean, ROUNDING * max(1.0, abs(e.mean)))
+        if abs(now - value) / len(trials) > room:
+            out.append(f"{name} {e.mean + (now - value) / len(trials):.4g}, recorded {e.text(digits=4)}")
+    return out
+
+
+def _condition(spec):
+    """A spec without its trial."""
+    if isinstance(spec, dict):
+        return {name: _condition(value) for name, value in spec.items() if name != "trial"}
+    return [_condition(value) for value in spec] if isinstance(spec, list) else spec
+
+
+def references() -> str:
+    """What differs of the short runs that this version of the code must give everywhere; empty if nothing does."""
+    script = project_root() / "tests" / "reference.py"
+    if not script.exists():
+        return ""  # an installed library has no tests beside it
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+def retrained(record: Record) -> Record:
+    """The same run trained again from nothing, with all that it needs."""
+    torch.set_num_threads(1)
+    made = {}
+
+    def weights_of(spec):
+        if spec.key not in made:
+            made[spec.key] = fresh([spec], weights_of)[0][1]
+        return made[spec.key]
+
+    return fresh([TypeAdapter(Spec).validate_json(json.dumps(record.spec))], weights_of)[0][0]
