@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 from kdlib.compute import levels
+from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
 
-# chapters first: the other pages read their runs
-PAGES = ("01_fidelity_gap", "02_optimization", "03_distillation_data", "04_paradox", "05_scale", "08_errata",
-         "06_generator", "07_claims", "09_speed")
+PAGES = in_order()
 
 # A kernel warns that its own machine's sockets are not encrypted, and prints tracebacks when Ctrl-C stops it; what goes
 # wrong in a cell comes back as an exception anyway.
@@ -84,8 +83,8 @@ def compare(profile, workers) -> dict[str, str]:
     A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
     where another machine's rounding leads to an estimate that the record's interval contains.
     """
-    from kdlib.experiments import CHAPTERS, from_records, trained
-    from kdlib.experiments.design import Design, tested
+    from kdlib.experiments import CHAPTERS, from_records, judged, trained
+    from kdlib.experiments.design import Design
     from kdlib.paths import results_dir
 
     if not list((results_dir() / profile).glob("*.jsonl")):
@@ -93,11 +92,11 @@ def compare(profile, workers) -> dict[str, str]:
     out = {}
     for name, module in CHAPTERS.items():
         try:
-            there = tested(module.CLAIMS, from_records(module.runs(Design(profile)), profile))
+            there = judged(name, from_records(module.runs(Design(profile)), profile))
         except StoreError as error:
             out[name] = str(error)
             continue
-        pairs = list(zip(tested(module.CLAIMS, trained(name, Design(profile), workers)), there, strict=True))
+        pairs = list(zip(judged(name, trained(name, Design(profile), workers)), there, strict=True))
         parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         if not parts:
             out[name] = "tests no claim"

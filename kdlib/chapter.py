@@ -4,6 +4,7 @@ import ast
 import hashlib
 import html
 import math
+from collections.abc import Iterable
 
 from IPython import get_ipython
 from IPython.display import HTML, display
@@ -12,10 +13,9 @@ from myst_nb import glue
 from kdlib import figures
 from kdlib.experiments import standing, trained
 from kdlib.experiments.design import Design, NotRecorded, Results
-from kdlib.paper import FOUND
-from kdlib.stats import Claim, Estimate, estimate
+from kdlib.stats import Estimate, Standing, estimate
 
-MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
+MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
 
 
 def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tuple[Design, Results]:
@@ -69,14 +69,13 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
     return e
 
 
-def say_claims(claims: list[Claim], ids) -> None:
-    """Glue every claim's verdict as `verdict-<id>`, and of each of a chapter's `ids` the one on real data, or why there
-    is none, as `recorded-<id>`."""
-    for claim in claims:
-        glue(f"verdict-{claim.id}", claim.verdict, display=False)
+def say_claims(claims: list[Standing]) -> None:
+    """Glue every claim's verdict, or why there is none, as `verdict-<id>`, and the one on real data as
+    `recorded-<id>`."""
     recorded = standing("workstation")
-    for name in ids:
-        glue(f"recorded-{name}", verdict_of(recorded[name]), display=False)
+    for claim in claims:
+        for key, stands in (("verdict", claim), ("recorded", recorded[claim.id])):
+            glue(f"{key}-{claim.id}", stands.reason or stands.verdict, display=False)
 
 
 def table(headers, rows, caption="") -> HTML:
@@ -91,37 +90,41 @@ def table(headers, rows, caption="") -> HTML:
                 f"<tbody>{body}</tbody></table></div>")
 
 
-def claim_table(claims: list[Claim], caption="Claims, statistics and verdicts") -> HTML:
-    """A row per statistic; `to decide` is the number of trials that would decide an undecided one."""
+def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
+    """A row per statistic, or one that says why a claim has none; `to decide` is the number of trials that would decide
+    an undecided one."""
     def decide(n):
         return "" if n is None else "over 1,000 trials" if n > 1000 else f"{n} trials"
 
-    rows = [(row["id"] if i == 0 else "", row["statistic"], f"{row['estimate']} {row['interval']}", row["n"],
-             row["rule"], f"{MARK[row['verdict']]} {row['verdict']}", decide(row["trials to decide"]))
-            for c in claims for i, row in enumerate(c.to_rows())]
+    def lines(claim):
+        if not claim.tested:
+            yield claim.reason, "", "", "", marked(claim.verdict), ""
+        for row in claim.to_rows():
+            yield (row["statistic"], f"{row['estimate']} {row['interval']}", row["n"], row["rule"],
+                   marked(row["verdict"]), decide(row["trials to decide"]))
+
+    rows = [(claim.id if i == 0 else "", *line) for claim in claims for i, line in enumerate(lines(claim))]
     return table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict", "to decide"), rows,
                  f"{caption}; shares in percentage points")
 
 
-def comparison(claims: list[Claim], r: Results) -> HTML:
+def comparison(claims: list[Standing], r: Results) -> HTML:
     """The paper's number, the recorded one on real data and that of this page's results, one row per claim."""
     recorded = standing("workstation")
-    rows = [(c.id, c.statement, FOUND[c.id], in_words(recorded[c.id]), in_words(c)) for c in claims]
+    rows = [(c.id, c.statement, c.found, in_words(recorded[c.id]), in_words(c)) for c in claims]
     here = "MNIST-1D (this page)" if r.profile.data == "mnist1d" else f"this page (profile {r.profile.name})"
     return table(("claim", "statement", "paper", "real data (recorded)", here), rows,
                  "The paper, real data at profile workstation, and this page")
 
 
-def verdict_of(claim: Claim | str) -> str:
-    """A verdict, or the reason there is none."""
-    return claim if isinstance(claim, str) else claim.verdict
+def marked(verdict: str) -> str:
+    """A verdict with its sign."""
+    return f"{MARK[verdict]} {verdict}"
 
 
-def in_words(claim: Claim | str) -> str:
+def in_words(claim: Standing) -> str:
     """A verdict with its statistics, or the reason there is none."""
-    if isinstance(claim, str):
-        return claim
-    return f"{MARK[claim.verdict]} {claim.verdict}. " + "; ".join(
+    return claim.reason or f"{marked(claim.verdict)}. " + "; ".join(
         f"{row['statistic']}: {row['estimate']} {row['interval']}" for row in claim.to_rows())
 
 

@@ -122,18 +122,17 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
 def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = 2):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store)."""
     from kdlib.experiments import standing
-    from kdlib.paper import FOUND
 
     found = standing(profile, workers=workers, records=recorded)
-    for name, claim in found.items():
-        if isinstance(claim, str):
-            print(f"{name:3} not tested     paper: {FOUND[name]}\n      {claim}")
+    for claim in found.values():
+        if not claim.tested:
+            print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")
             continue
         print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source})")
         for row in claim.to_rows():
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
                   f"{row['rule']}: {row['verdict']}")
-    counts = Counter("not tested" if isinstance(claim, str) else claim.verdict for claim in found.values())
+    counts = Counter(claim.verdict for claim in found.values())
     print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")
 
 

@@ -1,7 +1,12 @@
-"""Estimates with intervals over trials, and claims with verdicts by rules fixed before the runs."""
+"""Estimates with intervals over trials, and claims with verdicts by rules fixed before the runs.
+
+A claim is declared (`Claim`, of `Statistic`s); on results it has a `Standing`, whose `Part`s are measured.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -54,15 +59,19 @@ def leave_one_out_best(scores) -> np.ndarray:
     return (scores.sum(0) - scores).argmax(1)
 
 
+Side = Literal["above", "below", "within"]
+Unit = Literal["points", "nats", ""]  # shares, shown times 100; of KL and losses; a ratio or a correlation
+
+
 @dataclass(frozen=True)
 class Part:
-    """One statistic of a claim. side: the values lie "above" or "below" the threshold, or "within" +- it."""
+    """One statistic of a claim, measured: values [trials], and the rule that they must meet."""
 
     label: str
     values: np.ndarray
-    side: str
+    side: Side
     threshold: float
-    unit: str  # "points" (shares, shown times 100), "nats" or "" (a ratio)
+    unit: Unit
 
     @property
     def estimate(self) -> Estimate:
@@ -106,17 +115,64 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Statistic:
+    """One statistic of a claim, declared: `values`, [trials], are a function of results; the claim asks that they lie
+    "above" or "below" the threshold, or "within" +- it. In `label`, {words} stand for what a profile decides
+    (`results.words`)."""
+
+    label: str
+    values: Callable[[Any], np.ndarray]
+    side: Side
+    threshold: float
+    unit: Unit
+
+    def on(self, results) -> Part:
+        return Part(self.label.format(**results.words), self.values(results), self.side, self.threshold, self.unit)
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A claim of the paper: it holds if every part does, and does not if any part does not."""
+    """A claim of the paper, declared: all that is known of it before anything runs."""
+
+    id: str
+    chapter: str  # whose runs decide it
+    statement: str
+    source: str  # where the paper makes it
+    found: str  # what the paper prints; "about" marks values read off a chart
+    statistics: tuple[Statistic, ...]
+    untested: str = ""  # why a profile that does not plan its runs cannot test it
+
+    def on(self, results) -> "Standing":
+        """As results decide it; what the results lack, they raise."""
+        return self.stands(results, tuple(statistic.on(results) for statistic in self.statistics))
+
+    def stands(self, results, parts: tuple[Part, ...] = (), reason: str = "") -> "Standing":
+        """With these parts, or none for a reason."""
+        statement, source = (text.format(**results.words) for text in (self.statement, self.source))
+        return Standing(self.id, statement, source, self.found, parts, reason)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A claim and where it stands: it holds if every part does, and does not if any part does not; without parts it is
+    not tested, for a reason."""
 
     id: str
     statement: str
     source: str
-    parts: tuple[Part, ...]
+    found: str
+    parts: tuple[Part, ...] = ()
+    reason: str = ""
+
+    @property
+    def tested(self) -> bool:
+        return bool(self.parts)
 
     @property
     def verdict(self) -> str:
         verdicts = {part.verdict for part in self.parts}
+        if not verdicts:
+            return "not tested"
         if "does not hold" in verdicts:
             return "does not hold"
         return "holds" if verdicts == {"holds"} else "undecided"

@@ -47,35 +47,35 @@ from kdlib.chapter import (
     say_claims,
     table,
 )
-from kdlib.experiments import from_records, gap, so_far
+from kdlib.experiments import from_records, gap, judged, so_far
+from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Design
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
-claims = gap.claims(r)
+claims = judged("01_fidelity_gap", r)
 
 # %% tags=["remove-input"]
-say_claims(claims, gap.CLAIMS)
+say_claims(claims)
 p, most = r.profile, r.profile.factors[-1]
 large, base, easy = ("size", 1, most), ("size", 1, 1), gap.easy_rows(p)
 for key, values in {
     "gap": r.gap(large), "agree-large": r(large, "agreement"), "agree-base": r(base, "agreement"),
     "train-base": r(base, "train_agreement"), "train-large": r(large, "train_agreement"),
-    "foil-base": r(base, "independent_agreement"), "foil-large": r(large, "independent_agreement"),
-    "own-base": r(base, "agreement") - r(base, "independent_agreement"),
-    "own-large": r(large, "agreement") - r(large, "independent_agreement"),
-    "own-large-5": r(("size", 5, most), "agreement") - r(("size", 5, most), "independent_agreement"),
+    "foil-base": r.unseen(base), "foil-large": r.unseen(large),
+    "own-base": r.specific(base),
+    "own-large": r.specific(large),
+    "own-large-5": r.specific(("size", 5, most)),
     "teacher-acc": r("teacher", "accuracy"), "teacher-train": r("teacher", "train_accuracy"),
-    "easy": r(easy[-1], "agreement"), "easy-foil": r(easy[-1], "independent_agreement"),
+    "easy": r(easy[-1], "agreement"), "easy-foil": r.unseen(easy[-1]),
     "easy-teacher": r(easy[0], "teacher_accuracy"),
     "ece-change": r(large, "ece") - r(base, "ece"), "longer": r("longer", "agreement"),
     "longer-train": r("longer", "train_agreement"), "longer-gap": r.gap("longer"),
     "longer-gain": r("longer", "agreement") - r(large, "agreement"),
-    **{f"room-{m}": (r(("size", m, most), "agreement") - r(("size", m, most), "independent_agreement"))
-       / (1 - r(("size", m, most), "independent_agreement")) for m in (1, 5)},
+    **{f"room-{m}": r.specific(("size", m, most)) / (1 - r.unseen(("size", m, most))) for m in (1, 5)},
     "agree-3": r(("size", 3, most), "agreement"), "agree-5": r(("size", 5, most), "agreement"),
 }.items():
     say(key, values)
-_ = say("foil-kl-change", r(large, "independent_kl") - r(base, "independent_kl"), 1, 2)
+_ = say("foil-kl-change", r.unseen(large, "kl") - r.unseen(base, "kl"), 1, 2)
 
 # %% [markdown]
 # ```{admonition} In one box
@@ -247,8 +247,8 @@ table(("images", "teacher accuracy", "student accuracy", "agreement", "with an u
 
 # %% tags=["remove-input"]
 say("mnist-gain", mnist(("mnist", 4), "agreement") - mnist(("mnist", 1), "agreement"))
-say("mnist-own", mnist(("mnist", 4), "agreement") - mnist(("mnist", 4), "independent_agreement"))
-mnist_f1 = gap.f1(mnist)
+say("mnist-own", mnist.specific(("mnist", 4)))
+mnist_f1 = CLAIMS["F1"].on(mnist)
 glue("mnist-verdict", mnist_f1.verdict, display=False)
 claim_table([mnist_f1], "F1 on real MNIST")
 
@@ -281,11 +281,10 @@ small, big = ("size", 1, sizes[0]), ("size", 1, sizes[-1])
 for key, values in {
     "cifar-teacher": cifar("teacher", "accuracy"), "cifar-teacher-train": cifar("teacher", "train_accuracy"),
     "cifar-base": cifar(small, "agreement"), "cifar-large": cifar(big, "agreement"), "cifar-gap": cifar.gap(big),
-    "cifar-foil-base": cifar(small, "independent_agreement"), "cifar-foil-large": cifar(big, "independent_agreement"),
+    "cifar-foil-base": cifar.unseen(small), "cifar-foil-large": cifar.unseen(big),
     "cifar-train-base": cifar(small, "train_agreement"), "cifar-train-large": cifar(big, "train_agreement"),
     **{f"cifar-large-{m}": cifar(("size", m, sizes[-1]), "agreement") for m in (3, 5)},
-    **{f"cifar-own-{m}": cifar(("size", m, sizes[-1]), "agreement")
-       - cifar(("size", m, sizes[-1]), "independent_agreement") for m in (1, 3, 5)},
+    **{f"cifar-own-{m}": cifar.specific(("size", m, sizes[-1])) for m in (1, 3, 5)},
 }.items():
     say(key, values)
 training = Design("workstation").training

@@ -46,28 +46,27 @@ from kdlib.chapter import (
     say_claims,
     table,
 )
+from kdlib.experiments import judged, so_far
 from kdlib.experiments import optimization as opt
-from kdlib.experiments import so_far
 from kdlib.experiments.design import SETS
 from kdlib.stats import estimate
 
 d, r = open_chapter("02_optimization", profile, seeds, workers)
-claims = opt.claims(r)
+claims = judged("02_optimization", r)
 cifar = so_far("02_optimization", "workstation")
 
 # %% tags=["remove-input"]
-say_claims(claims, opt.CLAIMS)
+say_claims(claims)
 p, most, longest = r.profile, r.profile.factors[-1], r.profile.lengths[-1]
 adam, mildest = next(o for o in p.optimizers if o.startswith("Adam")), p.light[0]
 for key, values in {
     "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, most), "train_agreement"),
-    "train-1-foil": r(("size", 1, 1), "independent_train_agreement"),
-    "train-33-foil": r(("size", 1, most), "independent_train_agreement"),
-    "train-1-own": r(("size", 1, 1), "train_agreement") - r(("size", 1, 1), "independent_train_agreement"),
-    "train-33-own": r(("size", 1, most), "train_agreement")
-    - r(("size", 1, most), "independent_train_agreement"),
+    "train-1-foil": r.unseen(("size", 1, 1), "train_agreement"),
+    "train-33-foil": r.unseen(("size", 1, most), "train_agreement"),
+    "train-1-own": r.specific(("size", 1, 1), "train_agreement"),
+    "train-33-own": r.specific(("size", 1, most), "train_agreement"),
     "combined": r(("policy", 1, "combined"), "train_agreement"),
-    "combined-foil": r(("policy", 1, "combined"), "independent_train_agreement"),
+    "combined-foil": r.unseen(("policy", 1, "combined"), "train_agreement"),
     "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, p.light[1]), "agreement"),
     "adam-1": r((adam, 1), "train_agreement"), "adam-10": r((adam, longest), "train_agreement"),
     "sgd-10": r(("SGD", longest), "train_agreement"),
@@ -76,8 +75,7 @@ for key, values in {
     "longer": r("longer", "agreement"), "longer-gain": r("longer", "agreement") - r(("size", 1, most), "agreement"),
     "sgd-gain": r(("SGD", longest), "agreement") - r(("SGD", 1), "agreement"),
     "combined-best": r(("policy", 5, "combined"), "agreement") - r(("policy", 5, mildest), "agreement"),
-    "init-own": (r(("start", "teacher-initial"), "agreement") - r(("start", "teacher-initial"), "independent_agreement"))
-    - (r(("start", "random"), "agreement") - r(("start", "random"), "independent_agreement")),
+    "init-own": r.specific(("start", "teacher-initial")) - r.specific(("start", "random")),
     "sgd-over-adam": r(("SGD", longest), "agreement") - r((adam, longest), "agreement"),
     "near": r(("lambda", 0.375), "train_agreement"), "far": r(("lambda", 0.0), "train_agreement"),
     "near-test": r(("lambda", 0.375), "agreement"), "far-test": r(("lambda", 0.0), "agreement"),
@@ -86,7 +84,7 @@ for key, values in {
 }.items():
     say(key, values)
 for key, name in (("cka-own", ("start", "random")), ("cka-own-init", ("start", "teacher-initial"))):
-    say(key, np.mean([r(name, f"cka{k}") - r(name, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
+    say(key, np.mean([r.specific(name, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 for x in (0.0, 0.25, 0.375):
     say(f"barrier-{x:g}", r(("surface", x), "barrier"), 1, 3)
 quarter = r(("surface", 0.25), "barrier")
@@ -186,18 +184,18 @@ say("cifar-bn-ece", cifar(("size", 1, 1), "teacher_ece"))
 say("cifar-plain-1", cifar(("size", 1, 1), "agreement"))
 for f in (1, 20):
     say(f"cifar-train-{f}", cifar(("size", 1, f), "train_agreement"))
-    say(f"cifar-unseen-{f}", cifar(("size", 1, f), "independent_train_agreement"))
+    say(f"cifar-unseen-{f}", cifar.unseen(("size", 1, f), "train_agreement"))
 for key, metric in (("", "train_agreement"), ("-foil", "independent_train_agreement"), ("-test", "agreement")):
     say(f"cifar-combined{key}", cifar(("policy", 1, "combined"), metric))
 for m in (1, 5):
     say(f"cifar-over-best-{m}", cifar(("policy", m, "combined"), "agreement") - cifar(("policy", m, "colour"), "agreement"), digits=2)
 say("cifar-plain-test", cifar(("policy", 1, "baseline"), "agreement"))
 for key, row in (("1", ("size", 1, 1)), ("20", ("size", 1, 20)), ("combined", ("policy", 1, "combined"))):
-    say(f"cifar-above-{key}", cifar(row, "train_agreement") - cifar(row, "independent_train_agreement"))
+    say(f"cifar-above-{key}", cifar.specific(row, "train_agreement"))
 for key, x in (("far", 0.0), ("quarter", 0.25), ("at", 1.0)):
     say(f"cifar-{key}", cifar(("lambda", x), "train_agreement"))
     say(f"cifar-{key}-test", cifar(("lambda", x), "agreement"))
-    say(f"cifar-{key}-foil", cifar(("lambda", x), "independent_agreement"))
+    say(f"cifar-{key}-foil", cifar.unseen(("lambda", x)))
 for key, one, other in (("first", 0.0, 0.125), ("early", 0.125, 0.25), ("sudden", 0.25, 0.375)):
     say(f"cifar-{key}", opt.vanished(cifar, one, other), 100, 0)
 for x in (0.0, 0.125):
@@ -209,10 +207,9 @@ for x in (0.0, 1.0):
     say(f"cifar-distance-{x:g}", cifar(("surface", x), "distance"), 1)
 random, same = ("start", "random"), ("start", "teacher-initial")
 say("cifar-init", cifar(same, "agreement") - cifar(random, "agreement"))
-say("cifar-init-own", cifar(same, "agreement") - cifar(random, "agreement")
-    - cifar(same, "independent_agreement") + cifar(random, "independent_agreement"))
+say("cifar-init-own", cifar.specific(same) - cifar.specific(random))
 say("cifar-init-kl", cifar(same, "kl") - cifar(random, "kl"), 1, 3)
-say("cifar-cka-own", np.mean([cifar(random, f"cka{k}") - cifar(random, f"independent_cka{k}") for k in (1, 2, 3)], 0), 1, 3)
+say("cifar-cka-own", np.mean([cifar.specific(random, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 _ = say("cifar-init-cka", np.mean([cifar(same, f"cka{k}") - cifar(random, f"cka{k}") for k in (1, 2, 3)], 0), 1, 3)
 
 # %% [markdown]

@@ -44,16 +44,16 @@ from kdlib.chapter import (
     say_claims,
     table,
 )
-from kdlib.experiments import distillation_data, so_far
+from kdlib.experiments import distillation_data, judged, so_far
 from kdlib.experiments.design import SETS
 from kdlib.stats import estimate
 
 d, r = open_chapter("03_distillation_data", profile, seeds, workers)
-claims = distillation_data.claims(r)
+claims = judged("03_distillation_data", r)
 cifar = so_far("03_distillation_data", "workstation")
 
 # %% tags=["remove-input"]
-say_claims(claims, distillation_data.CLAIMS)
+say_claims(claims)
 
 
 def agreement(policy, temperature, m=5):
@@ -94,8 +94,8 @@ for key, values in {
     **{f"recycle-{s}": r(("recycle", s, 3, 4.0), "agreement") for s in SETS},
     **{f"recycle-{s}-accuracy": r(("recycle", s, 3, 4.0), "accuracy") for s in SETS},
     "recycle-3": recycling_gain(3, 4.0), "recycle-1": recycling_gain(1, 4.0), "recycle-tau-1": recycling_gain(3, 1.0),
-    "recycle-own": recycling_gain(3, 4.0) - recycling_gain(3, 4.0, "independent_agreement"),
-    "recycle-own-tau-1": recycling_gain(3, 1.0) - recycling_gain(3, 1.0, "independent_agreement"),
+    **{f"recycle-own{key}": r.specific(("recycle", "D1", 3, t)) - r.specific(("recycle", "D0", 3, t))
+       for key, t in (("", 4.0), ("-tau-1", 1.0))},
     "recycle-ece": recycling_gain(3, 4.0, "ece"), "recycle-ece-tau-1": recycling_gain(3, 1.0, "ece"),
     "recycle-union": r(("recycle", "D0+D1", 3, 4.0), "accuracy") - r(("recycle", "D0", 3, 4.0), "accuracy"),
     "mixup-1": agreement("mixup", 1.0),
@@ -192,7 +192,7 @@ for metric in ("agreement", "accuracy"):
 glue("cifar-span", f"{100 * (values.max() - values.min()):.1f}", display=False)
 for p, t in cifar.profile.cells:
     say(f"cifar-{p}-{t:g}", cifar(("policy", 5, p, t), "agreement"))
-own = {t: cifar(("policy", 5, "baseline", t), "agreement") - cifar(("policy", 5, "baseline", t), "independent_agreement")
+own = {t: cifar.specific(("policy", 5, "baseline", t))
        for t in (1.0, 4.0)}
 _ = say("cifar-tau-own", own[4.0] - own[1.0])
 
@@ -327,9 +327,9 @@ provenance(r)
 
 # %% tags=["remove-input"]
 def there(one, other, m, temperature, metric):
-    """[trials] the difference that one set makes against another; "own": of agreement above the baseline."""
+    """[trials] the difference that one set makes against another; "own": of what is specific to the teacher."""
     if metric == "own":
-        return there(one, other, m, temperature, "agreement") - there(one, other, m, temperature, "independent_agreement")
+        return cifar.specific(("recycle", one, m, temperature)) - cifar.specific(("recycle", other, m, temperature))
     return cifar(("recycle", one, m, temperature), metric) - cifar(("recycle", other, m, temperature), metric)
 
 
@@ -388,7 +388,7 @@ for m in distillation_data.ENSEMBLES:
         return cifar(("tau", m, one), metric) - cifar(("tau", m, other), metric)
 
     say(f"there-tau-{m}", warmer("agreement"))
-    say(f"there-tau-{m}-own", warmer("agreement") - warmer("independent_agreement"))
+    say(f"there-tau-{m}-own", cifar.specific(("tau", m, 4.0)) - cifar.specific(("tau", m, 1.0)))
     say(f"there-tau-{m}-accuracy", warmer("accuracy"))
     say(f"there-late-{m}", warmer("agreement", 16.0, 4.0))
 temperatures(cifar, "Fig 9 on CIFAR-100 (recorded): percent, mean and 95 % interval over three trials")

@@ -43,14 +43,14 @@ from kdlib.chapter import (
     say,
     say_claims,
 )
-from kdlib.experiments import paradox, so_far
+from kdlib.experiments import judged, paradox, so_far
 
 d, r = open_chapter("04_paradox", profile, seeds, workers)
-claims = paradox.claims(r)
+claims = judged("04_paradox", r)
 cifar = so_far("04_paradox", "workstation")
 
 # %% tags=["remove-input"]
-say_claims(claims, paradox.CLAIMS)
+say_claims(claims)
 most, all_members = r.profile.factors[-1], r.profile.members[-1]
 
 
@@ -67,8 +67,8 @@ for key, values in {
     "teacher-1": r(("size", 1, 1), "teacher_accuracy"),
     "ensemble-small": r(("size", 3, 1), "accuracy"), "ensemble-large": r(("size", 3, most), "accuracy"),
     "members-1": r(("members", 1), "agreement"), "members-12": r(("members", all_members), "agreement"),
-    "own-12": r(("members", all_members), "agreement") - r(("members", all_members), "independent_agreement"),
-    "own-1": r(("members", 1), "agreement") - r(("members", 1), "independent_agreement"),
+    "own-12": r.specific(("members", all_members)),
+    "own-1": r.specific(("members", 1)),
     "members-acc-1": r(("members", 1), "accuracy"), "members-acc-12": r(("members", all_members), "accuracy"),
     "teacher-12": r(("members", all_members), "teacher_accuracy"),
     "alpha-agree": r(("alpha", 1, 0.7), "agreement") - r(("alpha", 1, 0.0), "agreement"),
@@ -174,12 +174,12 @@ for m in (1, cifar.profile.members[-1]):
     row = ("members", m)
     for key, metric in (("teacher", "teacher_accuracy"), ("student", "accuracy"), ("members", "agreement")):
         say(f"cifar-{key}-{m}", cifar(row, metric))
-    say(f"cifar-own-{m}", cifar(row, "agreement") - cifar(row, "independent_agreement"))
+    say(f"cifar-own-{m}", cifar.specific(row))
 for m in (1, 5):
     for key, metric in ((f"alpha-{m}", "agreement"), (f"alpha-accuracy-{m}", "accuracy"), (f"alpha-ece-{m}", "ece"),
                         (f"alpha-foil-{m}", "independent_agreement")):
         say(f"cifar-{key}", cifar(("alpha", m, 0.7), metric) - cifar(("alpha", m, 0.0), metric))
-    say(f"cifar-alpha-own-{m}", cifar(("alpha", m, 0.7), "agreement") - cifar(("alpha", m, 0.7), "independent_agreement"))
+    say(f"cifar-alpha-own-{m}", cifar.specific(("alpha", m, 0.7)))
 say("cifar-rank", paradox.rank_correlation(cifar, "agreement", "ece"), 1, 2)
 say("cifar-rank-1", paradox.rank_correlation(cifar, "agreement", "ece", 1.0), 1, 2)
 say("cifar-rank-1-foil", paradox.rank_correlation(cifar, "independent_agreement", "ece", 1.0), 1, 2)

@@ -46,26 +46,25 @@ from kdlib.chapter import (
     say_claims,
     table,
 )
-from kdlib.experiments import scale, so_far
+from kdlib.experiments import judged, scale, so_far
 from kdlib.formats import CIFAR100_CLASSES
 from kdlib.stats import estimate
 
 d, r = open_chapter("05_scale", profile, seeds, workers)
-claims = scale.claims(r)
+claims = judged("05_scale", r)
 real = so_far("05_scale", "workstation")
 
 # %% tags=["remove-input"]
-say_claims(claims, scale.CLAIMS)
+say_claims(claims)
 p = r.profile
 (teacher, equal), (_, double) = p.capacity[:2]
 for m in scale.CAPACITY_M:
     for name, student in (("equal", equal), ("double", double)):
         row = ("capacity", m, teacher, student)
         say(f"{name}-{m}", r(row, "agreement"))
-        say(f"{name}-{m}-own", r(row, "agreement") - r(row, "independent_agreement"))
+        say(f"{name}-{m}-own", r.specific(row))
     say(f"gain-{m}", r(("capacity", m, teacher, double), "agreement") - r(("capacity", m, teacher, equal), "agreement"))
-    say(f"gain-{m}-foil", r(("capacity", m, teacher, double), "independent_agreement")
-        - r(("capacity", m, teacher, equal), "independent_agreement"))
+    say(f"gain-{m}-foil", r.unseen(("capacity", m, teacher, double)) - r.unseen(("capacity", m, teacher, equal)))
 for row, key in ((("labels", teacher, 1), "one"), (("labels", teacher, 3), "three")):
     for part in ("train", "test"):
         for t in (1, 4):
@@ -75,10 +74,9 @@ for key, results in (("", r), ("cifar-", real)):
     best = max(cells, key=lambda cell, results=results: results(cell, "agreement").mean())
     glue(f"{key}other-best", f"{best[1]}, τ = {best[2]:g}", display=False)
     for name, cell in (("best", best), ("base", cells[0])):
-        agreement, foil = results(cell, "agreement"), results(cell, "independent_agreement")
-        say(f"{key}other-{name}-agreement", agreement)
-        say(f"{key}other-{name}-foil", foil)
-        say(f"{key}other-{name}-own", agreement - foil)
+        say(f"{key}other-{name}-agreement", results(cell, "agreement"))
+        say(f"{key}other-{name}-foil", results.unseen(cell))
+        say(f"{key}other-{name}-own", results.specific(cell))
         say(f"{key}other-{name}-train", results(cell, "train_agreement"))
 fitted = [t.metrics["train_accuracy"] for t in real.needed
           if t.spec["kind"] == "teacher" and t.spec["model"] == real.profile.other]
@@ -153,7 +151,7 @@ for start in (0, 2):
 for m in scale.CAPACITY_M:
     of_deep = ("capacity", m, deep, same)
     say(f"cifar-teacher-{m}", real(of_deep, "agreement") - real(("capacity", m, shallow, same), "agreement"))
-    say(f"cifar-own-{m}", real(of_deep, "agreement") - real(of_deep, "independent_agreement"))
+    say(f"cifar-own-{m}", real.specific(of_deep))
 
 # %% [markdown]
 # ## Architecture
@@ -213,7 +211,7 @@ fitted = [t.metrics["train_accuracy"] for t in real.needed
 glue("text-train", f"{100 * np.mean(fitted):.1f}", display=False)
 for m in scale.ENSEMBLES:
     say(f"text-{m}", real(("text", m), "agreement"))
-    say(f"text-own-{m}", real(("text", m), "agreement") - real(("text", m), "independent_agreement"))
+    say(f"text-own-{m}", real.specific(("text", m)))
 real.read.clear()
 table(("m", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
     (m, *(estimate(real(("text", m), k)).text(100) for k in (

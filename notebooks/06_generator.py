@@ -35,7 +35,8 @@ import numpy as np
 
 from kdlib import figures
 from kdlib.chapter import check_parameters, claim_table, glue, panels, provenance, say, table
-from kdlib.experiments import paradox, so_far
+from kdlib.experiments import so_far
+from kdlib.experiments.claims import CLAIMS, P2_GENERATED
 from kdlib.stats import estimate
 
 check_parameters()
@@ -59,11 +60,6 @@ def lead(row):
     return r(row, "accuracy") - r(row, "teacher_accuracy")
 
 
-def own(row):
-    """Agreement above that with an unseen teacher."""
-    return r(row, "agreement") - r(row, "independent_agreement")
-
-
 first = ("size", 1, 1)
 say("first", r(first, "agreement"))
 say("lead-first", lead(first))
@@ -71,12 +67,12 @@ for f in p.factors[1:]:
     fresh, made = ("size", 1, f), ("gan", 1, f)
     for name, row in (("fresh", fresh), ("made", made)):
         say(f"{name}-{f}", r(row, "agreement"))
-        say(f"{name}-own-{f}", own(row))
-        say(f"{name}-foil-{f}", r(row, "independent_agreement"))
+        say(f"{name}-own-{f}", r.specific(row))
+        say(f"{name}-foil-{f}", r.unseen(row))
         say(f"{name}-lead-{f}", lead(row))
         say(f"{name}-lead-change-{f}", lead(row) - lead(first))
     say(f"difference-{f}", r(fresh, "agreement") - r(made, "agreement"))
-    say(f"difference-own-{f}", own(fresh) - own(made))
+    say(f"difference-own-{f}", r.specific(fresh) - r.specific(made))
     say(f"difference-accuracy-{f}", r(fresh, "accuracy") - r(made, "accuracy"))
 last = p.factors[-1]
 say("lead-3", lead(("size", 3, 1)))
@@ -85,14 +81,12 @@ for name, kind in (("fresh", "size"), ("made", "gan")):
     for f in (2, last):
         say(f"{name}-3-lead-{f}", lead((kind, 3, f)))
 say("difference-3", r(("size", 3, last), "agreement") - r(("gan", 3, last), "agreement"))
-say("difference-3-own", own(("size", 3, last)) - own(("gan", 3, last)))
+say("difference-3-own", r.specific(("size", 3, last)) - r.specific(("gan", 3, last)))
 say("accuracy-3", r(("gan", 3, 2), "accuracy") - r(("size", 3, 1), "accuracy"))
 for name, kind in (("fresh", "size"), ("made", "gan")):
     for early, late in pairwise(p.factors[1:]):
         say(f"{name}-step-{late}", r((kind, 1, late), "agreement") - r((kind, 1, early), "agreement"))
-pool_own = {kind: policies(("policy", 5, kind, 4.0), "agreement") - policies(("policy", 5, kind, 4.0), "independent_agreement")
-            for kind in ("fresh", "gan")}
-say("pool-own", pool_own["fresh"] - pool_own["gan"])
+say("pool-own", policies.specific(("policy", 5, "fresh", 4.0)) - policies.specific(("policy", 5, "gan", 4.0)))
 for metric in ("agreement", "accuracy"):
     fresh, made, base = (policies(("policy", 5, policy, 4.0), metric) for policy in ("fresh", "gan", "baseline"))
     for key, difference in (("pool-fresh", fresh - base), ("pool-gan", made - base), ("pool", fresh - made)):
@@ -178,7 +172,7 @@ r.read.clear()
 table(("m", "inputs", "agreement, fresh", "agreement, generated", "fresh − generated", "with an unseen teacher, generated"), [
     (m, f"x{f}", estimate(r(("size", m, f), "agreement")).text(100), estimate(r(("gan", m, f), "agreement")).text(100),
      estimate(r(("size", m, f), "agreement") - r(("gan", m, f), "agreement")).text(100),
-     estimate(r(("gan", m, f), "independent_agreement")).text(100)) for m in MEMBERS for f in p.factors[1:]],
+     estimate(r.unseen(("gan", m, f))).text(100)) for m in MEMBERS for f in p.factors[1:]],
     "Test agreement in percent: mean and 95 % interval over trials, differences within trials")
 
 # %% tags=["remove-input"]
@@ -206,7 +200,7 @@ provenance(r)
 
 # %% tags=["remove-input"]
 r.read.clear()
-on_fresh, on_made = paradox.p2(r), paradox.p2(r, "gan")
+on_fresh, on_made = CLAIMS["P2"].on(r), P2_GENERATED.on(r)
 glue("P2-fresh", on_fresh.verdict, display=False)
 glue("P2-made", on_made.verdict, display=False)
 claim_table([on_fresh, on_made], "P2 on fresh and on generated images")

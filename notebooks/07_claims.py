@@ -29,11 +29,9 @@ seeds = None  # None: the profile's own number of trials
 workers = 2  # one-thread worker processes
 
 # %% tags=["hide-input"]
-from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, notice, say, table
+from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, marked, notice, say, table
 from kdlib.experiments import CHAPTERS, so_far, standing, trained
 from kdlib.experiments.design import Design
-from kdlib.paper import FOUND
-from kdlib.stats import Claim
 
 check_parameters()
 notice(Design(profile, seeds))
@@ -42,11 +40,10 @@ there = standing("workstation")
 
 # %% tags=["remove-input"]
 for name, standings in (("here", here), ("there", there)):
-    claims = [c for c in standings.values() if isinstance(c, Claim)]
-    glue(f"{name}-tested", str(len(claims)), display=False)
+    glue(f"{name}-tested", str(sum(claim.tested for claim in standings.values())), display=False)
     for verdict in MARK:
-        glue(f"{name}-{verdict}", str(sum(c.verdict == verdict for c in claims)), display=False)
-both = [(here[c], there[c]) for c in FOUND if isinstance(here[c], Claim) and isinstance(there[c], Claim)]
+        glue(f"{name}-{verdict}", str(sum(claim.verdict == verdict for claim in standings.values())), display=False)
+both = [(a, b) for a, b in zip(here.values(), there.values(), strict=True) if a.tested and b.tested]
 glue("both", str(len(both)), display=False)
 glue("same", str(sum(a.verdict == b.verdict for a, b in both)), display=False)
 sizes, starts = so_far("01_fidelity_gap", "workstation"), so_far("02_optimization", "workstation")
@@ -65,17 +62,9 @@ for m, factor in ((3, 1), (5, sizes.profile.factors[-1])):
 # undecided. {glue:text}`both` claims have a verdict on both; {glue:text}`same` have the same one.
 
 # %% tags=["remove-input"]
-def verdict(claim):
-    return f"{MARK[claim.verdict]} {claim.verdict}" if isinstance(claim, Claim) else claim
-
-
-def statement(name):
-    claim = next((c for c in (here[name], there[name]) if isinstance(c, Claim)), None)
-    return claim.statement if claim else "The gap is there at scale"
-
-
 table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1D (live)"),
-      [(name, statement(name), FOUND[name], verdict(there[name]), verdict(here[name])) for name in FOUND],
+      [(a.id, a.statement, a.found, b.reason or marked(b.verdict), a.reason or marked(a.verdict))
+       for a, b in zip(here.values(), there.values(), strict=True)],
       "All claims: the paper, real data, MNIST-1D")
 
 # %% [markdown]
@@ -128,10 +117,10 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 # would decide an undecided statistic if its mean and its spread stayed what they are.
 
 # %% tags=["remove-input"]
-claim_table([c for c in here.values() if isinstance(c, Claim)], "MNIST-1D")
+claim_table(here.values(), "MNIST-1D")
 
 # %% tags=["remove-input"]
-claim_table([c for c in there.values() if isinstance(c, Claim)], "Real data, profile workstation")
+claim_table(there.values(), "Real data, profile workstation")
 
 # %% [markdown]
 # ## Where each figure and table of the paper is

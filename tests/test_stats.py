@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from kdlib.stats import Claim, Part, estimate, leave_one_out_best, slope
+from kdlib.stats import Claim, Part, Standing, Statistic, estimate, leave_one_out_best, slope
 
 VALUES = np.array([0.60, 0.62, 0.59, 0.65, 0.61])
 
@@ -112,17 +112,44 @@ HOLDS, FAILS, OPEN = part([1.0, 1.1, 1.2]), part([-1.0, -1.1, -1.2]), part([-1.0
 
 @pytest.mark.parametrize("parts, verdict", [
     ((HOLDS,), "holds"), ((HOLDS, HOLDS), "holds"), ((HOLDS, OPEN), "undecided"), ((OPEN,), "undecided"),
-    ((HOLDS, FAILS), "does not hold"), ((OPEN, FAILS), "does not hold"), ((), "undecided"),
+    ((HOLDS, FAILS), "does not hold"), ((OPEN, FAILS), "does not hold"), ((), "not tested"),
 ])
 def test_a_claim_needs_all_its_parts(parts, verdict):
-    assert Claim("X1", "a statement", "Fig 1a", parts).verdict == verdict
+    assert Standing("X1", "a statement", "Fig 1a", "found", parts).verdict == verdict
 
 
 def test_rows_say_what_was_measured_and_by_which_rule():
-    claim = Claim("X1", "a statement", "Fig 1a", (
+    claim = Standing("X1", "a statement", "Fig 1a", "found", (
         part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
     first, second = claim.to_rows()
     assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
                      "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds",
                      "trials to decide": None}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
+
+
+class Made(dict):
+    """Results as far as a claim reads them: values by name, and the words of a profile."""
+
+    words = {"largest": 33}
+
+
+GAP = Claim("X1", "a_chapter", "At x{largest} a gap remains", "Fig 1, x{largest}", "20 points", (
+    Statistic("gap, x{largest}", lambda r: r["gap"], "above", 0.05, "points"),))
+
+
+def test_a_declared_claim_is_measured_on_results_and_worded_by_their_profile():
+    claim = GAP.on(Made(gap=np.array([0.1, 0.1])))
+    assert (claim.statement, claim.source, claim.found) == ("At x33 a gap remains", "Fig 1, x33", "20 points")
+    [row] = claim.to_rows()
+    assert (row["statistic"], row["rule"], claim.verdict, claim.tested) == ("gap, x33", "> 5 points", "holds", True)
+
+
+def test_a_claim_without_parts_says_why():
+    claim = GAP.stands(Made(), reason="needs ImageNet")
+    assert (claim.verdict, claim.reason, claim.tested, claim.to_rows()) == ("not tested", "needs ImageNet", False, [])
+
+
+def test_results_that_lack_what_a_claim_reads_are_an_error():
+    with pytest.raises(KeyError):
+        GAP.on(Made())

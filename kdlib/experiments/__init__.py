@@ -1,14 +1,45 @@
-"""One module per chapter: `runs(design)`, the specs behind its figures, and `claims(results)`, its verdicts."""
+"""The book's chapters: `runs(design)`, the specs behind a chapter's figures, and where its claims stand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from kdlib.compute import levels, recorded
 from kdlib.experiments import distillation_data, errata, gap, optimization, paradox, scale
+from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import PROFILES, Design, DesignError, NotRecorded, Results
-from kdlib.paper import FOUND
-from kdlib.stats import Claim
+from kdlib.stats import Claim, Standing
 from kdlib.store import Recorded
 
-CHAPTERS = {"01_fidelity_gap": gap, "02_optimization": optimization, "03_distillation_data": distillation_data,
-            "04_paradox": paradox, "05_scale": scale, "08_errata": errata}
+
+@dataclass(frozen=True)
+class Chapter:
+    """A page with a notebook: `notebooks/<number>_<stem>.py`, numbered by its place in the book."""
+
+    stem: str
+    title: str
+    runs: Callable[[Design], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
+    reads: tuple[str, ...] = ()  # the chapters whose runs it shows, besides its own
+
+
+# in the order of the book; notebooks, records and the command line name a chapter by number and stem
+PAGES = {f"{number:02d}_{page.stem}": page for number, page in enumerate((
+    Chapter("fidelity_gap", "The fidelity gap", gap.runs),
+    Chapter("optimization", "Optimization", optimization.runs),
+    Chapter("distillation_data", "The data", distillation_data.runs),
+    Chapter("paradox", "The paradox", paradox.runs),
+    Chapter("scale", "Size, architecture, labels", scale.runs),
+    Chapter("generator", "The generator", reads=("fidelity_gap", "distillation_data")),
+    Chapter("claims", "What replicated", reads=(
+        "fidelity_gap", "optimization", "distillation_data", "paradox", "scale", "errata")),
+    Chapter("errata", "Errata", errata.runs),
+    Chapter("speed", "How fast it is"),
+), 1)}
+CHAPTERS = {name: page for name, page in PAGES.items() if page.runs}
+
+
+def in_order() -> list[str]:
+    """The pages so that each comes after those whose runs it shows."""
+    return sorted(PAGES, key=lambda name: bool(PAGES[name].reads))
 
 
 def chapters(name: str) -> list[str]:
@@ -35,22 +66,27 @@ def trained(name: str, design: Design, workers: int = 2) -> Results:
     return design.train(CHAPTERS[name].runs(design), workers)
 
 
-# why a claim cannot be tested at a profile, whatever runs
-UNTESTED = {("A3", name): "needs ImageNet: only the profile paper has it" for name in PROFILES if name != "paper"} | {
-            ("A4", "smoke"): "MNIST-1D has no text: see workstation",
-            ("A4", "laptop"): "MNIST-1D has no text: see workstation"}
+def judged(name: str, r: Results) -> list[Standing]:
+    """Every claim of a chapter, as its results decide it."""
+    return [_judge(claim, name, r) for claim in CLAIMS.values() if claim.chapter == CHAPTERS[name].stem]
 
 
-def standing(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, Claim | str]:
-    """Every claim of the paper by id, in the order of its argument: as it stands at a profile, or why it cannot be
-    told. From the committed records, or from the store, training what it does not have."""
+def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
+    try:
+        return claim.on(r)
+    except NotRecorded as error:
+        if error.planned:
+            why = f"not recorded yet: its runs “{error}” (`kdlib record {chapter} --profile {r.profile.name}`)"
+        else:
+            why = claim.untested or f"profile {r.profile.name} has no runs “{error}”"
+        return claim.stands(r, reason=why)
+
+
+def standing(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, Standing]:
+    """Every claim of the paper by id, in the order of its argument, as it stands at a profile. From the committed
+    records, or from the store, training what it does not have."""
     design, found, source = Design(profile, seeds), {}, Recorded(profile) if records else None
-    for name, module in CHAPTERS.items():
+    for name in CHAPTERS:
         results = so_far(name, profile, source) if records else trained(name, design, workers)
-        for claim, judge in module.CLAIMS.items():
-            try:
-                found[claim] = judge(results)
-            except NotRecorded as error:
-                found[claim] = UNTESTED.get((claim, profile)) or (
-                    f"not recorded yet: its runs “{error}” (`kdlib record {name} --profile {profile}`)")
-    return {claim: found[claim] for claim in FOUND}
+        found |= {claim.id: claim for claim in judged(name, results)}
+    return {name: found[name] for name in CLAIMS}

@@ -41,7 +41,6 @@ import numpy as np
 
 from kdlib.compute import compute
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
-from kdlib.stats import Claim
 
 POOL = 12
 FIRST = 5  # the first trial that was not looked at while sizes were chosen
@@ -183,7 +182,11 @@ PROFILES = {p.name: p for p in (
 
 
 class NotRecorded(LookupError):
-    """Results that do not have the runs of a condition, which it names."""
+    """Results that do not have the runs of a condition, which it names; `planned`: the profile has such a condition."""
+
+    def __init__(self, name, planned: bool):
+        super().__init__(" ".join(map(str, name)) if isinstance(name, tuple) else name)
+        self.planned = planned
 
 
 class DesignError(ValueError):
@@ -283,12 +286,13 @@ class Design:
 class Results:
     """Records by name of the condition, one per trial.
 
-    `needed` are all of them and those they need, the teachers; `read` collects the records that were asked for, so that
-    a figure can say which runs it shows.
+    `planned` are the names of all conditions, also of those without records; `needed` are all records and those they
+    need, the teachers; `read` collects the records that were asked for, so that a figure can say which runs it shows.
     """
 
     profile: Profile
     rows: dict
+    planned: frozenset = frozenset()
     needed: tuple = ()
     read: dict = field(default_factory=dict)
 
@@ -296,11 +300,18 @@ class Results:
     def of(cls, profile: Profile, runs: dict, records: dict) -> "Results":
         """From {name: [one spec per trial]} and records by spec; a condition that lacks one is left out."""
         return cls(profile, {name: [records[s] for s in row] for name, row in runs.items()
-                             if all(s in records for s in row)}, tuple(records.values()))
+                             if all(s in records for s in row)}, frozenset(runs), tuple(records.values()))
+
+    @property
+    def words(self) -> dict:
+        """What differs from profile to profile in the words of a claim."""
+        p = self.profile
+        return {"largest": p.factors[-1], "longest": f"{p.lengths[-1]:.3g}", "optimizers": list(p.optimizers),
+                "easy": "MNIST" if p.generator else "easy MNIST-1D", "other": p.other}
 
     def _row(self, name):
         if name not in self.rows:
-            raise NotRecorded(" ".join(map(str, name)) if isinstance(name, tuple) else name)
+            raise NotRecorded(name, name in self.planned)
         self.read.update({record.key: record for record in self.rows[name]})
         return self.rows[name]
 
@@ -320,13 +331,12 @@ class Results:
         """[trials] 1 minus an agreement."""
         return 1 - self(name, metric)
 
+    def unseen(self, name, metric="agreement") -> np.ndarray:
+        """[trials] the same metric with a teacher that the student never saw: the independent-student baseline (paper,
+        Sec 3.2)."""
+        return self(name, f"independent_{metric}")
 
-def tested(claims: dict, r: Results) -> list[Claim]:
-    """The claims {id: function of results} whose runs `r` has."""
-    out = []
-    for claim in claims.values():
-        try:
-            out.append(claim(r))
-        except NotRecorded:
-            pass
-    return out
+    def specific(self, name, metric="agreement") -> np.ndarray:
+        """[trials] what is specific to the student's own teacher: the metric with it minus that with an unseen one, the
+        book's central quantity. The rest any net shares that has learned the task (paper, Sec 3.2)."""
+        return self(name, metric) - self.unseen(name, metric)

@@ -1,4 +1,4 @@
-"""Chapter 8, errata: what defects of the official code do to NLL, CKA and Fig 6b. It tests no claim of the paper."""
+"""Errata: what defects of the official code do to NLL, CKA and Fig 6b. It tests no claim of the paper."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,6 @@ from kdlib.streams import stream
 
 FLOOR = 1e-6  # the least learning rate to which the official code scales
 BATCH = 128
-CLAIMS = {}
 
 
 def runs(d: Design) -> dict:

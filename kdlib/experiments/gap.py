@@ -1,12 +1,7 @@
-"""Chapter 1, the fidelity gap: Fig 1, Fig 2 and the independent-student baseline (F1-F5)."""
+"""The fidelity gap: Fig 1, Fig 2 and the independent-student baseline (F1-F5)."""
 
-from functools import partial
-
-import numpy as np
-
-from kdlib.experiments.design import POOL, Design, Profile, tested
+from kdlib.experiments.design import POOL, Design, Profile
 from kdlib.spec import Data, Student, Teacher
-from kdlib.stats import Claim, Part, slope
 
 ENSEMBLES = (1, 3, 5)
 EASY_FACTORS = (1, 5, 33, 165)
@@ -64,51 +59,3 @@ def _mnist(d, trial, more):
     inputs = MNIST * (1 + more.get("copies", 0)) + more.get("related", 0)
     return Student(teachers=(teacher,), foil=(foil,), fresh=MNIST - s.train, model=s.model,
                    training=d.lasting(s.training, inputs), **more)
-
-
-# Thresholds, fixed before the first run: a gap is large above 5 points; "much" is more than half.
-
-def f1(r) -> Claim:
-    where, last = "MNIST" if r.profile.generator else "easy MNIST-1D", easy_rows(r.profile)[-1]
-    return Claim("F1", "On an easy task distillation works", f"Fig 2, {where}", (
-        Part("test agreement, largest set", r(last, "agreement"), "above", 0.99, "points"),
-        Part("student - teacher accuracy, largest set", r(last, "accuracy") - r(last, "teacher_accuracy"),
-             "within", 0.01, "points")))
-
-
-def _agreement(r, m):
-    """[trials, factors]"""
-    return r.table([("size", m, f) for f in r.profile.factors], "agreement")
-
-
-def f2(r) -> Claim:
-    largest = r.profile.factors[-1]
-    return Claim("F2", "A large fidelity gap remains though the student could match exactly", "Fig 1", (
-        Part(f"1 - test agreement, m = 1, x{largest}", r.gap(("size", 1, largest)), "above", 0.05, "points"),))
-
-
-def f3(r) -> Claim:
-    return Claim("F3", "More distillation data gives more test fidelity", "Fig 1", (
-        Part("slope of agreement per doubling, m = 1", slope(np.log2(r.profile.factors), _agreement(r, 1)), "above", 0,
-             "points"),))
-
-
-def f4(r) -> Claim:
-    base = ("size", 1, r.profile.factors[0])
-    own, unseen = r(base, "agreement"), r(base, "independent_agreement")
-    return Claim("F4", "Much of the agreement is generic", "Sec 3.2, Fig 11", (
-        Part("agreement with an unseen teacher / with its own, m = 1, x1", unseen / own, "above", 0.5, ""),
-        Part("agreement(t, s) - agreement(t, s'), m = 1, x1", own - unseen, "within", 0.2, "points")))
-
-
-def f5(r) -> Claim:
-    times = f"x{r.profile.factors[-1]}"
-    one, three, five = (_agreement(r, m)[:, -1] for m in ENSEMBLES)
-    return Claim("F5", "An ensemble teacher is easier to match, yet a gap remains", "Fig 1b, 10", (
-        Part(f"agreement m = 3 minus m = 1, {times}", three - one, "above", 0, "points"),
-        Part(f"agreement m = 5 minus m = 1, {times}", five - one, "above", 0, "points"),
-        Part(f"1 - test agreement, m = 5, {times}", 1 - five, "above", 0.05, "points")))
-
-
-CLAIMS = {"F1": f1, "F2": f2, "F3": f3, "F4": f4, "F5": f5}
-claims = partial(tested, CLAIMS)

@@ -1,0 +1,279 @@
+"""Every claim of the paper (Stanton et al., NeurIPS 2021), in the order of its argument: statistics and thresholds.
+
+Each is declared once, here; tables, command line and pages read this. All statistics are of single trials, [trials];
+what a claim compares it compares within a trial. Rules were fixed before the first run that they judge.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from kdlib.experiments import gap, optimization
+from kdlib.experiments.distillation_data import chosen, policy_table
+from kdlib.experiments.paradox import ALPHAS, ENSEMBLES, rank_correlation
+from kdlib.stats import Claim, Statistic, leave_one_out_best, slope
+
+# Thresholds that several claims share; a share of 0.01 is a point.
+FAITHFUL = 0.99  # of all inputs: as good as everywhere
+LARGE = 0.05  # a gap
+POINT = 0.01  # what is less is no difference
+HALF = 0.5  # what is more is "much" or "most"
+
+
+def difference(one: tuple, other: tuple, metric: str) -> Callable:
+    """Of a metric between two conditions."""
+    return lambda r: r(one, metric) - r(other, metric)
+
+
+def lead(name: tuple) -> Callable:
+    """The student's accuracy less its teacher's."""
+    return lambda r: r(name, "accuracy") - r(name, "teacher_accuracy")
+
+
+# --- as distillation data grow (chapters 1, 2, 4)
+
+def largest(m: int) -> Callable:
+    """The condition with the most distillation data."""
+    return lambda r: ("size", m, r.profile.factors[-1])
+
+
+def easiest(metric: str) -> Callable:
+    """In the easy task, the largest set."""
+    return lambda r: r(gap.easy_rows(r.profile)[-1], metric)
+
+
+def per_doubling(metric: str, m: int, more: str = "size") -> Callable:
+    """The slope of a metric over the logarithm of the amount of data. `more`: rows whose inputs are added to the
+    teacher's own; "gan", the generated images of chapter 1, as in the paper."""
+    def values(r):
+        first, *others = r.profile.factors
+        rows = [("size", m, first), *((more, m, f) for f in others)]
+        return slope(np.log2(r.profile.factors), r.table(rows, metric))
+
+    return values
+
+
+def with_data(m: int, accuracy: str, more: str = "size", inputs: str = "") -> tuple[Statistic, ...]:
+    """Does accuracy rise ("above") or fall ("below") as agreement rises?"""
+    return tuple(Statistic(f"{metric} per doubling, m = {m}{inputs}", per_doubling(metric, m, more), side, 0, "points")
+                 for metric, side in (("accuracy", accuracy), ("agreement", "above")))
+
+
+def per_member(metric: str) -> Callable:
+    """The slope of a metric over the number of members, from four on."""
+    def values(r):
+        late = [m for m in r.profile.members if m >= 4]
+        return slope(late, r.table([("members", m) for m in late], metric))
+
+    return values
+
+
+def per_alpha(r) -> np.ndarray:
+    return np.mean([slope(ALPHAS, r.table([("alpha", m, a) for a in ALPHAS], "agreement")) for m in ENSEMBLES], 0)
+
+
+# --- policies (chapter 3); they are compared at m = 5, and the best is chosen on other trials than it is judged on
+
+def best_over_best(metric: str, one: str, other: str) -> Callable:
+    """A metric of the policy that is the best by `one`, minus that of the best by `other`."""
+    def values(r):
+        table = policy_table(r, metric)
+        trial = np.arange(len(table))
+        return table[trial, chosen(r, one)] - table[trial, chosen(r, other)]
+
+    return values
+
+
+def mixup_over_others(r) -> np.ndarray:
+    """Agreement of mixup at tau = 4 minus that of the best other policy."""
+    table, others = policy_table(r, "agreement"), [i for i, c in enumerate(r.profile.cells) if c != ("mixup", 4.0)]
+    runner_up = np.array(others)[leave_one_out_best(table[:, others])]
+    return r(("policy", 5, "mixup", 4.0), "agreement") - table[np.arange(len(table)), runner_up]
+
+
+def hurts(policy: str) -> tuple[Statistic, ...]:
+    return tuple(Statistic(f"{label}, {policy} minus baseline, tau = 1",
+                           difference(("policy", 5, policy, 1.0), ("policy", 5, "baseline", 1.0), metric),
+                           "below", 0, "points")
+                 for metric, label in (("agreement", "test agreement"), ("accuracy", "accuracy")))
+
+
+def recycled(one: str, other: str, metric: str) -> Callable:
+    return difference(("recycle", one, 3, 4.0), ("recycle", other, 3, 4.0), metric)
+
+
+# --- optimization (chapter 2)
+
+def combined_over_single(metric: str, m: int) -> Callable:
+    """Combined augmentation minus the mean of its parts."""
+    def values(r):
+        return r(("policy", m, "combined"), metric) - np.mean(
+            [r(("policy", m, name), metric) for name in r.profile.light], 0)
+
+    return values
+
+
+def patient(i: int) -> Callable:
+    """The train gap of the profile's i-th optimizer, trained longest."""
+    return lambda r: r.gap((list(r.profile.optimizers)[i], r.profile.lengths[-1]), "train_agreement")
+
+
+def initial_cka(r) -> np.ndarray:
+    """CKA of a start from the teacher's initial weights minus that of a random one, mean of three stages."""
+    return np.mean([difference(("start", "teacher-initial"), ("start", "random"), f"cka{k}")(r) for k in (1, 2, 3)], 0)
+
+
+# --- size (chapter 5)
+
+def larger(r) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement of a student of its teacher's size, and of a larger one."""
+    (_, same), (small, large) = r.profile.capacity[:2]
+    return tuple(r(("capacity", 3, small, student), "agreement") for student in (same, large))
+
+
+def gap_closed(r) -> np.ndarray:
+    equal, deeper = larger(r)
+    return (deeper - equal) / (1 - equal)
+
+
+def best_elsewhere(r) -> np.ndarray:
+    """Agreement of the best policy of another architecture."""
+    table = r.table([("architecture", name, t) for name, t in r.profile.other_cells], "agreement")
+    return table[np.arange(len(table)), leave_one_out_best(table)]
+
+
+def by_id(*claims: Claim) -> dict[str, Claim]:
+    found = {claim.id: claim for claim in claims}
+    if len(found) < len(claims):
+        raise ValueError("two claims have the same id")
+    return found
+
+
+CLAIMS = by_id(
+    # --- the gap
+    Claim("F1", "fidelity_gap", "On an easy task distillation works", "Fig 2, {easy}",
+          "above 99 % agreement, student as accurate as its teacher (Fig 2)", (
+        Statistic("test agreement, largest set", easiest("agreement"), "above", FAITHFUL, "points"),
+        Statistic("student - teacher accuracy, largest set",
+                  lambda r: easiest("accuracy")(r) - easiest("teacher_accuracy")(r), "within", POINT, "points"))),
+    Claim("F2", "fidelity_gap", "A large fidelity gap remains though the student could match exactly", "Fig 1",
+          "agreement below 80 %: a gap of more than 20 points (Fig 1a)", (
+        Statistic("1 - test agreement, m = 1, x{largest}", lambda r: r.gap(largest(1)(r)), "above", LARGE, "points"),)),
+    Claim("F3", "fidelity_gap", "More distillation data gives more test fidelity", "Fig 1",
+          "agreement rises with every addition of GAN images (Fig 1)", (
+        Statistic("slope of agreement per doubling, m = 1", per_doubling("agreement", 1), "above", 0, "points"),)),
+    Claim("F4", "fidelity_gap", "Much of the agreement is generic", "Sec 3.2, Fig 11",
+          "independent students agree nearly as much as the real ones (Fig 11)", (
+        Statistic("agreement with an unseen teacher / with its own, m = 1, x1",
+                  lambda r: r.unseen(("size", 1, 1)) / r(("size", 1, 1), "agreement"), "above", HALF, ""),
+        Statistic("agreement(t, s) - agreement(t, s'), m = 1, x1",
+                  lambda r: r.specific(("size", 1, 1)), "within", 0.2, "points"))),
+    Claim("F5", "fidelity_gap", "An ensemble teacher is easier to match, yet a gap remains", "Fig 1b, 10",
+          "about 77 to 80 % at m = 3 (Fig 1b), about 86 % at m = 12 (Fig 10)", (
+        *(Statistic(f"agreement m = {m} minus m = 1, x{{largest}}",
+                    lambda r, m=m: r(largest(m)(r), "agreement") - r(largest(1)(r), "agreement"), "above", 0, "points")
+          for m in (3, 5)),
+        Statistic("1 - test agreement, m = 5, x{largest}", lambda r: r.gap(largest(5)(r)), "above", LARGE, "points"))),
+
+    # --- the paradox
+    Claim("P1", "paradox", "In self-distillation the student beats its teacher", "Fig 1a",
+          "the student starts above its teacher (Fig 1a)", (
+        Statistic("student - teacher accuracy, m = 1, x1", lead(("size", 1, 1)), "above", 0, "points"),)),
+    Claim("P2", "paradox", "In self-distillation the student loses its lead as it becomes more faithful", "Fig 1a",
+          "accuracy falls toward the teacher's as agreement rises (Fig 1a)", with_data(1, "below")),
+    Claim("P3", "paradox", "With an ensemble teacher fidelity and accuracy rise together", "Fig 1b",
+          "both rise (Fig 1b)", with_data(3, "above")),
+    Claim("P4", "paradox", "Accuracy saturates in m while agreement keeps rising", "Fig 10",
+          "accuracy flat past m = 4, agreement still rising (Fig 10)", (
+        Statistic("accuracy per member, m >= 4", per_member("accuracy"), "within", 0.001, "points"),
+        Statistic("agreement per member, m >= 4", per_member("agreement"), "above", 0, "points"))),
+    Claim("P5", "distillation_data", "The most accurate student is not the most faithful", "Fig 3, 4",
+          "mixup at tau = 4 most faithful, mixup and GAN most accurate (Fig 3)", (
+        Statistic("agreement, most faithful minus most accurate policy",
+                  best_over_best("agreement", "agreement", "accuracy"), "above", 0, "points"),
+        Statistic("accuracy, most accurate minus most faithful policy",
+                  best_over_best("accuracy", "accuracy", "agreement"), "above", 0, "points"))),
+    Claim("P6", "paradox", "Distilling ensembles, the most faithful student is the best calibrated", "Sec 7",
+          "the most faithful student is the best calibrated (Sec 7)", (
+        Statistic("rank correlation of agreement and ECE over policies, m = 5",
+                  lambda r: rank_correlation(r, "agreement", "ece"), "below", 0, ""),)),
+    Claim("P7", "paradox", "Mixing in true labels does not help fidelity", "Fig 14",
+          "alpha > 0 never helps agreement consistently (Fig 14)", (
+        Statistic("agreement per unit of alpha, mean over m", per_alpha, "below", POINT, "points"),)),
+
+    # --- the data
+    Claim("D1", "distillation_data", "Temperature 4 beats 1 in fidelity", "Fig 3, 4, 9",
+          "m = 5, ResNet-20: 67.16 % at tau = 1, 74.77 % at tau = 4 (Fig 9)", (
+        Statistic("test agreement, tau = 4 minus 1, baseline, m = 5",
+                  difference(("policy", 5, "baseline", 4.0), ("policy", 5, "baseline", 1.0), "agreement"),
+                  "above", 0, "points"),)),
+    Claim("D2", "distillation_data", "Mixup at tau = 4 is the most faithful policy, baseline at 4 close behind",
+          "Fig 3", "mixup 86 %, baseline 84.5 %, both at tau = 4 (Fig 3)", (
+        Statistic("test agreement, mixup tau = 4 minus the best other", mixup_over_others, "above", 0, "points"),
+        Statistic("test agreement, mixup minus baseline, tau = 4",
+                  difference(("policy", 5, "mixup", 4.0), ("policy", 5, "baseline", 4.0), "agreement"),
+                  "within", 0.03, "points"))),
+    Claim("D3", "distillation_data", "Noise and out-of-domain data hurt", "Fig 3",
+          "noise and OOD worse than baseline on everything (Fig 3)", hurts("noise") + hurts("ood")),
+    Claim("D4", "distillation_data", "Recycling: D1 more faithful, D0 more accurate, D0+D1 best", "Fig 4",
+          "D1 more faithful, D0 more accurate, the union best on both (Fig 4)", (
+        Statistic("agreement, D1 minus D0", recycled("D1", "D0", "agreement"), "above", 0, "points"),
+        Statistic("accuracy, D0 minus D1", recycled("D0", "D1", "accuracy"), "above", 0, "points"),
+        Statistic("agreement, D0+D1 minus D1", recycled("D0+D1", "D1", "agreement"), "above", 0, "points"))),
+
+    # --- optimization
+    Claim("O1", "optimization", "More distillation data, lower train agreement", "Fig 5",
+          "self-distillation: down to 95 % with 50k GAN images (Fig 5)", (
+        Statistic("slope of train agreement per doubling, m = 1", per_doubling("train_agreement", 1), "below", 0,
+                  "points"),)),
+    Claim("O2", "optimization", "Heavier augmentation: lower train, yet higher test agreement", "Fig 3, 5",
+          "CombAug about 60 % train agreement at m = 1 (Fig 5)", (
+        Statistic("train agreement, combined minus mean of single ones, m = 1",
+                  combined_over_single("train_agreement", 1), "below", 0, "points"),
+        Statistic("test agreement, combined minus mean of single ones, m = 5",
+                  combined_over_single("agreement", 5), "above", 0, "points"))),
+    Claim("O3", "optimization", "Neither optimizer nor {longest}x longer training closes the train gap", "Fig 6a",
+          "SGD 78.95 % train agreement at 300 epochs, 83.3 % at 5,000 (Fig 6a)", tuple(
+        Statistic(f"1 - train agreement, {{optimizers[{i}]}}, {{longest}}x steps", patient(i), "above", LARGE, "points")
+        for i in range(2))),
+    Claim("O4", "optimization", "Near the teacher the same optimizer succeeds: a sudden change in lambda", "Fig 6b",
+          "from lambda = .375 on, optimal loss and about 100 % agreement (Fig 6b)", (
+        Statistic("share of the train KL at 0 that vanishes between .25 and .375", optimization.sudden, "above", HALF,
+                  ""),
+        Statistic("train agreement at .375", lambda r: r(("lambda", 0.375), "train_agreement"), "above", FAITHFUL,
+                  "points"))),
+    Claim("O5", "optimization", "Far starts end in another basin", "Fig 6c",
+          "small lambda ends in another basin, .375 in the teacher's (Fig 6c)", (
+        Statistic("barrier to the teacher, lambda = 0", lambda r: r(("surface", 0.0), "barrier"), "above", 0.1, "nats"),
+        Statistic("barrier to the teacher, lambda = .375", lambda r: r(("surface", 0.375), "barrier"), "below", 0.02,
+                  "nats"))),
+    Claim("O6", "optimization", "The teacher's initial weights change features a little, the function not", "Table 1",
+          "agreement 77.174 (.352) against 77.098 (.238), CKA .939/.925/.885 against .951/.937/.890 (Table 1)", (
+        Statistic("test agreement, teacher's initial weights minus random",
+                  difference(("start", "teacher-initial"), ("start", "random"), "agreement"),
+                  "within", POINT, "points"),
+        Statistic("CKA, mean of three stages, teacher's initial weights minus random", initial_cka, "above", 0, ""))),
+
+    # --- other explanations
+    Claim("A1", "scale", "Capacity does not explain the gap", "Fig 12",
+          "doubling the student's depth adds 2 to 3 points of agreement (Fig 12)", (
+        Statistic("1 - test agreement, student larger than its teacher, m = 3", lambda r: 1 - larger(r)[1],
+                  "above", LARGE, "points"),
+        Statistic("share of the gap that the larger student closes, m = 3", gap_closed, "below", HALF, ""))),
+    Claim("A2", "scale", "Architecture does not explain the gap", "Fig 13",
+          "VGG-16: 81.5 to 84.5 %, never above 85 % (Fig 13)", (
+        Statistic("1 - test agreement, {other}, best policy, m = 5", lambda r: 1 - best_elsewhere(r), "above", LARGE,
+                  "points"),)),
+    Claim("A3", "scale", "Nor does scale: the gap is there in photographs", "Table 2, ImageNet",
+          "ImageNet, ResNet-50: .855 at m = 1, .884 at m = 5 (Table 2)", (
+        Statistic("1 - test agreement, ImageNet, m = 5", lambda r: r.gap(("imagenet", 5)), "above", LARGE, "points"),),
+          untested="needs ImageNet: only the profile paper has it"),
+    Claim("A4", "scale", "Nor does the domain: the gap is there in text", "Table 2, IMDB",
+          "IMDB, LSTM: 86.488 (.521) at m = 1, 90.793 (.180) at m = 5 (Table 2)", (
+        Statistic("1 - test agreement, IMDB, m = 5", lambda r: r.gap(("text", 5)), "above", LARGE, "points"),),
+          untested="MNIST-1D has no text: see workstation"),
+)
+
+# P2's statistics and rule on generated images in the place of fresh ones, as in the paper
+P2_GENERATED = replace(CLAIMS["P2"], statistics=with_data(1, "below", "gan", ", generated images"))
