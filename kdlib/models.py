@@ -121,9 +121,10 @@ class Block(nn.Module):
         self.shortcut = conv(width_in, width, 1, stride, bias=False) if width != width_in else None
 
     def forward(self, x):
-        h = F.relu(self.norm1(x))
+        # in place: a backward pass needs neither a norm's output nor a convolution's
+        h = F.relu(self.norm1(x), inplace=True)
         skip = x if self.shortcut is None else self.shortcut(h)
-        return skip + self.conv2(F.relu(self.norm2(self.conv1(h))))
+        return self.conv2(F.relu(self.norm2(self.conv1(h)), inplace=True)).add_(skip)
 
 
 def centred(pixels, channels_last):
@@ -166,7 +167,7 @@ class PreActResNet(Net):
         for stage in self.stages:
             x = stage(x)
             out.append(x)
-        return *out, F.relu(self.norm(x)).flatten(2).mean(2)
+        return *out, F.relu(self.norm(x), inplace=True).flatten(2).mean(2)
 
 
 class VGG(Net):
@@ -185,7 +186,7 @@ class VGG(Net):
                 conv = nn.Conv2d(last, out, 3, 1, 1)
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")  # without it nothing this deep starts
                 nn.init.zeros_(conv.bias)
-                convs += [conv, nn.ReLU()]
+                convs += [conv, nn.ReLU(inplace=True)]
                 last = out
             self.stages.append(nn.Sequential(*convs))
         self.head = nn.Linear(last, classes)
