@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from kdlib.errors import KdlibError
+
 # bytes after unpacking, of one file and of all that are read; the largest of any set are EMNIST's, 547 MB and 640 MB
 FILE_LIMIT, TOTAL_LIMIT = 1 << 30, 2 << 30
 MEMBER_LIMIT = 1_000_000  # files in an archive
@@ -20,7 +22,7 @@ BROKEN = (OSError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.T
           NotImplementedError, RuntimeError)  # the last two: a compression that zipfile does not know, a password
 
 
-class DataError(Exception):
+class DataError(KdlibError):
     """Data that is missing, damaged or not what it says it is."""
 
 

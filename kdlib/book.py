@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from kdlib.compute import levels
+from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
 from kdlib.store import Store, StoreError
@@ -20,7 +21,7 @@ PAGES = in_order()
 QUIET = ["--log-level=50"]
 
 
-class BookError(Exception):
+class BookError(KdlibError):
     """A chapter that failed, or a page that did not render without warnings."""
 
 

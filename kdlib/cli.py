@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
+
+from kdlib.errors import KdlibError, sentence
 
 INTERRUPTED = 130  # typer's exit code after Ctrl-C, the shell's convention
 
@@ -23,6 +24,15 @@ AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:
 GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
 TOLERANCE = "largest allowed difference on the processor that made the records; 0, the default, asks for the same bits"
+
+
+@app.callback()
+def _settings():
+    # whatever the command: a wrong variable is named, and relative paths start from here, before anything else happens
+    if "--help" not in sys.argv:
+        from kdlib.settings import settings
+
+        settings()
 
 
 @app.command()
@@ -63,9 +73,9 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
 
 def read_specs(path: Path) -> list:
     """The specs in a JSON file; StoreError if there is no list of them in it."""
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
-    from kdlib.spec import Spec, sentence
+    from kdlib.spec import Spec
     from kdlib.store import StoreError
 
     try:
@@ -306,23 +316,11 @@ def photo(path: Path):
 
 def main():
     """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
-    from kdlib.book import BookError
-    from kdlib.compute import WorkersError
-    from kdlib.datasets import DataError
-    from kdlib.experiments.design import DesignError
-    from kdlib.plan import PlanError
-    from kdlib.run import DeviceError
-    from kdlib.spec import sentence
-    from kdlib.store import StoreError
-    from kdlib.train import Diverged
-
     code = 2
     try:
         app()
-    except (StoreError, DataError, DesignError, PlanError, DeviceError, WorkersError, BookError, Diverged) as error:
+    except KdlibError as error:
         message = " ".join(str(error).split())
-    except ValidationError as error:
-        message = sentence(error)
     except OSError as error:
         message = "; ".join([f"{error.filename or 'the run store'} cannot be used: {error.strerror}",
                              *getattr(error, "__notes__", ())])

@@ -17,14 +17,16 @@ import torch
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from kdlib.paths import data_dir
-from kdlib.run import cohort, devices
+from kdlib.devices import devices
+from kdlib.errors import KdlibError
+from kdlib.run import cohort
+from kdlib.settings import settings
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged
 
 
-class WorkersError(ValueError):
+class WorkersError(KdlibError):
     """Workers that cannot be had: a number that is none, an unknown backend, a cluster that does not answer."""
 
 
@@ -96,7 +98,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     With KDLIB_FROM_RECORDS set the records come from `results/<profile>` and nothing is trained.
     """
     specs = list(specs)
-    if os.environ.get("KDLIB_FROM_RECORDS"):
+    if settings().from_records:
         return Computed(recorded(specs, profile))
     if not isinstance(workers, int) or workers < 1:
         raise WorkersError(f"workers must be a whole number of at least 1 (got {workers!r})")
@@ -106,7 +108,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError("an address and GPUs per run belong to the backend ray")
     if not (0 <= gpus_per_run <= 1 or gpus_per_run >= 1 and gpus_per_run % 1 == 0):
         raise WorkersError(f"GPUs per run must be a share from 0 to 1, or a whole number (got {gpus_per_run:g})")
-    devices()  # a wrong KDLIB_DEVICE or KDLIB_DEVICES is said here, once, and not by every worker
+    devices()  # one that is not here is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()
     layers = levels(specs)
     done.update(store.find(spec for layer in layers for spec in layer))
@@ -184,9 +186,8 @@ def _local(root, workers):
 
 def _environment():
     """What a worker must be told: one kept from an earlier call, or on another node, has another environment."""
+    settings()  # makes every path absolute
     env = {name: value for name, value in os.environ.items() if name.startswith("KDLIB_") and name != "KDLIB_STORE"}
-    if "KDLIB_DATA" in env:
-        env["KDLIB_DATA"] = str(data_dir().absolute())
     return env | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

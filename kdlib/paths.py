@@ -5,6 +5,8 @@ import secrets
 from contextlib import contextmanager
 from pathlib import Path
 
+from kdlib.settings import settings
+
 
 def project_root() -> Path:
     """The checkout this package is installed from (editable), else the current folder."""
@@ -13,15 +15,15 @@ def project_root() -> Path:
 
 
 def store_dir() -> Path:
-    return Path(os.environ.get("KDLIB_STORE") or project_root() / ".kdlib" / "store")
+    return settings().store or project_root() / ".kdlib" / "store"
 
 
 def data_dir() -> Path:
-    return Path(os.environ.get("KDLIB_DATA") or project_root() / ".kdlib" / "data")
+    return settings().data or project_root() / ".kdlib" / "data"
 
 
 def results_dir() -> Path:
-    return Path(os.environ.get("KDLIB_RESULTS") or project_root() / "results")
+    return settings().results or project_root() / "results"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdlib import augment, gan, losses
 from kdlib.compute import TOGETHER, levels
+from kdlib.errors import KdlibError
 from kdlib.models import build, stackable
 from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Generator, Training
 from kdlib.store import Recorded, Store
@@ -28,7 +29,7 @@ SHAPES = {SIGNAL: (1, 40), DIGIT: (1, 28, 28), COLOUR: (3, 32, 32), SMALL: (3, 1
           TEXT: (100,)}
 
 
-class PlanError(ValueError):
+class PlanError(KdlibError):
     """A GPU that is not in the table, or a utilisation that is no share."""
 
 

@@ -3,11 +3,7 @@
 Nothing here writes to disk.
 """
 
-import importlib.util
 import multiprocessing
-import os
-import platform
-import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -17,6 +13,7 @@ import torch.distributed as dist
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, defects, gan, landscape, losses, metrics
+from kdlib.devices import DeviceError, device, devices, in_words, inception
 from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
@@ -25,41 +22,6 @@ from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
 SHOWN = 24  # of them, whose pixels the record keeps, as a picture of what was made
-
-
-class DeviceError(ValueError):
-    """KDLIB_DEVICE, KDLIB_DEVICES or KDLIB_INCEPTION asks for what is not here or does not exist."""
-
-
-def device() -> torch.device:
-    """Where runs happen: KDLIB_DEVICE (auto, cpu or cuda); auto, the default, is CUDA where there is one."""
-    name = os.environ.get("KDLIB_DEVICE") or "auto"
-    if name not in ("auto", "cpu", "cuda"):
-        raise DeviceError(f"KDLIB_DEVICE must be auto, cpu or cuda (got {name!r})")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def devices() -> int:
-    """Over how many devices a training is spread that cannot be one of a cohort: KDLIB_DEVICES, 1 if not set."""
-    text = os.environ.get("KDLIB_DEVICES") or "1"
-    if not text.isdecimal() or int(text) < 1:
-        raise DeviceError(f"KDLIB_DEVICES must be a whole number of at least 1 (got {text!r})")
-    here = torch.cuda.device_count() if device().type == "cuda" else int(text)
-    if int(text) > here:
-        raise DeviceError(f"KDLIB_DEVICES is {text}, and PyTorch finds {here} CUDA devices here")
-    return int(text)
-
-
-def inception() -> str | None:
-    """The file of Inception's weights that KDLIB_INCEPTION names; None, the default: only the judge measures images."""
-    path = os.environ.get("KDLIB_INCEPTION") or None
-    if path and not Path(path).is_file():
-        raise DeviceError(f"KDLIB_INCEPTION names no file: {path}")
-    if path and not importlib.util.find_spec("torch_fidelity"):
-        raise DeviceError("KDLIB_INCEPTION needs torch-fidelity: pip install -e '.[fid]'")
-    return path
 
 
 def cohort(spec):
@@ -103,20 +65,7 @@ def _of_finite(spec, evaluate):
 def place(spec) -> str:
     """The devices of a run, for its record: "cpu", "2 x cuda"."""
     alone = spec.kind in ("teacher", "student") and cohort(spec) is None
-    return f"{devices()} x {device().type}" if alone and devices() > 1 else device().type
-
-
-def processor() -> str:
-    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel AVX512":
-    the maker, by which MKL chooses its kernels, and PyTorch's instruction set (with oneDNN's, where that is held down);
-    of a CUDA device its name."""
-    if device().type == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    makers = re.findall(r"^vendor_id\s*:\s*(\S+)", info.read_text() if info.exists() else "", re.MULTILINE)
-    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    return f"{makers[0] if makers else platform.machine()} {torch.backends.cpu.get_cpu_capability()}" + (
-        f", oneDNN {held.upper()}" if held else "")
+    return in_words(devices() if alone else 1)
 
 
 def _on_devices(specs, weights_of, kept):

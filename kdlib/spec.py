@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
@@ -257,17 +257,3 @@ def needs(spec) -> tuple:
     if spec.kind == "labels":
         return spec.teachers
     return spec.teachers + spec.foil + ((spec.generator,) if spec.generator else ())
-
-
-def sentence(error: ValidationError) -> str:
-    """A pydantic error as one sentence that names the field and what is wrong with it."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "spec"
-    if first["type"] == "value_error":
-        return f"{where}: {first['msg'].removeprefix('Value error, ')}"
-    if first["type"] == "extra_forbidden":
-        return f"{where}: there is no such key"
-    if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
-    got = repr(first.get("input"))
-    return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

@@ -25,9 +25,12 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from kdlib.devices import processor
+from kdlib.errors import KdlibError, sentence
 from kdlib.paths import atomic, results_dir, store_dir
-from kdlib.run import execute, place, processor
-from kdlib.spec import Spec, sentence
+from kdlib.run import execute, place
+from kdlib.settings import settings
+from kdlib.spec import Spec
 
 
 def _numbers(curve):
@@ -47,7 +50,7 @@ STATE = re.compile(r"([0-9a-f]{24})\.safetensors")
 LEFT = re.compile(r"\.([0-9a-f]{24})\.(?:json|safetensors)\.[0-9a-z_]{8}")  # what a killed `atomic` left behind
 
 
-class StoreError(Exception):
+class StoreError(KdlibError):
     """A record or checkpoint that is missing, damaged, edited, not readable or not what it says it is."""
 
 
@@ -73,7 +76,7 @@ class Record:
     device: str
     versions: dict[str, str]
     commit: str
-    # what computed it (`run.processor`); None: before November 2026, when all were made on Intel's AVX-512
+    # what computed it (`devices.processor`); None: before November 2026, when all were made on Intel's AVX-512
     processor: str | None = None
 
     def line(self) -> str:
@@ -166,9 +169,6 @@ def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
-CHECKPOINT_SECONDS = 120  # a kill loses two minutes at the most
-
-
 def _key_of(runs: str) -> str:
     return hashlib.sha256(runs.encode()).hexdigest()[:24]
 
@@ -180,7 +180,7 @@ class KeptState:
         self.store, self.runs = store, " ".join(spec.key for spec in specs)
         self.key = _key_of(self.runs)
         self.path = store.root / "kept" / f"{self.key}.safetensors"
-        self.every = float(os.environ.get("KDLIB_CHECKPOINT_SECONDS") or CHECKPOINT_SECONDS)
+        self.every = settings().checkpoint_seconds
         self.saved = time.monotonic()  # a clock that nobody can set back
         self.failed = False
 

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn as nn
 
+from kdlib.errors import KdlibError
 from kdlib.models import Together, laid_for
 from kdlib.spec import Training
 from kdlib.streams import GlobalStream, seed_of
@@ -16,7 +17,7 @@ BLOCK = 20  # batches prepared at once: augmentation and teacher labels cost one
 CURVE = 20  # points of the recorded loss curve
 
 
-class Diverged(Exception):
+class Diverged(KdlibError):
     """The loss became infinite or NaN."""
 
 

@@ -22,11 +22,11 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
     stray = root / ".venv" / "lib" / "package"  # what a reader's folder also holds is no page of the book
     stray.mkdir(parents=True)
     (stray / "README.md").write_text("# A package\n\n[broken](nowhere.md)\n")
-    environment = os.environ | {"KDLIB_STORE": str(tmp_path / "store")}
+    environment = os.environ | {"KDLIB_STORE": "store"}  # one folder for all chapters, wherever they run
     environment.pop("KDLIB_FROM_RECORDS", None)
     command = [sys.executable, "-c", f"import sys; sys.argv = ['kdlib', 'book', '--profile', 'smoke', '--root', "
                f"{str(root)!r}]; from kdlib.cli import main; main()"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "07_claims" in done.stdout and "index.html" in done.stdout
     page = (root / "book" / "_build" / "html" / "book" / "executed" / "07_claims.html").read_text()

@@ -7,7 +7,8 @@ import sys
 import pytest
 from conftest import student, surface
 
-from kdlib import audit, run
+from kdlib import audit
+from kdlib.devices import processor
 from kdlib.store import Record
 
 
@@ -64,12 +65,20 @@ def test_a_file_without_specs_is_named(kdlib, content, tmp_path):
 
 @pytest.mark.parametrize(("name", "value", "says"), [
     ("KDLIB_DATA", "/proc/nowhere", "/proc/nowhere"), ("KDLIB_STORE", "/proc/nowhere", "KDLIB_STORE"),
-    ("KDLIB_DEVICE", "gpu", "KDLIB_DEVICE must be auto, cpu or cuda (got 'gpu')"),
-    ("KDLIB_DEVICES", "two", "KDLIB_DEVICES must be a whole number of at least 1 (got 'two')")])
-def test_a_wrong_environment_gets_one_sentence(kdlib, monkeypatch, name, value, says):
+    ("KDLIB_DEVICE", "gpu", "KDLIB_DEVICE: Input should be 'auto', 'cpu' or 'cuda' (got 'gpu')"),
+    ("KDLIB_DEVICES", "two", "KDLIB_DEVICES: Input should be a valid integer"),
+    ("KDLIB_DEVICES", "9" * 5000, "KDLIB_DEVICES: Unable to parse input string as an integer, exceeded maximum size"),
+    ("KDLIB_DEVICES", "0", "KDLIB_DEVICES: Input should be greater than or equal to 1 (got '0')"),
+    ("KDLIB_FROM_RECORDS", "maybe", "KDLIB_FROM_RECORDS: Input should be a valid boolean"),
+    ("KDLIB_CHECKPOINT_SECONDS", "2m", "KDLIB_CHECKPOINT_SECONDS: Input should be a valid number"),
+    ("KDLIB_CHECKPOINT_SECONDS", "nan", "KDLIB_CHECKPOINT_SECONDS: Input should be a finite number (got 'nan')"),
+    ("KDLIB_RESULTS", "~nobody-here/results", "KDLIB_RESULTS: there is no home folder for ~nobody-here/results"),
+    ("KDLIB_STROE", "store", "there is no setting KDLIB_STROE; did you mean KDLIB_STORE?"),
+    ("KDLIB_BANANA", "1", "there is no setting KDLIB_BANANA; there are KDLIB_STORE, KDLIB_DATA")])
+def test_a_wrong_environment_gets_one_sentence(kdlib, monkeypatch, tmp_path, name, value, says):
     monkeypatch.setenv(name, value)
     code, _, error = kdlib("run", "04_paradox", "--profile", "smoke", "--seeds", "1", "--workers", "1")
-    assert code == 2 and says in error
+    assert code == 2 and says in error and not list((tmp_path / "store").glob("runs/*"))
     assert "Traceback" not in error and error.strip().splitlines()[-1].startswith("kdlib: ")
 
 
@@ -153,11 +162,11 @@ def test_an_audit_on_another_processor_compares_references_and_estimates(kdlib, 
 
 
 def test_a_record_says_which_processor_made_it(recorded):
-    assert recorded(surface()).processor == run.processor()
+    assert recorded(surface()).processor == processor()
 
 
 def test_the_processor_names_the_instructions_it_is_held_to():
-    code = "from kdlib.run import processor; print(processor())"
+    code = "from kdlib.devices import processor; print(processor())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env=os.environ | {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"})
-    assert done.stdout.strip().endswith(" DEFAULT, oneDNN SSE41") and done.stdout.strip() != run.processor()
+    assert done.stdout.strip().endswith(" DEFAULT, oneDNN SSE41") and done.stdout.strip() != processor()

@@ -104,13 +104,17 @@ def test_nbval_goes_red_when_a_recorded_number_changes(tmp_path):
     body["metrics"]["agreement"] += 0.05
     lines[at] = json.dumps(body | {"checksum": checksum(body)})
     path.write_text("\n".join(lines) + "\n")
-    shutil.copy(project_root() / "notebooks" / "07_claims.ipynb", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "07_claims.ipynb"]
+    (tmp_path / "notebooks").mkdir()
+    for name in ("notebooks/07_claims.ipynb", "conftest.py", "pyproject.toml"):
+        shutil.copy(project_root() / name, tmp_path / name)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "notebooks"]
     environment = os.environ | {"KDLIB_FROM_RECORDS": "1"}
-    edited = subprocess.run(command, cwd=tmp_path, env=environment | {"KDLIB_RESULTS": str(results)},
+    edited = subprocess.run(command, cwd=tmp_path, env=environment | {"KDLIB_RESULTS": "results"},
                             capture_output=True, text=True)
     assert edited.returncode == 1 and "failed" in edited.stdout
-    whole = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    shutil.copy(project_root() / path.relative_to(tmp_path), path)
+    whole = subprocess.run(command, cwd=tmp_path, env=environment | {"KDLIB_RESULTS": "results"},
+                           capture_output=True, text=True)
     assert whole.returncode == 0, whole.stdout
 
 

@@ -40,6 +40,7 @@ from typing import Literal
 import numpy as np
 
 from kdlib.compute import compute
+from kdlib.errors import KdlibError
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
@@ -181,7 +182,7 @@ PROFILES = {p.name: p for p in (
 )}
 
 
-class NotRecorded(LookupError):
+class NotRecorded(KdlibError):
     """Results that do not have the runs of a condition, which it names; `planned`: the profile has such a condition."""
 
     def __init__(self, name, planned: bool):
@@ -189,7 +190,7 @@ class NotRecorded(LookupError):
         self.planned = planned
 
 
-class DesignError(ValueError):
+class DesignError(KdlibError):
     """A profile, chapter or number of seeds that does not exist."""
 
 

@@ -1,0 +1,60 @@
+"""Where runs happen: the devices that the settings ask for, as far as they are here."""
+
+import importlib.util
+import os
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+from kdlib.errors import KdlibError
+from kdlib.settings import settings
+
+
+class DeviceError(KdlibError):
+    """KDLIB_DEVICE, KDLIB_DEVICES or KDLIB_INCEPTION asks for what is not here."""
+
+
+def device() -> torch.device:
+    """The device of a run: KDLIB_DEVICE; auto, the default, is CUDA where there is one."""
+    name = settings().device
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("KDLIB_DEVICE is cuda, and PyTorch finds no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def devices() -> int:
+    """Over how many devices a training is spread that cannot be one of a cohort: KDLIB_DEVICES, 1 if not set."""
+    count = settings().devices
+    if device().type == "cuda" and count > torch.cuda.device_count():
+        raise DeviceError(f"KDLIB_DEVICES is {count}, and PyTorch finds {torch.cuda.device_count()} CUDA devices here")
+    return count
+
+
+def inception() -> str | None:
+    """The file of Inception's weights that KDLIB_INCEPTION names; None, the default: only the judge measures images."""
+    path = settings().inception
+    if path and not path.is_file():
+        raise DeviceError(f"KDLIB_INCEPTION names no file: {path}")
+    if path and not importlib.util.find_spec("torch_fidelity"):
+        raise DeviceError("KDLIB_INCEPTION needs torch-fidelity: pip install -e '.[fid]'")
+    return str(path) if path else None
+
+
+def in_words(count: int) -> str:
+    """So many devices of this process, for a record: "cpu", "2 x cuda"."""
+    return f"{count} x {device().type}" if count > 1 else device().type
+
+
+def processor() -> str:
+    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel AVX512":
+    the maker, by which MKL chooses its kernels, and PyTorch's instruction set (with oneDNN's, where that is held down);
+    of a CUDA device its name."""
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    makers = re.findall(r"^vendor_id\s*:\s*(\S+)", info.read_text() if info.exists() else "", re.MULTILINE)
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    return f"{makers[0] if makers else platform.machine()} {torch.backends.cpu.get_cpu_capability()}" + (
+        f", oneDNN {held.upper()}" if held else "")

@@ -1,0 +1,26 @@
+"""What all errors have in common that a user of kdlib can mend: one base class, and one sentence each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line says its help without pydantic
+    from pydantic import ValidationError
+
+
+class KdlibError(Exception):
+    """An error whose message is a sentence for the user: what is wrong, and what to do."""
+
+
+def sentence(error: ValidationError) -> str:
+    """A pydantic error as one sentence that names the field and what is wrong with it."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "spec"
+    if first["type"] == "value_error":
+        return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    if first["type"] == "union_tag_not_found":
+        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
+    got = repr(first.get("input"))
+    return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"
