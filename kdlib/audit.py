@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
-import torch
 from pydantic import TypeAdapter
 
 from kdlib.paths import project_root
 from kdlib.spec import Spec
 from kdlib.stats import estimate
 from kdlib.store import Record, Recorded, StoreError, fresh
+from kdlib.train import steady_process
 
 # who made the records that do not say so; audits on such machines found no difference
 BEFORE = "GenuineIntel AVX512"
@@ -101,7 +101,7 @@ def references() -> str:
 
 def retrained(record: Record) -> Record:
     """The same run trained again from nothing, with all that it needs."""
-    torch.set_num_threads(1)
+    steady_process()
     made = {}
 
     def weights_of(spec):

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import torch
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
@@ -23,7 +22,7 @@ from kdlib.run import cohort
 from kdlib.settings import settings
 from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
-from kdlib.train import Diverged
+from kdlib.train import Diverged, steady_process
 
 
 class WorkersError(KdlibError):
@@ -267,7 +266,7 @@ def recorded(specs, profile) -> dict:
 
 
 def _together(specs, root):
-    torch.set_num_threads(1)  # bit-identical results, and two small runs beat one on two threads
+    steady_process()
     store = Store(root)
     try:
         return store.run(specs)

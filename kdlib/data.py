@@ -64,14 +64,15 @@ class Splits:
         return _tensor(name, "train-x", rows), _labels(name, "train-y", rows)
 
 
-def load(name: str, trial: int, train: int, test: int) -> Splits:
-    """The named splits of one trial's draw: `train` labelled examples, `test` test examples, more without labels.
+def load(name: str, trial: int, train: int, test: int, split: int | None = None) -> Splits:
+    """The named splits of one trial's draw: `train` labelled examples, `test` test examples, more without labels; of
+    every trial alike where `split` numbers a shared one.
 
     For example `load("mnist1d", trial=0, train=1000, test=2000)`. The random streams of the splits, and of
     different trials, never overlap. Shapes as at the top of this module. pydantic.ValidationError on a wrong
     name or size, DataError on data that is not here.
     """
-    spec = Data(name=name, trial=trial, train=train, test=test)
+    spec = Data(name=name, trial=trial, train=train, test=test, split=split)
     if DATA_SETS[name][0] == SIGNAL:
         return Splits(*signals(name, (trial, "train"), train), *signals(name, (trial, "test"), test), spec)
     order, tests = _order(spec), _tests(spec)
@@ -175,11 +176,12 @@ def _stored(name):
 
 
 def _order(spec: Data) -> np.ndarray:
-    """A trial's order of the training examples; the first `train` are the teacher's."""
+    """A trial's (or a shared split's) order of the training examples; the first `train` are the teacher's."""
     labels = _all_labels(spec.name, "train-y")
     if spec.train > len(labels):
         raise DataError(f"{spec.name} has {len(labels)} training examples ({spec.train} asked for)")
-    order = torch.randperm(len(labels), generator=stream(spec.trial, _stored(spec.name), "subset")).numpy()
+    whose = (spec.trial,) if spec.split is None else ("split", spec.split)
+    order = torch.randperm(len(labels), generator=stream(*whose, _stored(spec.name), "subset")).numpy()
     return order if spec.name == "mnist" else _balanced(order, labels)
 
 

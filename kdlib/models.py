@@ -13,7 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from kdlib.losses import ensemble_logits
-from kdlib.spec import CNN_NAME, DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY
+from kdlib.spec import CNN_NAME, DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY, Draw
 from kdlib.streams import seed_of
 
 
@@ -351,7 +351,7 @@ def stackable(name: str) -> bool:
     return getattr(CNN1d if CNN_NAME.fullmatch(name) else FIXED.get(name), "stackable", False)
 
 
-def build(name: str, data: str, *stream_name) -> nn.Module:
+def build(name: str, data: str, *stream_name, draw: Draw = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was)."""
     classes, make = DATA_SETS[data][1], FIXED.get(name)
@@ -364,4 +364,14 @@ def build(name: str, data: str, *stream_name) -> nn.Module:
         make = partial(VGG, layers=int(found["layers"]), width=int(found["width"] or 64))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))
-        return make(classes)
+        net = make(classes)
+        return he_fan_out(net) if draw == "he-fan-out" else net
+
+
+def he_fan_out(net: nn.Module) -> nn.Module:
+    """Convolutions drawn from N(0, 2 / (places of the kernel x filters out)), as in the official code; the rest as it
+    is."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            nn.init.normal_(layer.weight, std=(2 / (layer.weight[0, 0].numel() * layer.out_channels)) ** 0.5)
+    return net

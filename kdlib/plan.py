@@ -17,7 +17,7 @@ from kdlib.errors import KdlibError
 from kdlib.models import build, stackable
 from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Generator, Training
 from kdlib.store import Recorded, Store
-from kdlib.train import Source, fit
+from kdlib.train import Source, fit, steady_process
 
 # Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use, and memory in
 # GB, of the largest version that is sold.
@@ -191,7 +191,7 @@ def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilis
         raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
     if not 0 < utilisation <= 1:
         raise PlanError(f"utilisation must lie in (0, 1] (got {utilisation:g})")
-    torch.set_num_threads(1)
+    steady_process()
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
     missing = set(uses) - set(Store().look(uses)[0])

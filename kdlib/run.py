@@ -17,7 +17,7 @@ from kdlib.devices import DeviceError, device, devices, in_words, inception
 from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
-from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share
+from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share, steady_process
 
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
 SAMPLES = 5000  # of a generator that are measured, at the least: the paper's number
@@ -98,7 +98,7 @@ def _on_devices(specs, weights_of, kept):
 
 
 def _rank(fabric, out, specs, weights, kept):
-    torch.set_num_threads(1)
+    steady_process()
     try:
         results = execute(specs, weights.__getitem__, kept)
     except Diverged as error:  # on every rank, at the same step
@@ -127,7 +127,8 @@ def _source(name, inputs, prepare, draws, *streams):
 
 
 def _initial(teacher: Teacher):
-    return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init")
+    return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init",
+                 draw=teacher.draw)
 
 
 def _teacher(spec: Teacher):
@@ -215,7 +216,7 @@ def _start(spec: Student, weights_of):
     if spec.start == "teacher-initial":
         net = _initial(spec.teachers[0])
     else:
-        net = build(spec.model, spec.data.name, trial, "student", count, "init")
+        net = build(spec.model, spec.data.name, trial, "student", count, "init", draw=spec.draw)
     if spec.toward_teacher > 0:
         target = parameters_to_vector(_load(spec.teachers[0], weights_of).parameters())
         here = parameters_to_vector(net.parameters())

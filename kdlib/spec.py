@@ -78,12 +78,22 @@ def _key(spec) -> str:
 
 
 class Data(Frozen):
-    """A draw of a data set: which one, which trial's draw, how many labelled training examples."""
+    """A draw of a data set: which one, which trial's draw, how many labelled training examples.
+
+    `split`: the number of a draw that trials share, of sets that are not drawn without end. They then differ in
+    weights, order and augmentation alone, as in the official code, and a teacher of another trial is independent."""
 
     name: DataSet = "mnist1d"
     trial: Index
     train: Size
     test: Size
+    split: Index | None = added(None)
+
+    @model_validator(mode="after")
+    def _can_be_shared(self):
+        if self.split is not None and DATA_SETS[self.name][0] == SIGNAL:
+            raise ValueError("a split is of a set that is not drawn without end; every trial of signals has its own")
+        return self
 
 
 class Training(Frozen):
@@ -105,6 +115,11 @@ class Training(Frozen):
         return self
 
 
+# of initial weights: PyTorch's own, or the official code's, N(0, 2 / (k^2 x filters out)) for every convolution (He et
+# al., 2015, by fan-out)
+Draw = Literal["torch", "he-fan-out"]
+
+
 class Teacher(Frozen):
     """A net trained on labels. `member` tells the members of one trial's pool apart."""
 
@@ -113,6 +128,7 @@ class Teacher(Frozen):
     model: Architecture
     training: Training
     member: Index
+    draw: Draw = added("torch")
 
     @model_validator(mode="after")
     def _fits(self):
@@ -125,6 +141,11 @@ def _fits(model, data):
     inputs = DATA_SETS[data.name][0]
     if inputs not in takes:
         raise ValueError(f"{model} takes {' or '.join(takes)}, and {data.name} has {inputs}")
+
+
+def _drawn(data: Data):
+    """What decides which examples there are."""
+    return data if data.split is None else data.model_dump(exclude={"trial"})
 
 
 class Generator(Frozen):
@@ -172,10 +193,12 @@ class Student(Frozen):
     toward_teacher: Share = 0.0  # lambda of Fig 6b: start = lambda * teacher + (1 - lambda) * start
     model: Architecture
     training: Training
+    draw: Draw = added("torch")
 
     @model_validator(mode="after")
     def _consistent(self):
-        if any(t.data != self.teachers[0].data for t in self.teachers + self.foil):
+        if any(t.data != self.data for t in self.teachers) or any(_drawn(t.data) != _drawn(self.data)
+                                                                  for t in self.foil):
             raise ValueError("all teachers of one student share one trial's data")
         if set(self.teachers) & set(self.foil):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")

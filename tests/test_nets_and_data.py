@@ -65,6 +65,19 @@ def test_nets_together_give_what_each_gives_alone(name):
     torch.testing.assert_close(together(x), torch.stack([net(part) for net, part in zip(nets, x, strict=True)]))
 
 
+def test_convolutions_can_be_drawn_as_in_the_official_code():
+    """N(0, 2 / (k^2 x filters out)), and the rest as PyTorch has it."""
+    nets = [build("resnet20-bn-w64", "cifar100", i, draw="he-fan-out") for i in range(8)]
+    net = nets[0]
+    for conv, places, out in ((lambda n: n.stem, 9, 64), (lambda n: n.stages[1][0].shortcut, 1, 128),
+                              (lambda n: n.stages[2][2].conv2, 9, 256)):
+        weights = torch.stack([conv(n).weight.detach() for n in nets])
+        assert float(weights.std()) == pytest.approx((2 / (places * out)) ** 0.5, rel=0.02)
+        assert abs(float(weights.mean())) < 0.02 * float(weights.std())
+    assert bool((net.norm.weight == 1).all()) and float(net.head.weight.detach().abs().max()) <= 256**-0.5
+    assert not torch.equal(net.stem.weight, build("resnet20-bn-w64", "cifar100", 0).stem.weight)
+
+
 def test_lenet5_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in build("lenet5", "mnist").parameters()) == 61_706
 
@@ -259,6 +272,17 @@ def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, mon
     assert not torch.equal(one.train_x, data.load("cifar100", trial=1, train=12, test=8).train_x)
     with pytest.raises(datasets.DataError, match="cifar100 has 40 training examples; 12 \\+ 29 asked for"):
         one.unlabelled(29)
+
+
+def test_trials_of_a_shared_split_have_the_same_halves_of_as_many_of_each_class(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    store_images("cifar100", 400, 100, (3, 32, 32))
+    one, other, own = (data.load("cifar100", trial, 200, 400, split) for trial, split in ((5, 0), (6, 0), (5, None)))
+    assert torch.equal(one.train_x, other.train_x) and torch.equal(one.unlabelled(200), other.unlabelled(200))
+    assert not torch.equal(one.train_x, own.train_x)
+    assert one.train_y.bincount().tolist() == [2] * 100
+    both = torch.cat([one.train_x, one.unlabelled(200)]).flatten(1)
+    assert len(both.unique(dim=0)) == 400
 
 
 @pytest.mark.parametrize("name", ["cifar100", "mnist1d"])

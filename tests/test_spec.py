@@ -4,7 +4,7 @@ import pytest
 from conftest import defects, painter, student, surface, teacher
 from pydantic import TypeAdapter, ValidationError
 
-from kdlib.spec import Spec, Student, Training, needs
+from kdlib.spec import Data, Spec, Student, Training, needs
 
 
 @pytest.mark.parametrize("spec", [teacher(), painter(), student(2), surface(), defects()])
@@ -58,3 +58,19 @@ def test_a_negative_zero_is_zero():
 def test_a_changed_copy_has_a_key_of_its_own():
     one = teacher()
     assert one.key != one.model_copy(update={"member": 7}).key == teacher(7).key
+
+
+def test_trials_of_a_shared_split_are_each_others_unseen_teachers():
+    def of(trial, split):
+        given = teacher(trial=trial, name="cifar100", model="resnet8-bn")
+        return given.model_copy(update={"data": given.data.model_copy(update={"split": split})})
+
+    def distilled(ours, theirs):
+        return Student(teachers=(ours,), foil=(theirs,), model=ours.model, training=ours.training)
+
+    assert distilled(of(0, 3), of(1, 3)).foil[0].data.trial == 1
+    for ours, theirs in ((of(0, None), of(1, None)), (of(0, 3), of(1, 4)), (of(0, 3), of(1, None))):
+        with pytest.raises(ValidationError, match="share one trial's data"):
+            distilled(ours, theirs)
+    with pytest.raises(ValidationError, match="drawn without end"):
+        Data(name="mnist1d", trial=0, train=10, test=10, split=0)
