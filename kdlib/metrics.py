@@ -69,6 +69,53 @@ def predictive_kl(teacher_logits, student_logits) -> float:
     return float(torch.where(t.exp() > 0, t.exp() * (t - s), 0.0).sum(1).mean().clamp(min=0))
 
 
+def jensen_shannon(logits_a, logits_b) -> float:
+    """Mean Jensen-Shannon divergence of two sets of predictions at temperature 1, nats, in [0, ln 2] (Lin, 1991): the
+    mean KL of each from their average."""
+    a, b = (z.log_softmax(1) for z in _checked(logits_a, logits_b))
+    middle = torch.logaddexp(a, b) - math.log(2)
+    both = sum(torch.where(z.exp() > 0, z.exp() * (z - middle), 0.0).sum(1) for z in (a, b)) / 2
+    return float(both.mean().clamp(min=0))
+
+
+def total_variation(logits_a, logits_b) -> float:
+    """Mean total variation distance of two sets of predictions at temperature 1: half the sum of |differences|, in
+    [0, 1]."""
+    a, b = (z.softmax(1) for z in _checked(logits_a, logits_b))
+    return float((a - b).abs().sum(1).mean() / 2)
+
+
+def cohen_kappa(student_logits, teacher_logits) -> float:
+    """Cohen's kappa of the two nets' guesses (Cohen, 1960): agreement above that of guesses as frequent but drawn
+    independently, as a share of what is possible; 1 where both always guess the same one class."""
+    s, t = (z.argmax(1) for z in _checked(student_logits, teacher_logits))
+    classes = int(max(s.max(), t.max())) + 1
+    chance = float((s.bincount(minlength=classes) / len(s) * (t.bincount(minlength=classes) / len(t))).sum())
+    observed = float((s == t).double().mean())
+    return (observed - chance) / (1 - chance) if chance < 1 else 1.0
+
+
+def agreement_by_correctness(student_logits, teacher_logits, labels) -> tuple[float, float]:
+    """Top-1 agreement where the teacher is right, and where it is wrong: on the latter a student that is only accurate
+    cannot agree. NaN for a part without inputs."""
+    s, t = _checked(student_logits, teacher_logits)
+    t, labels = labelled(t, labels)
+    same, right = (s.argmax(1) == t.argmax(1)).double(), t.argmax(1) == labels
+    return float(same[right].mean()), float(same[~right].mean())
+
+
+def log_odds_slope(student_logits, teacher_logits) -> float:
+    """Least-squares slope of the student's log-odds of the teacher's guess on the teacher's own, over inputs: 1 for a
+    student as sure as its teacher wherever that is, less where it follows only in part."""
+    s, t = _checked(student_logits, teacher_logits)
+    guess = t.argmax(1, keepdim=True)
+    y, x = (z.gather(1, guess)[:, 0] - z.scatter(1, guess, -math.inf).logsumexp(1) for z in (s, t))
+    x = x - x.mean()
+    if not bool(x.abs().max() > 1e-12):
+        raise ValueError("a slope needs a teacher whose confidence differs between inputs")
+    return float((x * y).sum() / x.square().sum())
+
+
 def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
     """Linear CKA (Kornblith et al., 2019, Eq. 3) of two feature maps of the same n inputs, in [0, 1].
 

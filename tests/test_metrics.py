@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.special import rel_entr, softmax
-from sklearn.metrics import accuracy_score, log_loss
+from scipy.spatial.distance import jensenshannon
+from scipy.special import logit, rel_entr, softmax
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import accuracy_score, cohen_kappa_score, log_loss
 from torch.overrides import TorchFunctionMode
 from torchmetrics.functional.classification import multiclass_calibration_error
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -54,6 +56,48 @@ def test_agreement_counts_equal_guesses_and_is_symmetric():
     assert metrics.agreement(a, b) == metrics.agreement(b, a) == 0.5
     assert metrics.agreement(a, a) == 1
     assert metrics.agreement(a, 100 * a - 3) == 1
+
+
+def test_distances_of_predictions_equal_scipy():
+    a, b = logits(97, 10), logits(97, 10, seed=1)
+    p, q = softmax(a.numpy(), 1), softmax(b.numpy(), 1)
+    assert metrics.jensen_shannon(a, b) == pytest.approx(np.mean(jensenshannon(p, q, axis=1) ** 2))
+    assert metrics.jensen_shannon(a, b) == pytest.approx(metrics.jensen_shannon(b, a))
+    # the largest difference of the probabilities of any set of classes
+    assert metrics.total_variation(a, b) == pytest.approx(np.maximum(p - q, 0).sum(1).mean())
+    certain = 1e4 * torch.eye(3, dtype=torch.double)
+    assert metrics.jensen_shannon(certain, certain.roll(1, 1)) == pytest.approx(math.log(2))
+    assert metrics.total_variation(certain, certain.roll(1, 1)) == 1
+    assert metrics.jensen_shannon(a, a + 3) == pytest.approx(0, abs=1e-12) == metrics.total_variation(a, a)
+
+
+def test_kappa_equals_sklearn_and_is_0_for_guesses_that_are_alike_by_chance():
+    a, b = logits(97, 10), logits(97, 10) + logits(97, 10, seed=1)
+    assert metrics.cohen_kappa(a, b) == pytest.approx(cohen_kappa_score(a.argmax(1), b.argmax(1)))
+    z = torch.eye(2)
+    assert metrics.cohen_kappa(z[[0, 0, 1, 1]], z[[0, 1, 0, 1]]) == 0
+    assert metrics.cohen_kappa(z[[0, 1]], z[[1, 0]]) == -1
+    assert metrics.cohen_kappa(z[[0, 0]], z[[0, 0]]) == 1
+
+
+def test_agreement_is_told_apart_by_the_teachers_correctness():
+    z, y = torch.eye(3), torch.tensor([0, 1, 2, 0])
+    right, wrong = metrics.agreement_by_correctness(z[[0, 1, 1, 2]], z[[0, 1, 2, 2]], y)
+    assert (right, wrong) == (pytest.approx(2 / 3), 1)
+    assert math.isnan(metrics.agreement_by_correctness(z[[0, 1]], z[[0, 1]], y[:2])[1])
+
+
+def test_the_log_odds_slope_equals_sklearns_regression():
+    t = logits(97, 10)
+    s = 0.5 * t + logits(97, 10, seed=1, scale=0.3)
+    guess = t.argmax(1).numpy()[:, None]
+    x, y = (logit(np.take_along_axis(softmax(z.numpy(), 1), guess, 1)) for z in (t, s))
+    assert metrics.log_odds_slope(s, t) == pytest.approx(float(LinearRegression().fit(x, y).coef_[0, 0]))
+    assert metrics.log_odds_slope(t, t) == pytest.approx(1)
+    sure = 100 * t  # probabilities of 1 to the last bit
+    assert metrics.log_odds_slope(2 * sure, sure) == pytest.approx(2, rel=1e-3)
+    with pytest.raises(ValueError, match="confidence differs"):
+        metrics.log_odds_slope(Z[:2], torch.eye(10)[:2])
 
 
 def test_ties_go_to_the_first_class():
