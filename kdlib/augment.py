@@ -8,41 +8,28 @@ top; of other data the baseline changes nothing (paper, A.1).
 import torch
 import torch.nn.functional as F
 
-from kdlib.spec import Policy
+from kdlib import catalog
 
 DEGREES, JITTER = 20, 0.2  # of rotation; of brightness, contrast, saturation and hue
-POOLED = ("ood", "fresh", "gan")  # policies that put other inputs in place of every fifth
 
 
-def colour(x: torch.Tensor) -> bool:
-    """Whether these are colour images."""
-    return x.ndim == 4 and x.shape[1] == 3
-
-
-def fixed(x: torch.Tensor, policy: Policy) -> bool:
-    """Whether an input is the same each time it is seen, so that its teacher's label can be kept."""
-    return policy == "baseline" and not colour(x)
-
-
-def augment(x: torch.Tensor, policy: Policy, generator: torch.Generator, pool: torch.Tensor | None = None):
-    """Apply a policy; `pool` holds the inputs that "ood", "fresh" and "gan" put in place of every fifth input
-    (1 : 4, as the paper mixes in GAN images). Photographs (`data.Photos`), which have the baseline alone, come out as
-    Photos: they are cropped when they are decoded."""
+def augment(x: torch.Tensor, policy: str, generator: torch.Generator, pool: torch.Tensor | None = None):
+    """Apply a policy of the catalog; `pool` holds the inputs that some put in place of every fifth input (1 : 4, as the
+    paper mixes in GAN images). Photographs (`data.Photos`), which have the baseline alone, come out as Photos: they are
+    cropped when they are decoded."""
     if not isinstance(x, torch.Tensor):
         return x.cropped(generator)
-    if policy in POOLED:
+    kind, known = catalog.like(x.shape[1:]), catalog.POLICIES[policy]
+    if known.pool:
         if pool is None:
             raise ValueError(f"policy {policy!r} needs a pool of inputs to mix in")
         x = x.clone()
         rows = torch.arange(0, len(x), 5, device=x.device)
         x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=generator).to(x.device)]
-    if colour(x):
+    if kind.cropped:
         x = crop_flip(x, generator)
-    if policy == "baseline" or policy in POOLED:
-        return x
-    steps = {"combined": ("rotation", "vflip", "colour") if colour(x) else ("shift", "scale", "jitter")}
-    for step in steps.get(policy, (policy,)):
-        x = STEPS[step](x, generator)
+    for step in known.steps[kind]:
+        x = catalog.code(step, "augment")(x, generator)
     return x
 
 
@@ -186,7 +173,3 @@ def _hue(x, by):
     place = torch.tensor([5.0, 3.0, 1.0], device=x.device).view(3, 1, 1)
     k = (place + hue * 6) % 6
     return high - spread * torch.minimum(k, 4 - k).clamp(0, 1)
-
-
-STEPS = {"shift": shift, "scale": scale, "jitter": jitter, "rotation": rotation, "vflip": vflip,
-         "colour": colour_jitter, "mixup": mixup, "noise": noise}

@@ -286,7 +286,7 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(('baseline',) + policies)}")
     splits = data.load(name, trial=0, train=8, test=1)
     x, left_out = splits.train_x, {}
-    rows = {} if augment.fixed(x, "baseline") else {"stored": x}
+    rows = {} if splits.spec.inputs.fixed("baseline") else {"stored": x}
     for policy in ("baseline",) + policies:
         if only not in ("", policy) and policy != "baseline":
             continue

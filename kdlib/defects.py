@@ -6,7 +6,6 @@ The formulas were written anew from a reading of that code's last commit; the ri
 import torch
 
 from kdlib import metrics
-from kdlib.models import CNN1d
 
 
 def nll_table(logits, labels) -> float:
@@ -48,7 +47,7 @@ def kernel_cka(a, b) -> float:
 def maps_of(net, x) -> list[torch.Tensor]:
     """The hidden maps of a convolutional net as [n, channels, h, w]; a signal is an image of height 1."""
     with torch.no_grad():
-        found = [f.mT if isinstance(net, CNN1d) else f for f in net.eval().features(x) if f.ndim > 2]
+        found = net.eval().maps(x)
     return [(f if f.ndim == 4 else f[:, :, None]).cpu() for f in found]
 
 

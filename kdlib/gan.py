@@ -8,7 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from kdlib.spec import COLOUR, DATA_SETS, Generator
+from kdlib.spec import Generator
 from kdlib.streams import seed_of, stream
 from kdlib.train import BLOCK, Batches, Diverged, curve
 
@@ -79,7 +79,7 @@ class ResNetDiscriminator(nn.Module):
 
 def build(spec: Generator) -> tuple[ResNetGenerator, ResNetDiscriminator]:
     """Both nets with their initial weights (the global stream is left as it was)."""
-    side = 32 if DATA_SETS[spec.data.name][0] == COLOUR else 16
+    side = spec.data.inputs.shape[-1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(spec.data.trial, "generator", "init"))
         nets = ResNetGenerator(side, spec.width, spec.latent), ResNetDiscriminator(spec.width // 2)

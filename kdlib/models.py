@@ -6,14 +6,14 @@ works on pixels.
 
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from kdlib import catalog
 from kdlib.losses import ensemble_logits
-from kdlib.spec import CNN_NAME, DATA_SETS, RESNET_NAME, VGG_NAME, VOCABULARY, Draw
+from kdlib.spec import Draw
 from kdlib.streams import seed_of
 
 
@@ -33,8 +33,6 @@ def laid_for(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 class Net(nn.Module):
-    # Nets of a stackable class accept weights with a leading dimension of nets: see `Together`.
-    stackable = False
     # Image nets with many convolutions keep weights and maps channels-last: 1.4 times as fast on a CPU.
     prefers_channels_last = False
 
@@ -46,11 +44,14 @@ class Net(nn.Module):
     def forward(self, x):
         return self.head(self.features(x)[-1].flatten(1))
 
+    def maps(self, x) -> list[torch.Tensor]:
+        """Those of its hidden stages that have places, [n, channels, ...]."""
+        return [f for f in self.features(x) if f.ndim > 2]
+
 
 class StackableNet(Net):
-    """A net of matrix products only: inputs [n, 1, length], or [g, n, 1, length] for g stacked nets."""
-
-    stackable = True
+    """A net of matrix products only: inputs [n, 1, length], or [g, n, 1, length] and weights with a leading dimension
+    for g stacked nets (`Together`)."""
 
     def forward(self, x):
         return self.head(self.features(x)[-1].flatten(x.ndim - 2))
@@ -98,6 +99,9 @@ class CNN1d(StackableNet):
         two = F.relu(self.second(one))  # [n, 10, width]
         return one, two, F.relu(self.third(two))  # [n, 5, width]
 
+    def maps(self, x):
+        return [f.mT for f in super().maps(x)]
+
 
 class MLP(StackableNet):
     def __init__(self, classes, width=100):
@@ -139,20 +143,23 @@ def layer_norm(width):
 
 
 def group_norm(width):
-    return nn.GroupNorm(8, width)
+    return nn.GroupNorm(catalog.GROUPS, width)
 
 
-NORMS = {"ln": layer_norm, "gn": group_norm}
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
+NORMS = {("bn", 1): nn.BatchNorm1d, ("bn", 2): nn.BatchNorm2d} | {
+    (name, axes): norm for name, norm in (("ln", layer_norm), ("gn", group_norm)) for axes in CONVOLUTIONS}
 
 
 class PreActResNet(Net):
     """Pre-activation ResNet of depth 6n + 2: three stages of n blocks, `width` filters in the first, twice and four
-    times as many in the others. x [n, channels, ...]."""
+    times as many in the others. Of signals x [n, 1, length] (1 axis) or colour images x [n, 3, h, w] (2)."""
 
-    def __init__(self, classes, conv=nn.Conv2d, channels=3, depth=20, norm=nn.BatchNorm2d, width=16):
+    def __init__(self, classes, depth=20, norm="bn", width=16, axes=2):
         super().__init__()
-        self.prefers_channels_last = conv is nn.Conv2d
-        self.stem = conv(channels, width, 3, 1, 1, bias=False)
+        conv, norm = CONVOLUTIONS[axes], NORMS[norm, axes]
+        self.prefers_channels_last = axes == 2
+        self.stem = conv(1 if axes == 1 else 3, width, 3, 1, 1, bias=False)
         self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
         for width_in, width_out in zip(widths, widths[1:], strict=False):
             rest = (Block(conv, width_out, width_out, 1, norm) for _ in range(depth // 6 - 1))
@@ -206,7 +213,7 @@ class LSTM(Net):
 
     def __init__(self, classes, embedding=128, cell=70):
         super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, embedding, padding_idx=0)
+        self.embedding = nn.Embedding(catalog.TEXT.tokens, embedding, padding_idx=0)
         self.cells = nn.LSTM(embedding, cell, num_layers=2, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * cell, classes)
 
@@ -286,7 +293,7 @@ class Together(nn.Module):
     def __init__(self, nets):
         super().__init__()
         self.nets = nn.ModuleList(nets)
-        self.stacked = copy.deepcopy(nets[0]) if nets[0].stackable else None
+        self.stacked = copy.deepcopy(nets[0]) if isinstance(nets[0], StackableNet) else None
         groups = list(zip(*(net.parameters() for net in nets), strict=True))
         for group, target in zip(groups, self.stacked.parameters() if self.stacked is not None else (), strict=False):
             if not target.requires_grad:
@@ -335,37 +342,14 @@ class Together(nn.Module):
                 p.data, p.grad = p.data.clone(), None
 
 
-FIXED = {
-    "mlp": MLP,
-    "resnet1d-bn": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=nn.BatchNorm1d),
-    "resnet1d-ln": partial(PreActResNet, conv=nn.Conv1d, channels=1, depth=8, norm=layer_norm),
-    "lenet5": LeNet5,
-    "lstm": LSTM,
-    "lstm-small": partial(LSTM, embedding=32, cell=32),
-    "resnet50": ResNet50,
-}
-
-
-def stackable(name: str) -> bool:
-    """Whether several nets of this architecture advance faster together than one after another."""
-    return getattr(CNN1d if CNN_NAME.fullmatch(name) else FIXED.get(name), "stackable", False)
-
-
 def build(name: str, data: str, *stream_name, draw: Draw = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was)."""
-    classes, make = DATA_SETS[data][1], FIXED.get(name)
-    if found := CNN_NAME.fullmatch(name):
-        make = partial(CNN1d, width=int(found["width"] or 24))
-    elif found := RESNET_NAME.fullmatch(name):
-        make = partial(PreActResNet, depth=int(found["depth"]), norm=NORMS.get(found["norm"], nn.BatchNorm2d),
-                       width=int(found["width"] or 16))
-    elif found := VGG_NAME.fullmatch(name):
-        make = partial(VGG, layers=int(found["layers"]), width=int(found["width"] or 64))
+    net, classes = catalog.net(name), catalog.DATA_SETS[data].classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))
-        net = make(classes)
-        return he_fan_out(net) if draw == "he-fan-out" else net
+        made = catalog.code(net.family.code, "models")(classes, **net.parameters)
+        return he_fan_out(made) if draw == "he-fan-out" else made
 
 
 def he_fan_out(net: nn.Module) -> nn.Module:

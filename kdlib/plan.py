@@ -11,11 +11,11 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdlib import augment, gan, losses
+from kdlib import catalog, gan, losses
 from kdlib.compute import TOGETHER, levels
 from kdlib.errors import KdlibError
-from kdlib.models import build, stackable
-from kdlib.spec import COLOUR, DATA_SETS, DIGIT, PHOTO, SIGNAL, SMALL, TEXT, VOCABULARY, Generator, Training
+from kdlib.models import build
+from kdlib.spec import Generator, Training
 from kdlib.store import Recorded, Store
 from kdlib.train import Source, fit, steady_process
 
@@ -25,8 +25,6 @@ GPUS = {
     "t4": ("FP32", 8.1e12, 16), "v100": ("FP32", 15.7e12, 32), "a100": ("TF32", 156e12, 80),
     "l4": ("TF32", 60e12, 24), "rtx4090": ("FP32", 82.6e12, 24), "h100": ("TF32", 494e12, 80),
 }
-SHAPES = {SIGNAL: (1, 40), DIGIT: (1, 28, 28), COLOUR: (3, 32, 32), SMALL: (3, 16, 16), PHOTO: (3, 224, 224),
-          TEXT: (100,)}
 
 
 class PlanError(KdlibError):
@@ -46,13 +44,13 @@ class Cost:
 
 def made_up(data: str, n: int) -> torch.Tensor:
     """Random inputs [n, ...] of a data set's kind."""
-    shape = SHAPES[DATA_SETS[data][0]]
-    return torch.randint(VOCABULARY, (n, *shape)) if DATA_SETS[data][0] == TEXT else torch.rand(n, *shape)
+    kind = catalog.DATA_SETS[data].inputs
+    return torch.randint(kind.tokens, (n, *kind.shape)) if kind.tokens else torch.rand(n, *kind.shape)
 
 
 def few(data: str, batch: int, width: int = 32) -> int:
     """How many inputs of a batch are enough to count and time a step: the rest of a large one is more of the same."""
-    numbers = math.prod(SHAPES[DATA_SETS[data][0]])
+    numbers = math.prod(catalog.DATA_SETS[data].inputs.shape)
     return min(batch, max(2, (1 << 22) // (width * numbers)))
 
 
@@ -81,9 +79,10 @@ def cost(model: str, data: str, batch: int) -> Cost:
 
 @functools.cache
 def _counted_net(model, data, n):
-    net, x, target = build(model, data, "plan"), made_up(data, n), torch.randn(n, DATA_SETS[data][1])
+    net, x, known = build(model, data, "plan"), made_up(data, n), catalog.DATA_SETS[data]
+    target = torch.randn(n, known.classes)
     # oneDNN's recurrent layers are one operation each, in which no product would be counted
-    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=DATA_SETS[data][0] != TEXT):
+    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=not known.inputs.tokens):
         with torch.no_grad():
             labelling, _ = counted(lambda: net.eval()(x))
         stepping, kept = counted(lambda: losses.distillation(net.train()(x), target).mean().backward(), net)
@@ -121,7 +120,7 @@ def flops(spec, each: Cost, teacher: Cost | None = None) -> int:
     if spec.kind == "teacher":
         return steps
     inputs = (1 + spec.copies) * (spec.data.train + spec.fresh) + spec.related + spec.generated
-    once = augment.fixed(made_up(spec.data.name, 1), spec.policy)
+    once = spec.data.inputs.fixed(spec.policy)
     labelled = inputs if once else spec.training.steps * spec.training.batch
     return steps + labelled * len(spec.teachers) * (teacher or each).label_flops
 
@@ -135,8 +134,8 @@ def measured_step(model: str, data: str, batch: int, steps: int = 60) -> float:
 
 @functools.cache
 def _timed_net(model, data, batch, steps):
-    g = TOGETHER if stackable(model) else 1
-    x, target = made_up(data, 2 * batch), torch.randn(2 * batch, DATA_SETS[data][1])
+    g = TOGETHER if catalog.net(model).family.stackable else 1
+    x, target = made_up(data, 2 * batch), torch.randn(2 * batch, catalog.DATA_SETS[data].classes)
 
     def seconds(count):
         nets = [build(model, data, "plan", i) for i in range(g)]
@@ -152,7 +151,7 @@ def _timed_net(model, data, batch, steps):
 def measured_generator_step(spec: Generator, steps: int = 2) -> float:
     """Seconds of one step of a generator, with those of its discriminator, here on one thread."""
     part = few(spec.data.name, spec.batch, spec.width)
-    batch, spec = spec.batch, spec.model_copy(update={"batch": part})
+    batch, spec = spec.batch, spec.but(batch=part)
     run = gan.Adversaries(spec, made_up(spec.data.name, 2 * part))
     run.advance()  # warms up
     start = time.perf_counter()

@@ -13,9 +13,10 @@ import torch.distributed as dist
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import augment, data, defects, gan, landscape, losses, metrics
+from kdlib.catalog import BASELINE, POLICIES
 from kdlib.devices import DeviceError, device, devices, in_words, inception
-from kdlib.models import Ensemble, build, stackable
-from kdlib.spec import DATA_SETS, Defects, Generator, Labels, Student, Surface, Teacher, needs
+from kdlib.models import Ensemble, build
+from kdlib.spec import Defects, Generator, Labels, Student, Surface, Teacher, needs
 from kdlib.streams import stream
 from kdlib.train import BLOCK, Diverged, Source, fit, logits_of, share, steady_process
 
@@ -26,7 +27,7 @@ SHOWN = 24  # of them, whose pixels the record keeps, as a picture of what was m
 
 def cohort(spec):
     """Runs of equal cohort may be executed together (equal nets, steps and loss); None: only alone."""
-    if spec.kind not in ("teacher", "student") or not stackable(spec.model):
+    if spec.kind not in ("teacher", "student") or not spec.net.family.stackable:
         return None
     loss = (spec.temperature, spec.alpha) if spec.kind == "student" else ()
     return spec.kind, spec.model, spec.training, loss
@@ -151,7 +152,7 @@ def _teacher(spec: Teacher):
 
     def prepare(rows):
         rows = rows.to(where)
-        return _pixels(augment.augment(x[rows], "baseline", draws)), y[rows]
+        return _pixels(augment.augment(x[rows], BASELINE, draws)), y[rows]
 
     return net, _source(spec.key, x, prepare, draws, *streams), evaluate
 
@@ -233,16 +234,17 @@ def _student(spec: Student, weights_of):
     labels = splits.train_y.to(where)
     net = _start(spec, weights_of).to(where)
     pool = None
-    if spec.policy == "ood":
-        pool = data.out_of_domain(spec.data.name, len(inputs), trial).to(where)
-    elif spec.policy == "fresh":
-        pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
-    elif spec.policy == "gan":
-        pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
+    match POLICIES[spec.policy].pool:
+        case "unlike":
+            pool = data.out_of_domain(spec.data.name, len(inputs), trial).to(where)
+        case "fresh":
+            pool = splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :].to(where)
+        case "generated":
+            pool = _generated(spec, 5 * len(splits.train_x), weights_of, "pool")
     streams = trial, "student", len(spec.teachers)
     draws = stream(*streams, "augment")
     # a fixed input has one teacher label, and crops and flips have few enough; otherwise caching would be wrong
-    cached = logits_of(teacher, inputs) if augment.fixed(inputs, spec.policy) else None
+    cached = logits_of(teacher, inputs) if spec.data.inputs.fixed(spec.policy) else None
     table = _crop_labels(spec, teacher, inputs)
 
     def prepare(rows):
@@ -272,9 +274,9 @@ TABLE_BYTES = 2**29  # at most, of labels of all crops
 def _crop_labels(spec: Student, teacher, inputs):
     """Teacher logits [outcomes, n, c] of every crop and flip of every input, where that labels fewer images than
     training would; else None."""
-    if spec.policy != "baseline" or not augment.colour(inputs) or not isinstance(inputs, torch.Tensor):
+    if spec.policy != BASELINE or not spec.data.inputs.cropped or spec.data.inputs.files:
         return None
-    outcomes, classes = augment.crop_flip_outcomes(inputs), DATA_SETS[spec.data.name][1]
+    outcomes, classes = augment.crop_flip_outcomes(inputs), spec.data.known.classes
     images = outcomes * len(inputs)
     if images >= spec.training.steps * spec.training.batch or 4 * images * classes > TABLE_BYTES:
         return None
@@ -321,7 +323,7 @@ def _surface(spec: Surface, weights_of):
     splits, where = data.load(**dict(student.data)), device()
     teacher_net = _load(student.teachers[0], weights_of).to(where)
     inputs = _inputs(student, splits, weights_of).to(where)
-    inputs = augment.augment(inputs, "baseline", stream(student.data.trial, "evaluation"))
+    inputs = augment.augment(inputs, BASELINE, stream(student.data.trial, "evaluation"))
     target = logits_of(Ensemble([_load(t, weights_of) for t in student.teachers]).to(where), inputs)
     final = _load(student, weights_of).to(where)
     probe = build(student.model, student.data.name).to(where).eval()

@@ -3,10 +3,12 @@
 import functools
 import hashlib
 import json
-import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from kdlib import catalog
+from kdlib.catalog import BASELINE, Inputs, net
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
@@ -21,45 +23,23 @@ def added(default):
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(abs)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=1e-3, le=1e4)]  # beyond it float32 has no softened probabilities
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]  # whose losses are kept until the run ends
+Batch = Annotated[int, Field(ge=1, le=1_000_000)]
 Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of a data set held in memory
 Extra = Annotated[int, Field(ge=0, le=10_000_000)]  # unlabelled inputs
-Index = Annotated[int, Field(ge=0)]
+Index = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
-Policy = Literal["baseline", "shift", "scale", "jitter", "rotation", "vflip", "colour", "combined", "mixup", "noise",
-                 "ood", "fresh", "gan"]
-
-# what a data set's inputs are, and how many classes it has
-SIGNAL, DIGIT, COLOUR, SMALL = "signals [1, 40]", "images [1, 28, 28]", "images [3, 32, 32]", "images [3, 16, 16]"
-TEXT, PHOTO = "reviews of 100 tokens", "images [3, 224, 224]"
-DATA_SETS = {"mnist1d": (SIGNAL, 10), "mnist1d-easy": (SIGNAL, 10), "mnist": (DIGIT, 10), "fashion-mnist": (DIGIT, 10),
-             "cifar10": (COLOUR, 10), "cifar100": (COLOUR, 100), "cifar100-16": (SMALL, 100), "imdb": (TEXT, 2),
-             "imagenet": (PHOTO, 1000)}
-VOCABULARY = 20_526  # of the reviews: the padding 0, any other token 1, and those seen ten times or more
-DataSet = Literal[tuple(DATA_SETS)]
-# the policies that each kind of inputs has, besides the baseline
-POLICIES = {SIGNAL: ("shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"), DIGIT: (), TEXT: (),
-            PHOTO: ()} | dict.fromkeys((COLOUR, SMALL), ("rotation", "vflip", "colour", "combined", "mixup", "noise",
-                                                        "ood", "fresh", "gan"))
-
-# nets of a fixed shape by what they take; the families of any depth and width are read from their names
-NETS = {"mlp": (SIGNAL,), "resnet1d-bn": (SIGNAL,), "resnet1d-ln": (SIGNAL,), "lenet5": (DIGIT,),
-        "resnet50": (PHOTO,), "lstm": (TEXT,), "lstm-small": (TEXT,)}
-CNN_NAME = re.compile(r"cnn1d(-w(?P<width>\d{1,4}))?")
-RESNET_NAME = re.compile(r"resnet(?P<depth>\d{1,4})-(?P<norm>bn|ln|gn)(-w(?P<width>\d{1,4}))?")
-VGG_NAME = re.compile(r"vgg(?P<layers>11|16)(-w(?P<width>\d{1,4}))?")
+Policy = Literal[tuple(catalog.POLICIES)]
+DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not known.lends_only)]
+Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
 
 
-def _net(name: str) -> str:
-    resnet = RESNET_NAME.fullmatch(name)
-    deep = resnet and int(resnet["depth"]) in range(8, 10_000, 6)
-    if name in NETS or deep or CNN_NAME.fullmatch(name) or VGG_NAME.fullmatch(name):
-        return name
-    raise ValueError(f"there is no net {name!r}; there are {', '.join(NETS)}, cnn1d, vgg11, vgg16, resnetN-bn, -ln and "
-                     "-gn of N = 6n + 2 layers, and the last four with another first width, as in resnet8-bn-w32")
-
-
-Architecture = Annotated[str, AfterValidator(_net)]
+# until data.py, formats.py and cli.py ask the catalog themselves
+SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT = catalog.KINDS
+DATA_SETS = {name: (known.inputs, known.classes) for name, known in catalog.DATA_SETS.items() if not known.lends_only}
+POLICIES = {kind: kind.policies for kind in catalog.KINDS}
+VOCABULARY = TEXT.tokens
 
 
 class Frozen(BaseModel):
@@ -69,6 +49,14 @@ class Frozen(BaseModel):
     def key(self) -> str:
         """The content address of this spec: 24 hex digits."""
         return _key(self)
+
+    def but(self, **fields) -> Self:
+        """The same with other values of some fields; pydantic.ValidationError as for any spec."""
+        return type(self).model_validate(dict(self) | fields)
+
+    def model_copy(self, *, update: dict | None = None, deep: bool = False) -> Self:
+        """pydantic's own would take any name and any value, under the key of what was copied."""
+        return self.but(**(update or {}))
 
 
 @functools.lru_cache(maxsize=100_000)  # by value, so that a changed copy never inherits a key
@@ -91,9 +79,19 @@ class Data(Frozen):
 
     @model_validator(mode="after")
     def _can_be_shared(self):
-        if self.split is not None and DATA_SETS[self.name][0] == SIGNAL:
+        if self.split is not None and self.known.generator is not None:
             raise ValueError("a split is of a set that is not drawn without end; every trial of signals has its own")
         return self
+
+    @property
+    def known(self) -> catalog.DataSet:
+        """What is known of the data set."""
+        return catalog.DATA_SETS[self.name]
+
+    @property
+    def inputs(self) -> Inputs:
+        """What its inputs are."""
+        return self.known.inputs
 
 
 class Training(Frozen):
@@ -105,8 +103,8 @@ class Training(Frozen):
     warmup: Index = added(0)  # steps
     nesterov: bool = added(True)  # of SGD, whose momentum is 0.9
     weight_decay: NotNegative = 1e-3
-    batch: Count = 50
-    steps: Count
+    batch: Batch = 50
+    steps: Steps
 
     @model_validator(mode="after")
     def _warm_up_ends(self):
@@ -135,12 +133,18 @@ class Teacher(Frozen):
         _fits(self.model, self.data)
         return self
 
+    @property
+    def net(self) -> catalog.Net:
+        return net(self.model)
+
 
 def _fits(model, data):
-    takes = (SIGNAL,) if CNN_NAME.fullmatch(model) else NETS.get(model, (COLOUR, SMALL))
-    inputs = DATA_SETS[data.name][0]
-    if inputs not in takes:
-        raise ValueError(f"{model} takes {' or '.join(takes)}, and {data.name} has {inputs}")
+    takes = net(model).family.takes
+    if data.inputs not in takes:
+        raise ValueError(f"{model} takes {' or '.join(map(str, takes))}, and {data.name} has {data.inputs}")
+
+
+Pool = Annotated[tuple[Teacher, ...], Field(min_length=1, max_length=1000)]
 
 
 def _drawn(data: Data):
@@ -155,17 +159,17 @@ class Generator(Frozen):
     kind: Literal["generator"] = "generator"
     data: Data
     judge: Teacher
-    width: Annotated[int, Field(ge=2)]  # filters of the generator; the discriminator has half as many
-    latent: Count = 128
-    steps: Count  # of the generator
-    discriminator_steps: Count = 5  # to each of them
-    batch: Count = 128
+    width: Annotated[int, Field(ge=2, le=4096)]  # filters of the generator; the discriminator has half as many
+    latent: Annotated[int, Field(ge=1, le=65_536)] = 128
+    steps: Steps  # of the generator
+    discriminator_steps: Annotated[int, Field(ge=1, le=1000)] = 5  # to each of them
+    batch: Batch = 128
     lr: Positive = 2e-4  # falls linearly to
     final_lr: NotNegative = 1e-6
 
     @model_validator(mode="after")
     def _images(self):
-        if DATA_SETS[self.data.name][0] not in (COLOUR, SMALL) or self.judge.data != self.data:
+        if not self.data.inputs.drawn or self.judge.data != self.data:
             raise ValueError("a generator and its judge are trained on the same colour images")
         return self
 
@@ -178,16 +182,16 @@ class Student(Frozen):
     """
 
     kind: Literal["student"] = "student"
-    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
-    foil: tuple[Teacher, ...] = ()
+    teachers: Pool
+    foil: Annotated[tuple[Teacher, ...], Field(max_length=1000)] = ()
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
     fresh: Extra = 0  # further unlabelled inputs from the data's own distribution
     copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (grey images)
     related: Extra = added(0)  # images of EMNIST added to those of MNIST
     generator: Generator | None = added(None)
     generated: Extra = added(0)  # images drawn from the generator, added to the set
-    policy: Policy = "baseline"
-    temperature: Positive = 1.0
+    policy: Policy = BASELINE
+    temperature: Temperature = 1.0
     alpha: Share = 0.0
     start: Literal["random", "teacher-initial"] = "random"
     toward_teacher: Share = 0.0  # lambda of Fig 6b: start = lambda * teacher + (1 - lambda) * start
@@ -203,17 +207,17 @@ class Student(Frozen):
         if set(self.teachers) & set(self.foil):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")
         more = self.fresh or self.copies or self.related or self.generated
-        if self.alpha > 0 and (self.inputs != "D0" or more or self.policy != "baseline"):
+        if self.alpha > 0 and (self.inputs != "D0" or more or self.policy != BASELINE):
             raise ValueError("alpha > 0 needs true labels, which only the teacher's own data D0 has")
         _fits(self.model, self.data)
-        inputs = DATA_SETS[self.data.name][0]
-        if self.policy != "baseline" and self.policy not in POLICIES[inputs]:
+        inputs, policy = self.data.inputs, catalog.POLICIES[self.policy]
+        if inputs not in policy.steps:
             raise ValueError(f"policy {self.policy} is not one for {inputs}")
-        if self.copies and inputs != DIGIT:
+        if self.copies and not inputs.copied:
             raise ValueError("affine copies are of grey images; of other data more are drawn: use fresh")
-        if self.related and self.data.name != "mnist":
-            raise ValueError("related images, EMNIST's, are for mnist only")
-        if bool(self.generator) != bool(self.generated or self.policy == "gan"):
+        if self.related and not self.data.known.related:
+            raise ValueError(f"no other set's images are related to {self.data.name}'s")
+        if bool(self.generator) != bool(self.generated or policy.pool == "generated"):
             raise ValueError("a generator goes with generated images or policy gan, and these with a generator")
         if self.generator and self.generator.data != self.data:
             raise ValueError("the generator is trained on the teachers' own images")
@@ -226,18 +230,22 @@ class Student(Frozen):
     def data(self) -> Data:
         return self.teachers[0].data
 
+    @property
+    def net(self) -> catalog.Net:
+        return net(self.model)
+
 
 class Surface(Frozen):
     """The distillation loss around one student: on the segment to its teacher and on a plane (Fig 6c)."""
 
     kind: Literal["surface"] = "surface"
     student: Student
-    grid: Index = 0  # points per side of the plane; 0: the segment only
-    segment: Annotated[int, Field(ge=2)] = 21
+    grid: Annotated[int, Field(ge=0, le=1000)] = 0  # points per side of the plane; 0: the segment only
+    segment: Annotated[int, Field(ge=2, le=100_000)] = 21
 
     @model_validator(mode="after")
     def _weights_alone(self):
-        if self.student.model.endswith("-bn"):
+        if self.student.net.batchnorm:
             raise ValueError("a surface needs a net without BatchNorm, whose running moments are not weights")
         return self
 
@@ -247,8 +255,8 @@ class Labels(Frozen):
     (Fig 8). `show` examples of each are kept whole."""
 
     kind: Literal["labels"] = "labels"
-    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
-    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 4.0)
+    teachers: Pool
+    temperatures: Annotated[tuple[Temperature, ...], Field(min_length=1, max_length=100)] = (1.0, 4.0)
     show: Annotated[int, Field(ge=1, le=20)] = 4
 
     @model_validator(mode="after")
@@ -263,7 +271,7 @@ class Defects(Frozen):
 
     kind: Literal["defects"] = "defects"
     student: Student
-    batch: Count = 128  # test inputs evaluated at a time there
+    batch: Batch = 128  # test inputs evaluated at a time there
 
 
 Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]

@@ -20,9 +20,9 @@ import torch
 from conftest import student, surface, teacher
 
 from kdlib import augment, datasets, losses, metrics, spec
+from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
 from kdlib.models import build
-from kdlib.plan import SHAPES
-from kdlib.spec import COLOUR, DATA_SETS, POLICIES, SIGNAL, TEXT, VOCABULARY, Student, Training
+from kdlib.spec import Student, Training
 from kdlib.store import fresh
 from kdlib.streams import stream
 from kdlib.train import Source, fit
@@ -34,7 +34,7 @@ RUNS = {
     "teacher cnn1d": teacher(), "teacher mlp easy": teacher(model="mlp", name="mnist1d-easy"),
     "teacher resnet1d-bn": teacher(model="resnet1d-bn"), "teacher resnet1d-ln": teacher(model="resnet1d-ln"),
     "teacher lenet5": teacher(model="lenet5", name="mnist"),
-    **{f"student {policy}": student(policy=policy) for policy in ("baseline", *POLICIES[SIGNAL])},
+    **{f"student {policy}": student(policy=policy) for policy in ("baseline", *SIGNAL.policies)},
     "student temperature": student(temperature=4.0), "student mixed": student(alpha=0.3, temperature=4.0),
     "student labels": student(alpha=1.0), "student of three": student(3), "student sgd": student(training=SGD),
     "student D1": student(inputs="D1"), "student more inputs": student(fresh=30),
@@ -54,7 +54,7 @@ TRAININGS = {
     "warm-up": Training(steps=8, batch=10, warmup=3, final_lr=1e-3),
 }
 AUGMENTED = {f"policy {policy} of {kind}": (kind, policy) for kind in (SIGNAL, COLOUR)
-             for policy in ("baseline", *POLICIES[kind])}
+             for policy in ("baseline", *kind.policies)}
 
 
 @contextmanager
@@ -62,9 +62,8 @@ def own_data():
     """Data drawn by the code as it is, and made-up images: what is cached elsewhere may be older."""
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, KDLIB_DATA=folder, KDLIB_DEVICE="cpu"):
         for name in ("mnist", "cifar100"):
-            kind, classes = DATA_SETS[name]
-            random = np.random.RandomState(0)
-            shapes = {"x": (SHAPES[kind], 256), "y": ((), classes)}
+            random, known = np.random.RandomState(0), DATA_SETS[name]
+            shapes = {"x": (known.inputs.shape, 256), "y": ((), known.classes)}
             datasets.keep(name, {part: random.randint(0, shapes[part[-1]][1], (200, *shapes[part[-1]][0])).astype(
                 np.uint8) for part in datasets.ARRAYS}, "random numbers")
         yield
@@ -76,9 +75,9 @@ def normal(*shape):
 
 def example(kind):
     """20 inputs of a kind of data."""
-    if kind == TEXT:
-        return torch.randint(VOCABULARY, (20, *SHAPES[kind]), generator=stream("reference", kind))
-    x = normal(20, *SHAPES[kind])
+    if kind.tokens:
+        return torch.randint(kind.tokens, (20, *kind.shape), generator=stream("reference", kind))
+    x = normal(20, *kind.shape)
     return x if kind == SIGNAL else x.sigmoid()
 
 
@@ -96,7 +95,8 @@ def of_run(run, made):
 
 def of_net(name, training=SHORT):
     """The losses of a few steps: initial weights, forward, backward and optimizer."""
-    x, y = example(DATA_SETS[NETS[name]][0]), torch.arange(20) % DATA_SETS[NETS[name]][1]
+    known = DATA_SETS[NETS[name]]
+    x, y = example(known.inputs), torch.arange(20) % known.classes
     source = Source("reference", 20, lambda rows: (x[rows], y[rows]), stream("reference order"))
     return {"loss": fit([build(name, NETS[name], "reference")], training, [source], losses.nll)[0]}
 

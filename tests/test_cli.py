@@ -34,7 +34,7 @@ def test_bad_input_gets_one_sentence(kdlib, args, says):
 
 @pytest.mark.parametrize(("change", "says"), [
     ({"policy": "flip"}, "policy: Input should be 'baseline'"), ({"colour": "red"}, "colour: there is no such key"),
-    ({"temperature": "4"}, "temperature: Input should be a valid number"), ({"temperature": -1.0}, "greater than 0"),
+    ({"temperature": "4"}, "temperature: Input should be a valid number"), ({"temperature": -1.0}, "greater than or"),
     ({"alpha": 1.5}, "alpha: Input should be less than or equal to 1"), ({"fresh": -3}, "fresh: Input should be gr"),
     ({"toward_teacher": 0.5, "model": "mlp"}, "one teacher of the student's own architecture"),
     ({"model": "lenet5"}, "lenet5 takes images [1, 28, 28], and mnist1d has signals [1, 40]"),

@@ -5,10 +5,10 @@ import torchvision.transforms.functional as tv
 from conftest import store_images
 from mnist1d.data import get_dataset_args, make_dataset
 
-from kdlib import augment, data, datasets, landscape
-from kdlib.models import FIXED, Ensemble, HalvingConv, Together, build, stackable
+from kdlib import augment, catalog, data, datasets, landscape
+from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
+from kdlib.models import Ensemble, HalvingConv, StackableNet, Together, build
 from kdlib.plan import made_up
-from kdlib.spec import COLOUR, DATA_SETS, POLICIES
 from kdlib.streams import stream
 
 NETS = {"cnn1d": "mnist1d", "mlp": "mnist1d", "resnet1d-bn": "mnist1d", "resnet1d-ln": "mnist1d", "lenet5": "mnist",
@@ -21,15 +21,24 @@ def inputs(name, n):
     return made_up(NETS[name], n)
 
 
-def test_every_fixed_net_is_tried():
-    assert set(FIXED) - {"lstm", "resnet50"} == set(NETS) & set(FIXED)
+def test_every_family_of_nets_is_tried():
+    tried = {catalog.net(name).family for name in NETS}
+    assert {family.spelling for family in set(catalog.FAMILIES) - tried} == {"lstm", "resnet50"}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_the_catalog_says_of_a_net_is_so(name):
+    known, net = catalog.net(name), build(name, NETS[name])
+    assert DATA_SETS[NETS[name]].inputs in known.family.takes
+    assert known.family.stackable == isinstance(net, StackableNet)
+    assert known.batchnorm == any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_net_gives_a_logit_for_each_class_and_its_weights_come_from_its_stream(name):
     x = inputs(name, 3)
     one, same, other = (build(name, NETS[name], *s).eval() for s in ((0, "a"), (0, "a"), (1, "a")))
-    assert one(x).shape == (3, DATA_SETS[NETS[name]][1])
+    assert one(x).shape == (3, DATA_SETS[NETS[name]].classes)
     assert torch.equal(one(x), same(x)) and not torch.equal(one(x), other(x))
 
 
@@ -55,7 +64,7 @@ def test_nets_together_give_what_each_gives_alone(name):
     x = torch.stack([inputs(name, 4) for _ in range(3)])
     expected = torch.stack([net(part) for net, part in zip(nets, x, strict=True)])
     together = Together(nets)
-    assert (together.stacked is not None) == stackable(name)
+    assert (together.stacked is not None) == catalog.net(name).family.stackable
     torch.testing.assert_close(together(x), expected)
     if name == "resnet8-bn":
         assert nets[0].stem.weight.is_contiguous(memory_format=torch.channels_last)
@@ -140,7 +149,7 @@ def test_vertical_flip_turns_about_half_of_the_images_over():
     assert 150 < turned.sum() < 250 and torch.equal(out[~turned], x[~turned])
 
 
-@pytest.mark.parametrize("policy", POLICIES[COLOUR])
+@pytest.mark.parametrize("policy", COLOUR.policies)
 def test_every_policy_of_images_keeps_pixels_in_range_and_repeats_with_its_stream(policy):
     x, pool = torch.rand(50, 3, 32, 32), torch.rand(7, 3, 32, 32)
     one, two = (augment.augment(x, policy, stream("a"), pool) for _ in range(2))
@@ -157,10 +166,8 @@ def test_combined_is_the_three_of_it_one_after_another():
 
 
 def test_only_inputs_that_never_change_keep_their_labels():
-    grey, colours = torch.zeros(1, 1, 28, 28), torch.zeros(1, 3, 32, 32)
-    assert augment.fixed(grey, "baseline") and augment.fixed(torch.zeros(1, 1, 40), "baseline")
-    assert not augment.fixed(colours, "baseline") and not augment.fixed(torch.zeros(1, 1, 40), "mixup")
-
+    assert [kind for kind in catalog.KINDS if kind.fixed("baseline")] == [SIGNAL, catalog.DIGIT, catalog.TEXT]
+    assert not any(kind.fixed("mixup") for kind in catalog.KINDS)
 
 
 def test_an_ensemble_predicts_the_mean_probability_and_stays_frozen():
@@ -218,7 +225,7 @@ def test_a_damaged_draw_is_named(tmp_path, monkeypatch):
         data.signals("mnist1d", (9, "train"), 200)
 
 
-@pytest.mark.parametrize("policy", ["shift", "scale", "jitter", "combined", "mixup", "noise", "ood", "fresh"])
+@pytest.mark.parametrize("policy", SIGNAL.policies)
 def test_a_policy_changes_signals_and_repeats_with_its_stream(policy):
     x, pool = torch.randn(50, 1, 40), torch.randn(7, 1, 40)
     one, two = (augment.augment(x, policy, stream("a"), pool) for _ in range(2))

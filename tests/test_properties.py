@@ -37,7 +37,7 @@ def teachers(draw, nets=tuple(kinds)):
 @st.composite
 def students(draw):
     one, m = draw(teachers(("cnn1d", "mlp"))), draw(st.integers(1, 4))
-    pool = [one.model_copy(update={"member": i}) for i in range(2 * m)]
+    pool = [one.but(member=i) for i in range(2 * m)]
     return Student(teachers=tuple(pool[:m]), foil=tuple(pool[m:]), inputs=draw(st.sampled_from(["D0", "D1"])),
                    fresh=draw(st.integers(0, 1000)), temperature=draw(st.floats(0.1, 50)),
                    policy=draw(st.sampled_from(["baseline", "mixup", "noise"])), model=one.model,

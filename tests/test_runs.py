@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_names_run_and_step():
 @pytest.mark.parametrize("steps", [1, 5])
 def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged(steps):
     """The loss of a step is of the weights before it."""
-    wild = teacher().model_copy(update={"training": Training(steps=steps, batch=10, lr=1e30)})
+    wild = teacher().but(training=Training(steps=steps, batch=10, lr=1e30))
     with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its learning rate"):
         run.execute([wild], None)
 
@@ -393,7 +393,7 @@ LONG = Training(steps=3 * train.BLOCK + 5, batch=10)
 
 @pytest.mark.parametrize("specs", [
     [teacher(steps=65)], [student(training=LONG)], [student(training=LONG, policy="combined")],
-    [student(training=LONG.model_copy(update={"optimizer": "sgd"}), fresh=17)],
+    [student(training=LONG.but(optimizer="sgd"), fresh=17)],
     [student(training=LONG, model="resnet1d-bn", policy="mixup")],
     [student(training=LONG, fresh=n, policy=p) for n, p in ((0, "baseline"), (30, "noise"), (7, "ood"))]],
     ids=["teacher", "adamw", "augmented", "sgd", "batchnorm", "cohort"])
@@ -458,9 +458,9 @@ def test_a_gpu_gives_the_cpus_results_within_rounding(monkeypatch):
 def test_labels_of_all_crops_are_those_that_training_would_ask_for():
     x = torch.rand(6, 3, 16, 16)
     teacher = run.Ensemble([build("resnet8-bn", "cifar100-16", 0)])
-    spec = Student.model_construct(policy="baseline", training=Training(steps=100, batch=10),
-                                   teachers=(Teacher.model_construct(data=Data(name="cifar100-16", trial=0, train=6,
-                                                                               test=1)),))
+    judge = Teacher(data=Data(name="cifar100-16", trial=0, train=6, test=1), model="resnet8-bn", member=0,
+                    training=Training(steps=1))
+    spec = Student(teachers=(judge,), model="resnet8-bn", training=Training(steps=100, batch=10))
     table = run._crop_labels(spec, teacher, x)
     assert table.shape == (50, 6, 100)
     rows = torch.arange(6).repeat(20)
@@ -469,8 +469,8 @@ def test_labels_of_all_crops_are_those_that_training_would_ask_for():
     assert torch.equal(augment.cropped(x[rows], *by), seen)
     torch.testing.assert_close(table[augment.outcome(x, *by), rows], teacher(seen), atol=1e-5, rtol=1e-4)
     few = Training(steps=29, batch=10)  # 290 labels are fewer than 300 crops
-    assert run._crop_labels(spec.model_copy(update={"training": few}), teacher, x) is None
-    assert run._crop_labels(spec.model_copy(update={"policy": "vflip"}), teacher, x) is None
+    assert run._crop_labels(spec.but(training=few), teacher, x) is None
+    assert run._crop_labels(spec.but(policy="vflip"), teacher, x) is None
 
 
 def test_runs_whose_state_was_kept_together_go_on_together_whatever_the_plan_is_now(store_here):

@@ -1,0 +1,222 @@
+"""What exists: kinds of inputs, data sets, policies of augmentation, and nets.
+
+Here, once, names become values; all other modules ask these for their properties and know no name. It is without torch:
+an entry names its code, a class of `models` or a function of `augment`, or of any other module as "my.module:name".
+"""
+
+import functools
+import pkgutil
+import re
+from dataclasses import dataclass, field
+
+# --- inputs
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A kind of inputs, named as in "signals [1, 40]"."""
+
+    what: str
+    shape: tuple[int, ...]  # of one
+    tokens: int = 0  # they are whole numbers from 0 to below it; 0: real numbers
+    files: bool = False  # too many for memory: they are decoded when they are asked for
+    cropped: bool = False  # and flipped, at random, whenever they are seen: the paper's baseline
+    drawn: bool = False  # by an SN-GAN
+    copied: bool = False  # random affine copies are near to them
+
+    def __str__(self):
+        return f"{self.what} of {self.shape[0]} tokens" if self.tokens else f"{self.what} {list(self.shape)}"
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies that they have, besides the baseline."""
+        return tuple(name for name, policy in POLICIES.items() if self in policy.steps and name != BASELINE)
+
+    def fixed(self, policy: str) -> bool:
+        """Whether an input is the same each time it is seen, so that its teacher's label can be kept."""
+        return policy == BASELINE and not self.cropped
+
+
+SIGNAL = Inputs("signals", (1, 40))
+DIGIT = Inputs("images", (1, 28, 28), copied=True)
+COLOUR = Inputs("images", (3, 32, 32), cropped=True, drawn=True)
+SMALL = Inputs("images", (3, 16, 16), cropped=True, drawn=True)
+PHOTO = Inputs("images", (3, 224, 224), files=True, cropped=True)
+# 0 is the padding, 1 any word that the training reviews have less than ten times (paper, A.3)
+TEXT = Inputs("reviews", (100,), tokens=20_526)
+KINDS = SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT
+COLOURS = COLOUR, SMALL
+
+
+def like(shape) -> Inputs:
+    """The kind of inputs [...] of that many axes and channels, of whatever length or size."""
+    for kind in KINDS:
+        if len(kind.shape) == len(shape) and kind.shape[0] == shape[0]:
+            return kind
+    raise ValueError(f"no inputs are like {list(shape)}; there are {', '.join(map(str, KINDS))}")
+
+
+# --- data sets
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A data set that runs are of, or that only lends its images to another."""
+
+    inputs: Inputs
+    classes: int
+    generator: dict | None = None  # it is drawn by MNIST-1D's generator, with these settings of its own
+    stored: str = ""  # the name under which it is on disk, where that is another set's
+    official_order: bool = False  # of its files is kept; others are sorted by class
+    unlike: str = ""  # the set whose images no class of it looks like
+    related: str = ""  # the set whose images may be added to it
+    lends_only: bool = False
+
+
+DATA_SETS = {
+    "mnist1d": DataSet(SIGNAL, 10, {}),
+    # without what makes it hard: place, shear, background noise
+    "mnist1d-easy": DataSet(SIGNAL, 10, {"max_translation": 1, "shear_scale": 0.0, "corr_noise_scale": 0.05}),
+    "mnist": DataSet(DIGIT, 10, official_order=True, related="emnist"),
+    "fashion-mnist": DataSet(DIGIT, 10),
+    "emnist": DataSet(DIGIT, 62, lends_only=True),
+    "cifar10": DataSet(COLOUR, 10, unlike="svhn"),
+    "cifar100": DataSet(COLOUR, 100, unlike="svhn"),
+    "cifar100-16": DataSet(SMALL, 100, stored="cifar100", unlike="mnist"),  # digits need no other download
+    "svhn": DataSet(COLOUR, 10, lends_only=True),
+    "imdb": DataSet(TEXT, 2),
+    "imagenet": DataSet(PHOTO, 1000),
+}
+
+# --- policies
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """What is done to inputs on top of the baseline, by kind: functions of `augment`, one after another."""
+
+    steps: dict[Inputs, tuple[str, ...]]
+    pool: str = ""  # what takes the place of every fifth input: "unlike", "fresh" or "generated" ones
+
+
+def _each(*kinds, steps=(), **options):
+    return Policy(dict.fromkeys(kinds, steps), **options)
+
+
+POLICIES = {
+    BASELINE: _each(*KINDS),
+    "shift": _each(SIGNAL, steps=("shift",)),
+    "scale": _each(SIGNAL, steps=("scale",)),
+    "jitter": _each(SIGNAL, steps=("jitter",)),
+    "rotation": _each(*COLOURS, steps=("rotation",)),
+    "vflip": _each(*COLOURS, steps=("vflip",)),
+    "colour": _each(*COLOURS, steps=("colour_jitter",)),
+    "combined": Policy({SIGNAL: ("shift", "scale", "jitter"),
+                        **dict.fromkeys(COLOURS, ("rotation", "vflip", "colour_jitter"))}),
+    "mixup": _each(SIGNAL, *COLOURS, steps=("mixup",)),
+    "noise": _each(SIGNAL, *COLOURS, steps=("noise",)),
+    "ood": _each(SIGNAL, *COLOURS, pool="unlike"),
+    "fresh": _each(SIGNAL, *COLOURS, pool="fresh"),
+    "gan": _each(*COLOURS, pool="generated"),
+}
+
+# --- nets
+
+GROUPS = 8  # of GroupNorm
+WIDTHS = range(1, 1025)
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Nets of one design. A name spells its parameters; a first width other than the usual one follows, as in "-w32".
+
+    `code` is the class, which is called with the number of classes and the parameters.
+    """
+
+    spelling: str
+    takes: tuple[Inputs, ...]
+    code: str
+    options: dict = field(default_factory=dict)  # what each parameter in the spelling may be
+    width: int | None = None  # the usual one; None: there is no other
+    always: dict = field(default_factory=dict)  # parameters that no name spells
+    batchnorm: bool = False  # whatever the name says
+    stackable: bool = False  # a class of `StackableNet`: several advance together faster than one after another
+
+    @functools.cached_property
+    def _pattern(self):
+        text = self.spelling
+        for name, values in self.options.items():
+            written = "[0-9]{1,9}" if isinstance(values, range) else "|".join(map(str, values))
+            text = text.replace(f"{{{name}}}", f"(?P<{name}>{written})")
+        return re.compile(text + ("" if self.width is None else "(-w(?P<width>[0-9]{1,9}))?"))
+
+    def parse(self, name: str) -> "Net | None":
+        """The net of that name, None if the name is not one of this family; ValueError if a parameter is not."""
+        found = self._pattern.fullmatch(name)
+        if not found:
+            return None
+        values = {parameter: self.width if text is None else int(text) if text.isdigit() else text
+                  for parameter, text in found.groupdict().items()}
+        for parameter, value in values.items():
+            allowed = self.options.get(parameter, WIDTHS)
+            if values.get("norm") == "gn" and parameter == "width":
+                allowed = range(GROUPS, WIDTHS.stop, GROUPS)
+            if value not in allowed:
+                raise ValueError(f"there is no net {name!r}: its {parameter} must be one of {_listed(allowed)}")
+        spelled = self.spelling.format(**values)
+        if values.get("width") != self.width:
+            spelled += f"-w{values['width']}"
+        return Net(spelled, self, values | self.always)
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A net by its only name, the usual width left out."""
+
+    name: str
+    family: Family
+    parameters: dict
+
+    @property
+    def batchnorm(self) -> bool:
+        """Whether it has BatchNorm, whose running moments are not weights."""
+        return self.family.batchnorm or self.parameters.get("norm") == "bn"
+
+
+DEPTHS = range(8, 1203, 6)  # 6n + 2 layers; the deepest that He et al. (2016) tried
+FAMILIES = (
+    Family("cnn1d", (SIGNAL,), "CNN1d", width=24, stackable=True),
+    Family("mlp", (SIGNAL,), "MLP", stackable=True),
+    Family("resnet1d-{norm}", (SIGNAL,), "PreActResNet", {"norm": ("bn", "ln")}, always={"depth": 8, "axes": 1}),
+    Family("lenet5", (DIGIT,), "LeNet5"),
+    Family("resnet{depth}-{norm}", COLOURS, "PreActResNet", {"depth": DEPTHS, "norm": ("bn", "ln", "gn")}, width=16),
+    Family("vgg{layers}", COLOURS, "VGG", {"layers": (11, 16)}, width=64),
+    Family("resnet50", (PHOTO,), "ResNet50", batchnorm=True),
+    Family("lstm", (TEXT,), "LSTM"),
+    Family("lstm-small", (TEXT,), "LSTM", always={"embedding": 32, "cell": 32}),
+)
+
+
+def _listed(values):
+    if isinstance(values, range) and len(values) > 4:
+        return f"{values[0]}, {values[1]}, {values[2]} ... {values[-1]}"
+    return ", ".join(map(str, values))
+
+
+@functools.cache
+def net(name: str) -> Net:
+    """The net of that name, in any spelling; ValueError says which there are."""
+    for family in FAMILIES:
+        if found := family.parse(name):
+            return found
+    options = {name: values for family in FAMILIES for name, values in family.options.items()}
+    raise ValueError(f"there is no net {name!r}; there are {', '.join(f.spelling for f in FAMILIES)} "
+                     f"({'; '.join(f'{name}: {_listed(values)}' for name, values in options.items())}), and "
+                     f"{', '.join(f.spelling for f in FAMILIES if f.width)} with another first width, as in cnn1d-w32")
+
+
+def code(name: str, module: str):
+    """The class or function that an entry names: of kdlib's `module`, unless it says of which."""
+    return pkgutil.resolve_name(name if ":" in name else f"kdlib.{module}:{name}")
