@@ -178,12 +178,15 @@ class Student(Frozen):
     """A net distilled from one teacher, or from an ensemble (log of the members' mean probability).
 
     `foil` is an independently trained teacher (or ensemble) of the same trial that the student never
-    sees: agreement with it is the independent-student baseline (paper, section 3.2).
+    sees: agreement with it is the independent-student baseline (paper, section 3.2). `foils` are more of them, of
+    trials that share the split. `measures`: the paper's metrics, or all there are, also train agreement in train mode.
     """
 
     kind: Literal["student"] = "student"
     teachers: Pool
     foil: Annotated[tuple[Teacher, ...], Field(max_length=1000)] = ()
+    foils: Annotated[tuple[Pool, ...], Field(max_length=1000)] = added(())
+    measures: Literal["paper", "all"] = added("paper")
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
     fresh: Extra = 0  # further unlabelled inputs from the data's own distribution
     copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (grey images)
@@ -202,9 +205,11 @@ class Student(Frozen):
     @model_validator(mode="after")
     def _consistent(self):
         if any(t.data != self.data for t in self.teachers) or any(_drawn(t.data) != _drawn(self.data)
-                                                                  for t in self.foil):
+                                                                  for t in self.unseen):
             raise ValueError("all teachers of one student share one trial's data")
-        if set(self.teachers) & set(self.foil):
+        if self.foils and not self.foil:
+            raise ValueError("more foils need a first one")
+        if set(self.teachers) & set(self.unseen):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")
         more = self.fresh or self.copies or self.related or self.generated
         if self.alpha > 0 and (self.inputs != "D0" or more or self.policy != BASELINE):
@@ -229,6 +234,11 @@ class Student(Frozen):
     @property
     def data(self) -> Data:
         return self.teachers[0].data
+
+    @property
+    def unseen(self) -> tuple[Teacher, ...]:
+        """All teachers that it is compared with and not trained from."""
+        return self.foil + tuple(teacher for foil in self.foils for teacher in foil)
 
     @property
     def net(self) -> catalog.Net:
@@ -287,4 +297,4 @@ def needs(spec) -> tuple:
         return (spec.student,)
     if spec.kind == "labels":
         return spec.teachers
-    return spec.teachers + spec.foil + ((spec.generator,) if spec.generator else ())
+    return spec.teachers + spec.unseen + ((spec.generator,) if spec.generator else ())

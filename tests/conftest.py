@@ -41,8 +41,8 @@ def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):
 
 
 def student(m=1, trial=0, **options):
-    options = {"model": "cnn1d", "training": Training(steps=5, batch=10)} | options
-    return Student(teachers=tuple(teacher(i, trial) for i in range(m)), foil=(teacher(20, trial),), **options)
+    options = {"model": "cnn1d", "training": Training(steps=5, batch=10), "foil": (teacher(20, trial),)} | options
+    return Student(teachers=tuple(teacher(i, trial) for i in range(m)), **options)
 
 
 def surface(grid=3, trial=0):

@@ -140,3 +140,13 @@ def test_trials_of_a_shared_split_are_each_others_unseen_teachers():
             distilled(ours, theirs)
     with pytest.raises(ValidationError, match="drawn without end"):
         Data(name="mnist1d", trial=0, train=10, test=10, split=0)
+
+
+def test_a_student_needs_all_its_foils_and_none_is_a_teacher_of_its_own():
+    more = student(foils=((teacher(21), teacher(22)), (teacher(23),)))
+    assert set(needs(more)) == {teacher(0), *(teacher(i) for i in range(20, 24))}
+    assert more.key != student().key
+    for wrong in ({"foils": ((teacher(0),),)}, {"foils": ((),)}, {"foil": (), "foils": ((teacher(21),),)},
+                  {"foils": ((teacher(21, trial=1),),)}):
+        with pytest.raises(ValidationError):
+            student(**wrong)
