@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from kdlib.paths import project_root
 from kdlib.spec import Spec
 from kdlib.stats import estimate
-from kdlib.store import Record, Recorded, StoreError, fresh
+from kdlib.store import Record, Recorded, StoreError, check_data, fresh
 from kdlib.train import steady_process
 
 # who made the records that do not say so; audits on such machines found no difference
@@ -109,4 +109,6 @@ def retrained(record: Record) -> Record:
             made[spec.key] = fresh([spec], weights_of)[0][1]
         return made[spec.key]
 
-    return fresh([TypeAdapter(Spec).validate_json(json.dumps(record.spec))], weights_of)[0][0]
+    spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
+    check_data({spec: record})
+    return fresh([spec], weights_of)[0][0]

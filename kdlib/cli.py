@@ -105,8 +105,7 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
     from kdlib.compute import compute, levels
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
-    from kdlib.paths import atomic, results_dir
-    from kdlib.store import Recorded, Store
+    from kdlib.store import Recorded, Store, check_data
 
     design, seen, names = Design(profile), set(), chapters(chapter)
     source, store = Recorded(profile), Store()
@@ -118,14 +117,13 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
             continue
         found = {s: source.get(s) for s in specs}
         absent = [s for s in specs if found[s] is None]
+        if absent:  # in one file all are of the same data
+            check_data({s: found[s] for s in specs if found[s]})
         found |= ({s: store.get(s) for s in absent} if stored
                   else compute(absent, workers, profile, True, backend, address, gpus_per_run))
-        lines = [found[s].line().encode() + b"\n" for s in specs if found[s]]
-        path = results_dir() / profile / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            file.writelines(lines)
-        print(f"{path.name}: {len(lines)} of {len(specs)} runs")
+        written = [found[s] for s in specs if found[s]]
+        source.write(f"{name}.jsonl", written)
+        print(f"{name}.jsonl: {len(written)} of {len(specs)} runs")
 
 
 @app.command()

@@ -4,9 +4,12 @@ Signals: x float32 [n, 1, 40]. Images: x float32 [n, channels, h, w] in [0, 1]. 
 Labels: y int64 [n]. Photographs are too many for memory: their x is a list of files, decoded when asked for (`Photos`).
 """
 
+import functools
+import importlib.metadata
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +19,9 @@ from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
 from kdlib.archives import DataError
-from kdlib.datasets import array, imagenet_files, read_array
+from kdlib.datasets import array, imagenet_files, info, read_array
 from kdlib.paths import atomic, data_dir
-from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data
+from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data, needs
 from kdlib.streams import seed_of, stream
 
 SIGNAL_LENGTH = 40
@@ -175,6 +178,37 @@ def _stored(name):
     return name.removesuffix("-16")
 
 
+def _unlike(name):
+    """The stored set that `out_of_domain` takes from."""
+    return "mnist" if DATA_SETS[name][0] == SMALL else "svhn"
+
+
+@functools.cache
+def generator_version() -> str:
+    """Of MNIST-1D's generator, which says what its draws hold as a fingerprint does of stored sets."""
+    return importlib.metadata.version("mnist1d")
+
+
+def read_by(spec) -> list[str]:
+    """The stored data sets that a run reads, "mnist1d" for any that its generator draws. What a run needs reads no
+    other, but for the images that policy ood mixes in."""
+    while not hasattr(spec, "data"):  # it measures another run
+        spec = needs(spec)[0]
+    name = spec.data.name
+    if DATA_SETS[name][0] == SIGNAL:
+        return ["mnist1d"]
+    more = ["emnist"] * bool(getattr(spec, "related", 0)) + [_unlike(name)] * (getattr(spec, "policy", "") == "ood")
+    return [_stored(name), *more]
+
+
+def fingerprint_here(name: str) -> str | None:
+    """The content of a data set as it is here: of a stored one its fingerprint, None where it is not here."""
+    if name == "mnist1d":
+        return generator_version()
+    with suppress(DataError):
+        return info(name)["fingerprint"]
+
+
 def _order(spec: Data) -> np.ndarray:
     """A trial's (or a shared split's) order of the training examples; the first `train` are the teacher's."""
     labels = _all_labels(spec.name, "train-y")
@@ -232,7 +266,7 @@ def out_of_domain(name: str, n: int, trial: int) -> torch.Tensor:
     g = stream(trial, "out-of-domain")
     if DATA_SETS[name][0] != SIGNAL:
         small = DATA_SETS[name][0] == SMALL
-        x = array("mnist" if small else "svhn", "train-x")
+        x = array(_unlike(name), "train-x")
         x = torch.from_numpy(x[torch.randperm(len(x), generator=g)[:n].numpy()]).float().div_(255)
         if small:
             x = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(x, (2,) * 4), 2).expand(-1, 3, -1, -1)
@@ -253,7 +287,7 @@ def signals(name: str, draw: tuple, n: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def _signal_chunk(name, draw, index):
-    path = data_dir() / "mnist1d" / f"{name}-{'-'.join(map(str, draw))}-{index}.npy"
+    path = data_dir() / "mnist1d" / generator_version() / f"{name}-{'-'.join(map(str, draw))}-{index}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):

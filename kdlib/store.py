@@ -25,8 +25,10 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from kdlib.data import fingerprint_here, read_by
 from kdlib.devices import processor
 from kdlib.errors import KdlibError, sentence
+from kdlib.formats import SETS
 from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.run import execute, place
 from kdlib.settings import settings
@@ -78,11 +80,19 @@ class Record:
     commit: str
     # what computed it (`devices.processor`); None: before November 2026, when all were made on Intel's AVX-512
     processor: str | None = None
+    # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
+    # generator's version is among the others
+    content: dict[str, str] | None = None
 
     def line(self) -> str:
         """One line of JSON, closed by a checksum over all of it."""
         body = {name: value for name, value in vars(self).items() if value is not None}
         return json.dumps(body | {"checksum": checksum(body)})
+
+    @property
+    def made_on(self) -> dict[str, str]:
+        """The content of the data that it read, by name, as far as it is said."""
+        return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
 
     def same_result(self, other: "Record") -> bool:
         return (self.key, self.metrics, self.curves) == (other.key, other.metrics, other.curves)
@@ -153,9 +163,38 @@ def read(path: Path) -> bytes:
         raise StoreError(f"{path} cannot be read ({error.strerror}) and was left as it is") from None
 
 
-def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
-    """What `pack` wrote for `key`; Damaged names a file that is damaged or edited, StoreError another run's and one
-    that cannot be read."""
+def data_here(specs) -> dict[str, str]:
+    """The content of the data that runs read, by name, as it is here."""
+    names = sorted({name for spec in specs for name in read_by(spec)})
+    return {name: content for name in names if (content := fingerprint_here(name))}
+
+
+def other_data(spec, made_on: dict[str, str], here: dict[str, str]) -> str:
+    """Where a run was made on other data than is here under the same name: both, named; else "".
+
+    `made_on`, `here`: contents by name; one that is not said of a run is the official one, and data that are not here
+    are not compared."""
+    for name in read_by(spec):
+        made = made_on.get(name) or (SETS[name].fingerprint if name in SETS else None)
+        if made and made != here.get(name, made):
+            return f"{name} {made}, and here is {name} {here[name]}"
+    return ""
+
+
+def check_data(records: dict) -> None:
+    """StoreError where one of these records, by spec, was made on other data than is here."""
+    here = data_here(records)
+    for spec, record in records.items():
+        if other := other_data(spec, record.made_on, here):
+            raise StoreError(f"{spec.kind} {spec.key} was made on {other}: {OTHER_DATA}")
+
+
+OTHER_DATA = "import or install that one again, or set KDLIB_STORE to another folder"
+
+
+def unpack(path: Path, key: str, specs=()) -> dict[str, torch.Tensor]:
+    """What `pack` wrote for `key`, in the runs `specs`; Damaged names a file that is damaged or edited, StoreError
+    another run's, one made on other data than is here, and one that cannot be read."""
     raw = read(path)  # not mapped into memory: there a failing disk kills the process
     try:
         note, tensors = _note(io.BytesIO(raw)), load(raw)
@@ -166,6 +205,9 @@ def unpack(path: Path, key: str) -> dict[str, torch.Tensor]:
     if note.get("key") != key:
         raise StoreError(f"the checkpoint {path} belongs to another run: move it away, and its run's record "
                          "runs/*.json too")
+    for spec in specs:
+        if other := other_data(spec, json.loads(note.get("data", "{}")), data_here([spec])):
+            raise StoreError(f"the checkpoint {path} was made on {other}: {OTHER_DATA}")
     return tensors
 
 
@@ -178,7 +220,7 @@ class KeptState:
 
     def __init__(self, store: "Store", specs):
         self.store, self.runs = store, " ".join(spec.key for spec in specs)
-        self.key = _key_of(self.runs)
+        self.key, self.specs, self.data = _key_of(self.runs), specs, json.dumps(data_here(specs))
         self.path = store.root / "kept" / f"{self.key}.safetensors"
         self.every = settings().checkpoint_seconds
         self.saved = time.monotonic()  # a clock that nobody can set back
@@ -186,7 +228,7 @@ class KeptState:
 
     def load(self) -> dict[str, torch.Tensor] | None:
         try:
-            return unpack(self.path, self.key)
+            return unpack(self.path, self.key, self.specs)
         except FileNotFoundError:
             return None
         except StoreError as error:
@@ -199,7 +241,7 @@ class KeptState:
         """Keep the state. It is only an insurance: where it cannot be written, the run goes on, after one warning."""
         try:
             with atomic(self.path) as file:
-                file.write(pack(tensors, self.key, runs=self.runs))
+                file.write(pack(tensors, self.key, runs=self.runs, data=self.data))
         except OSError as error:
             if not self.failed:
                 logging.getLogger("kdlib").warning(
@@ -289,10 +331,12 @@ class Store:
 
     def find(self, specs) -> dict:
         """The records there are, by spec. One error names all that are damaged, which are set aside, cannot be read or
-        were made by another version, which are left where they are: a run never takes their place."""
+        were made by another version, which are left where they are: a run never takes their place. Nor does it go
+        together with one that was made on other data than is here."""
         records, wrong = self.look(specs)
         if wrong:
             self._refuse(wrong)
+        check_data(records)
         return records
 
     def look(self, specs) -> tuple[dict, dict[Path, StoreError]]:
@@ -344,7 +388,7 @@ class Store:
         named."""
         path = self.weights_path(spec.key)
         try:
-            return unpack(path, spec.key)
+            return unpack(path, spec.key, [spec])
         except FileNotFoundError:
             raise StoreError(f"the checkpoint {path} is missing; delete {self.record_path(spec.key)} "
                              "and run again to retrain it") from None
@@ -357,7 +401,7 @@ class Store:
         for spec in specs:
             path = self.weights_path(spec.key)
             try:
-                unpack(path, spec.key)
+                unpack(path, spec.key, [spec])
             except FileNotFoundError:
                 continue  # `weights` says so
             except StoreError as error:
@@ -403,7 +447,7 @@ class Store:
             for spec, (record, weights) in zip(todo, fresh(todo, self.weights, kept) if todo else (), strict=True):
                 if weights is not None:
                     with atomic(self.weights_path(spec.key)) as file:
-                        file.write(pack(weights, spec.key))
+                        file.write(pack(weights, spec.key, data=json.dumps(record.made_on)))
                 # the record last: where it exists, the weights do
                 with atomic(self.record_path(spec.key)) as file:
                     file.write(record.line().encode())
@@ -438,14 +482,15 @@ def _free(path: Path) -> Path:
 def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
     """Run specs of one cohort now, whatever the store has. `seconds` of a record is its share of the cohort's (since
     it went on, where it was interrupted)."""
-    start = time.perf_counter()
+    start, here = time.perf_counter(), data_here(specs)
     results = execute(specs, weights_of, kept)
     seconds = round((time.perf_counter() - start) / len(specs), 3)
     return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
         seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
-        commit=commit(), processor=processor()), weights)
+        commit=commit(), processor=processor(),
+        content={name: here[name] for name in read_by(spec) if name in here and name != "mnist1d"} or None), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
@@ -477,14 +522,54 @@ def commit() -> str:
 
 
 class Recorded:
-    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`."""
+    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`.
+
+    SHA256SUMS beside them, in the form of `sha256sum`, lists what `write` wrote: each file that it lists must be there,
+    as it was written."""
 
     def __init__(self, profile: str):
-        self.folder, self.records = results_dir() / profile, {}
+        self.folder, self.records, self.sums = results_dir() / profile, {}, {}
+        self.listed_in = self.folder / "SHA256SUMS"
         for path in sorted(self.folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            content = path.read_bytes()
+            for number, line in enumerate(content.splitlines(), 1):
                 record = parse(line, f"{path}, line {number},")
                 self.records[record.key] = record
+            self.sums[path.name] = {hashlib.sha256(content).hexdigest()}
+        for name, sums in self._listed().items():
+            if not sums & self.sums.get(name, set()):
+                what = "changed since it was recorded" if name in self.sums else "is missing"
+                raise StoreError(f"{self.folder / name} {what} (SHA256SUMS beside it lists it): restore it; if all is "
+                                 "as it should be, `sha256sum *.jsonl > SHA256SUMS` there lists it anew")
 
     def get(self, spec) -> Record | None:
         return self.records.get(spec.key)
+
+    def write(self, name: str, records) -> None:
+        """Write records as one file, and list it. Both its checksums, old and new, are listed while it changes: an
+        interruption at any point leaves a whole folder."""
+        lines = b"".join(record.line().encode() + b"\n" for record in records)
+        listed, new = self.sums | self._listed(), {hashlib.sha256(lines).hexdigest()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if name in listed:
+            self._list(listed | {name: listed[name] | new})
+        with atomic(self.folder / name) as file:
+            file.write(lines)
+        self._list(listed | {name: new})
+
+    def _listed(self) -> dict[str, set[str]]:
+        """The checksums of each file that is listed; none where nothing was recorded since there are such lists."""
+        listed = {}
+        if self.listed_in.exists():
+            lines = self.listed_in.read_text(errors="replace").splitlines()
+            for line in lines or [""]:
+                match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+                if not match:
+                    raise StoreError(f"{self.listed_in} is damaged: restore it")
+                listed.setdefault(match[2], set()).add(match[1])
+        return listed
+
+    def _list(self, listed) -> None:
+        lines = [f"{checksum}  {name}\n" for name in sorted(listed) for checksum in sorted(listed[name])]
+        with atomic(self.listed_in) as file:
+            file.write("".join(lines).encode())

@@ -1,5 +1,6 @@
 """Disks that are full or read-only, two processes at once, clocks that jump, many damaged files."""
 
+import dataclasses
 import errno
 import json
 import math
@@ -9,24 +10,27 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from conftest import student, surface, teacher
+from conftest import Killed, die_keeping, painter, store_images, student, surface, teacher
 from filelock import FileLock
 from safetensors.torch import load_file, save
 from test_runs import result
 
+from kdlib import data, datasets, formats, store, train
 from kdlib import spec as spec_module
-from kdlib import store, train
 from kdlib.compute import compute, levels
+from kdlib.data import read_by
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
 from kdlib.paths import atomic, project_root
-from kdlib.spec import RESULTS_VERSION, Training
-from kdlib.store import KeptState, Store, StoreError, checksum, digest, pack, unpack
+from kdlib.spec import RESULTS_VERSION, Defects, Labels, Student, Training
+from kdlib.store import KeptState, Recorded, Store, StoreError, checksum, digest, pack, unpack
 
 LOCKED = []  # folders that nothing may write to, as on a read-only mount, which needs rights that a test may not have
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "os.link", "os.symlink",
@@ -520,3 +524,174 @@ def test_equal_weights_are_equal_bytes_and_files_of_before_are_read(tmp_path):
         again = unpack(tmp_path / "file", "key")
         assert again.keys() == weights.keys() and all(torch.equal(again[n], weights[n]) for n in weights)
         assert all(torch.equal(value, weights[name]) for name, value in load_file(tmp_path / "file").items())
+
+
+# --- which data a run was made on
+
+def on_images(**options):
+    """A run on the images that are stored under the name mnist."""
+    return teacher(model="lenet5", name="mnist", **options)
+
+
+def pupil(**options):
+    return Student(teachers=(on_images(),), model="lenet5", training=Training(steps=5, batch=10), **options)
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Store `n` made-up images under the name mnist, others for another n; gives their fingerprint."""
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+
+    def keep(n, name="mnist", shape=(1, 28, 28)):
+        store_images(name, n, 10, shape)
+        return datasets.info(name)["fingerprint"]
+
+    return keep
+
+
+def refusal(made, here, name="mnist"):
+    return pytest.raises(StoreError, match=f"made on {name} {made}, and here is {name} {here}: import or install that")
+
+
+def test_a_run_on_other_data_of_the_same_name_is_not_reused(store_here, images, kdlib):
+    first = images(80)
+    record = compute([on_images()], workers=1)[on_images()]
+    assert record.content == {"mnist": first}
+    other = images(100)
+    for specs in ([on_images()], [pupil()]):  # a student of it neither
+        with refusal(first, other):
+            compute(specs, workers=1)
+        with refusal(first, other):
+            Store().run(specs)
+    with refusal(first, other):
+        Store().weights(on_images())
+    with refusal(first, other):
+        Store().check_weights([on_images()])
+    assert len(list((store_here / "runs").iterdir())) == 1
+    assert kdlib("runs")[1].endswith("\n1 runs\n")  # to look is not to use
+    images(80)
+    again = compute([pupil()], workers=1)
+    assert (again.trained, again.reused) == (1, 1) and again[pupil()].content == {"mnist": first}
+
+
+def test_a_run_does_not_go_on_on_other_data_than_it_began(store_here, images, monkeypatch):
+    spec, first = on_images(steps=65), images(80)
+    with monkeypatch.context() as patch:
+        die_keeping(patch, 1)
+        patch.setenv("KDLIB_STORE", str(store_here))
+        with pytest.raises(Killed):
+            Store().run([spec])
+    other = images(100)
+    with refusal(first, other):
+        Store().run([spec])
+    images(80)
+    assert Store().run([spec])[0][0].same_result(result(spec)) and not list((store_here / "kept").iterdir())
+
+
+def test_a_record_that_says_no_data_was_made_on_the_official_ones(store_here, images, monkeypatch):
+    first = images(80)
+    compute([on_images()], workers=1)
+    rewritten(Store().record_path(on_images().key), lambda body: body.pop("content"))
+    official = "dc595b1cc85e24236fa48a24475b577c"
+    with refusal(official, first):
+        compute([on_images()], workers=1)
+    monkeypatch.setitem(formats.SETS, "mnist", dataclasses.replace(formats.SETS["mnist"], fingerprint=first))
+    assert compute([on_images()], workers=1).reused == 1
+
+
+def test_data_that_are_not_here_are_not_compared(store_here, images):
+    images(80)
+    compute([on_images()], workers=1)
+    shutil.rmtree(datasets.data_dir())
+    assert compute([on_images()], workers=1).reused == 1
+
+
+def test_the_data_of_a_run_are_all_that_it_reads():
+    small, large = (teacher(model="resnet8-bn-w4", name=name) for name in ("cifar100-16", "cifar100"))
+    mixed = Student(teachers=(small,), policy="ood", model="resnet8-bn-w4", training=Training(steps=5))
+    assert read_by(small) == read_by(painter()) == ["cifar100"] and read_by(mixed) == ["cifar100", "mnist"]
+    assert read_by(mixed.model_copy(update={"teachers": (large,)})) == ["cifar100", "svhn"]
+    assert read_by(Defects(student=mixed)) == ["cifar100", "mnist"]
+    assert read_by(Labels(teachers=(small,))) == ["cifar100"] and read_by(pupil(related=3)) == ["mnist", "emnist"]
+    assert read_by(surface()) == read_by(student(policy="ood")) == read_by(teacher(name="mnist1d-easy")) == ["mnist1d"]
+
+
+def test_signals_of_another_version_of_their_generator_are_other_data(store_here, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+    record, made = compute([teacher()], workers=1)[teacher()], data.generator_version()
+    assert record.content is None and "content" not in record.line()
+    monkeypatch.setattr(data, "generator_version", lambda: "9.9")
+    with refusal(made, "9.9", "mnist1d"):
+        compute([student()], workers=1)
+    monkeypatch.setattr(data, "generate", lambda name, seed, n: np.zeros((n, 41), np.float32))
+    assert not data.signals("mnist1d", (0, "train"), 50)[0].any()  # nor does a draw that it made serve for this one's
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """A single chapter, of two runs on images, and the folder of its records."""
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
+    runs = {"row": [on_images(), on_images(member=1)]}
+    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": types.SimpleNamespace(runs=lambda design: runs)})
+    return tmp_path / "results" / "smoke"
+
+
+def test_recorded_runs_and_new_ones_are_of_the_same_data(kdlib, store_here, images, chapter):
+    first = images(80)
+    compute([on_images()], workers=1)
+    assert kdlib("record", "--profile", "smoke", "--stored")[:2] == (0, "01_x.jsonl: 1 of 2 runs\n")
+    written, other = (chapter / "01_x.jsonl").read_bytes(), images(100)
+    shutil.rmtree(store_here)
+    for command in (("record", "--workers", 1), ("audit", "--sample", 1)):
+        code, out, error = kdlib(*command, "--profile", "smoke")
+        assert code == 2 and not out and f"mnist {first}, and here is mnist {other}" in error
+    assert (chapter / "01_x.jsonl").read_bytes() == written and not (store_here / "runs").exists()
+    images(80)
+    assert kdlib("record", "--profile", "smoke", "--workers", 1)[0] == 0
+    assert (chapter / "01_x.jsonl").read_bytes().startswith(written) and len(Recorded("smoke").records) == 2
+
+
+# --- the committed records
+
+@pytest.mark.parametrize("change", [
+    lambda path: path.write_bytes(b""), lambda path: path.write_bytes(path.read_bytes().splitlines(True)[0]),
+    lambda path: path.unlink(), lambda path: path.with_name("SHA256SUMS").write_bytes(b""),
+    lambda path: path.with_name("SHA256SUMS").write_text("12 01_x.jsonl")],
+    ids=["emptied", "a line less", "missing", "empty list", "damaged list"])
+def test_a_file_of_records_that_was_emptied_or_cut_or_lost_is_named(kdlib, images, chapter, change):
+    images(80)
+    assert kdlib("record", "--profile", "smoke", "--workers", 1)[0] == 0
+    assert subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=chapter).returncode == 0
+    change(chapter / "01_x.jsonl")
+    for command in ("audit", "record", "claims"):
+        code, _, error = kdlib(command, "--profile", "smoke")
+        assert code == 2 and str(chapter) in error and "restore it" in error and error.count("\n") == 1
+
+
+def test_writing_records_may_be_interrupted_anywhere(kdlib, images, chapter, monkeypatch):
+    images(80)
+    compute([on_images()], workers=1)
+    assert kdlib("record", "--profile", "smoke", "--stored")[0] == 0
+    old, new = (chapter / "01_x.jsonl").read_bytes(), compute([on_images(member=1)], workers=1)
+    for at in range(3):
+        count = iter(range(10))
+
+        @contextmanager
+        def dying(path, at=at, count=count):
+            if next(count) == at:
+                raise Killed
+            with atomic(path) as file:
+                yield file
+
+        monkeypatch.setattr(store, "atomic", dying)
+        with pytest.raises(Killed):
+            Recorded("smoke").write("01_x.jsonl", [*Recorded("smoke").records.values(), *new.values()][:2])
+        monkeypatch.setattr(store, "atomic", atomic)
+        assert (chapter / "01_x.jsonl").read_bytes().startswith(old)
+        assert len(Recorded("smoke").records) == 1 + (at == 2)
+
+
+def test_all_committed_records_are_listed():
+    for folder in sorted((project_root() / "results").glob("*/")):
+        listed = [line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+        assert listed == sorted(path.name for path in folder.glob("*.jsonl")) and Recorded(folder.name).records

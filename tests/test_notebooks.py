@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kdlib import chapter, experiments
-from kdlib.cli import retrained
+from kdlib.audit import retrained
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import NotRecorded, Results

@@ -155,8 +155,8 @@ def test_garbage_among_the_committed_records_is_an_error_that_names_file_and_lin
 @given(garbage)
 def test_garbage_in_the_place_of_a_draw_is_an_error_that_names_the_file(tmp_path, monkeypatch, content):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    path = tmp_path / "mnist1d" / "mnist1d-0-train-0.npy"
-    path.parent.mkdir(exist_ok=True)
+    path = tmp_path / "mnist1d" / data.generator_version() / "mnist1d-0-train-0.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     with pytest.raises(datasets.DataError, match=path.name):
         data.signals("mnist1d", (0, "train"), 10)
