@@ -7,19 +7,23 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test avx2 soak bench lint notebooks lock clean
+.PHONY: help setup own book test avx2 soak bench lint notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## make .venv with the locked versions and the package itself
 
-.venv/.installed: requirements.lock pyproject.toml
+.venv/.installed: requirements.lock pyproject.toml | own
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("kdlib needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -r requirements.lock
 	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
+
+own: # an environment that came along with a copied or moved checkout would run the code of where it was made
+	@[ ! -e .venv/pyvenv.cfg ] || grep -qF " $(CURDIR)/.venv" .venv/pyvenv.cfg || \
+	{ echo "the environment in .venv was made for another folder: remove it (rm -rf .venv), then make again" >&2; exit 1; }
 
 book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=cores)
 	$(BIN)/kdlib book --profile $(PROFILE) --workers $(WORKERS)
@@ -44,7 +48,6 @@ lint: setup ## check the style of the code
 	$(BIN)/ruff check .
 
 notebooks: setup ## write the chapters' outputs anew from the committed records (after changing text, code or records)
-	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 	$(BIN)/kdlib notebooks
 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
@@ -55,5 +58,5 @@ lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	@touch .venv/.installed
 
 clean: ## remove the environment, the local run store and what was built (never results/)
-	rm -rf .venv .kdlib book/_build book/executed .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .kdlib _build book/_build book/executed .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

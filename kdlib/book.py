@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kdlib.compute import levels
 from kdlib.errors import KdlibError
@@ -25,11 +28,59 @@ class BookError(KdlibError):
     """A chapter that failed, or a page that did not render without warnings."""
 
 
+@contextmanager
+def own_kernels():
+    """For papermill and nbclient, the options that start kernels as the book needs them: the running interpreter's,
+    whatever a `python3` kernelspec of this machine names, and, within the block, nothing of the user's: no IPython
+    profile, no start-up file, no matplotlibrc; and nothing is written at home, which may not be writable."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class OwnKernel(AsyncKernelManager):
+        @default("kernel_spec_manager")
+        def _none_is_installed(self):  # ipykernel's own is left, which is that of this interpreter
+            return KernelSpecManager(kernel_dirs=[])
+
+    with TemporaryDirectory(prefix="kdlib-") as folder:
+        ours = {"IPYTHONDIR": f"{folder}/ipython", "JUPYTER_RUNTIME_DIR": folder, "MPLCONFIGDIR": folder,
+                "MATPLOTLIBRC": "", "MPLBACKEND": "", "PYTHONSTARTUP": ""}
+        before = {name: os.environ.get(name) for name in ours}
+        os.environ |= ours
+        try:
+            # where matplotlib's cache of fonts is missing, a kernel may say on its page that it is being made
+            subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
+            yield {"kernel_name": "python3", "kernel_manager_class": OwnKernel, "extra_arguments": QUIET}
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def check_installed() -> None:
+    """BookError without the packages of the extra `book`."""
+    for name in ("papermill", "jupytext", "jupyter_book"):
+        if not find_spec(name):
+            raise BookError(f"{name} is not installed: pip install -e '.[book]' in the checkout installs it")
+
+
+def check_pictures(page: str, notebook) -> None:
+    """BookError if a cell that the book shows as a figure drew none: nothing else would notice."""
+    none = [cell["metadata"]["mystnb"]["figure"]["name"] for cell in notebook["cells"]
+            if "figure" in cell["metadata"].get("mystnb", {})
+            and not any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", ()))]
+    if none:
+        raise BookError(f"{page} shows no picture in the cell of {', '.join(none)}: does it end with plt.show()?")
+
+
 def build(profile: str, workers: int, root: Path | None = None) -> None:
     """Execute and render the book under `root` (default: this checkout) at `profile`.
 
     Prints a line per chapter (runs, seconds, distance from the records) and where to open the book.
     """
+    check_installed()
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -43,30 +94,37 @@ def build(profile: str, workers: int, root: Path | None = None) -> None:
     if profile not in ("smoke", "laptop"):
         raise BookError(f"the book is built at smoke or laptop; results of {profile} come from its records")
     root, start, rows = Path(root or project_root()).resolve(), time.perf_counter(), []
+    # whatever stops the book stops it here: training takes minutes
+    for part in ("_toc.yml", "_config.yml", *(f"notebooks/{page}.ipynb" for page in PAGES)):
+        if not (root / part).is_file():
+            raise BookError(f"{root} is not the folder of the book: it has no {part}")
     executed = root / "book" / "executed"
     executed.mkdir(parents=True, exist_ok=True)
-    for page in PAGES:
-        before = time.perf_counter()
-        had = {p.stem for p in (Store().root / "runs").glob("*.json")}
-        needed = set()
-        if page in CHAPTERS:
-            # trained here, where a progress bar shows; the notebook then finds its runs in the store
-            runs = CHAPTERS[page].runs(design)
-            needed = {s.key for layer in levels(s for row in runs.values() for s in row) for s in layer}
-            print(f"{page}", flush=True)
-            design.train(runs, workers, progress=True)
-        try:
-            papermill.execute_notebook(
-                root / "notebooks" / f"{page}.ipynb", executed / f"{page}.ipynb",
-                parameters={"profile": profile, "workers": workers}, cwd=root, progress_bar=False,
-                extra_arguments=QUIET)
-        except papermill.PapermillExecutionError as error:
-            raise BookError(f"{page} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
-        except DeadKernelError:
-            raise BookError(f"the kernel of {page} died (out of memory?); finished runs are kept") from None
-        strip(executed / f"{page}.ipynb")
-        now = {p.stem for p in (Store().root / "runs").glob("*.json")}
-        rows.append((page, now - had, needed & had, time.perf_counter() - before))
+    with own_kernels() as kernel:
+        for page in PAGES:
+            before = time.perf_counter()
+            had = {p.stem for p in (Store().root / "runs").glob("*.json")}
+            needed = set()
+            if page in CHAPTERS:
+                # trained here, where a progress bar shows; the notebook then finds its runs in the store
+                runs = CHAPTERS[page].runs(design)
+                needed = {s.key for layer in levels(s for row in runs.values() for s in row) for s in layer}
+                print(f"{page}", flush=True)
+                design.train(runs, workers, progress=True)
+            try:
+                # a kernel imports from the folder it starts in: the code that trained the runs, not that beside `root`
+                done = papermill.execute_notebook(
+                    root / "notebooks" / f"{page}.ipynb", executed / f"{page}.ipynb",
+                    parameters={"profile": profile, "workers": workers}, cwd=project_root(), progress_bar=False,
+                    **kernel)
+            except papermill.PapermillExecutionError as error:
+                raise BookError(f"{page} failed in cell {error.exec_count}: {error.ename}: {error.evalue}") from None
+            except DeadKernelError:
+                raise BookError(f"the kernel of {page} died (out of memory?); finished runs are kept") from None
+            check_pictures(page, done)
+            strip(executed / f"{page}.ipynb")
+            now = {p.stem for p in (Store().root / "runs").glob("*.json")}
+            rows.append((page, now - had, needed & had, time.perf_counter() - before))
     render(root)
     distances = compare(profile, workers)
     print(f"\n{'chapter':20} {'trained':>8} {'reused':>8} {'seconds':>8}  against the records")
@@ -110,25 +168,56 @@ def compare(profile, workers) -> dict[str, str]:
 
 
 def refresh(root: Path | None = None) -> None:
-    """Execute notebooks/*.ipynb in place from the committed records, training nothing: what nbval compares with."""
+    """Write notebooks/*.ipynb anew: cells from their .py, outputs from the committed records, nothing is trained.
+
+    BookError before anything is written if an .ipynb has been edited since its .py.
+    """
+    check_installed()
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
+    folder = Path(root or project_root()) / "notebooks"
+    notebooks = {page: paired(folder / f"{page}.py") for page in PAGES}
     os.environ["KDLIB_FROM_RECORDS"] = "1"
-    for page in PAGES:
-        path = Path(root or project_root()) / "notebooks" / f"{page}.ipynb"
+    with own_kernels() as kernel:
+        for page, notebook in notebooks.items():
+            try:
+                NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}},
+                               **kernel).execute()
+            except CellExecutionError as error:
+                raise BookError(f"{page} failed: {error.ename}: {error.evalue}") from None
+            check_pictures(page, notebook)
+            for cell in notebook.cells:
+                cell.metadata.pop("execution", None)
+            with atomic(folder / f"{page}.ipynb") as file:
+                file.write((nbformat.writes(notebook) + "\n").encode())
+            print(f"{page} is executed")
+
+
+def cells(notebook) -> list:
+    """What the two files of a pair have in common."""
+    return [(c.cell_type, c.source, c.metadata.get("tags"), c.metadata.get("mystnb")) for c in notebook.cells]
+
+
+def paired(script: Path):
+    """The notebook that a .py describes, with the ids of its .ipynb. BookError if that has other cells and is newer."""
+    import jupytext
+    import nbformat
+    from jupytext.combine import combine_inputs_with_outputs
+
+    text, path = jupytext.read(script), script.with_suffix(".ipynb")
+    if not path.exists():
+        return text
+    try:
         notebook = nbformat.read(path, as_version=4)
-        try:
-            NotebookClient(notebook, record_timing=False, extra_arguments=QUIET,
-                           resources={"metadata": {"path": path.parent}}).execute()
-        except CellExecutionError as error:
-            raise BookError(f"{page} failed: {error.ename}: {error.evalue}") from None
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)
-        with atomic(path) as file:
-            file.write((nbformat.writes(notebook) + "\n").encode())
-        print(f"{page} is executed")
+    except (ValueError, AttributeError) as error:  # conflict markers of a merge, say
+        raise BookError(f"{path} is no notebook ({error}): remove it, and it is written anew from "
+                        f"{script.name}") from None
+    if cells(text) != cells(notebook) and path.stat().st_mtime > script.stat().st_mtime:
+        raise BookError(f"{path} has other cells than {script.name} and is newer, and would be overwritten: "
+                        f"`jupytext --to py:percent {path}` keeps its cells, `touch {script}` those of {script.name}")
+    return combine_inputs_with_outputs(text, notebook)
 
 
 def strip(path) -> None:

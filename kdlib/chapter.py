@@ -5,12 +5,17 @@ import hashlib
 import html
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 from IPython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
 from IPython.display import HTML, display
+from matplotlib.figure import Figure
+from matplotlib_inline.config import InlineBackend
 from myst_nb import glue
 
 from kdlib import figures
+from kdlib.errors import KdlibError
 from kdlib.experiments import standing, trained
 from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.stats import Estimate, Standing, estimate
@@ -18,13 +23,56 @@ from kdlib.stats import Estimate, Standing, estimate
 MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
 
 
+class PageError(KdlibError):
+    """A page that was given what it does not take, or that runs where it would show something else."""
+
+
 def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tuple[Design, Results]:
     """The design of a chapter and the results of its runs; trains what the store does not have."""
-    check_parameters()
-    figures.style()
+    open_page()
     design = Design(profile, seeds)
     notice(design)
     return design, trained(name, design, workers)
+
+
+def open_page() -> None:
+    """Check what a page was given and where it runs, and set what its cells show: the first call of every page."""
+    check_parameters()
+    check_checkout()
+    figures.style()
+    shell = get_ipython()
+    if hasattr(shell, "kernel"):  # a notebook's, not a terminal's
+        show_as_written(shell)
+
+
+def check_checkout() -> None:
+    """PageError where the kernel is another installation's and would run another checkout's code."""
+    own = Path(__file__).resolve().parent
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "_toc.yml").exists() and (folder / "kdlib" / "chapter.py").exists():
+            if (folder / "kdlib").resolve() != own:
+                raise PageError(f"this kernel runs the code in {own}, not that of {folder}, where it was started: "
+                                "start it with this checkout's own environment (`make setup`, then "
+                                "`source .venv/bin/activate`)")
+            return
+
+
+def show_as_written(shell) -> None:
+    """Undo what MPLBACKEND or an IPython profile changes on a page: a cell shows its last value, a figure is a PNG.
+
+    PageError if a figure would still be none: it would be missing without a word.
+    """
+    shell.ast_node_interactivity = "last_expr"
+    inline = InlineBackend.instance(parent=shell)
+    for name, trait in inline.traits(config=True).items():
+        setattr(inline, name, trait.default(inline))
+    shell.enable_matplotlib("inline")
+    select_figure_formats(shell, inline.figure_formats, **inline.print_figure_kwargs)
+    example = Figure(figsize=(0.1, 0.1), layout="none")
+    example.add_axes((0, 0, 1, 1))
+    if "image/png" not in shell.display_formatter.format(example)[0]:
+        raise PageError("this kernel makes no pictures of figures; is it an IPython profile that switches them off? "
+                        "Try with IPYTHONDIR set to an empty folder")
 
 
 def notice(design: Design) -> None:
@@ -45,7 +93,7 @@ def check_parameters(known=("profile", "seeds", "workers")) -> None:
             given = [t.id for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
             unknown = sorted(set(given) - set(known))
             if unknown:
-                raise ValueError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
+                raise PageError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
 
 
 def panels(r: Results, n: int = 1, height: float = 3.3):

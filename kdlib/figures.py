@@ -30,7 +30,8 @@ FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", 
 
 
 def style() -> None:
-    """Set matplotlib's rcParams; call once per notebook."""
+    """Set matplotlib's rcParams, starting from its defaults: the user's own may need LaTeX, or hide what is drawn."""
+    plt.rcdefaults()
     plt.rcParams.update({
         "figure.dpi": 200, "savefig.dpi": 200,
         "figure.constrained_layout.use": True,

@@ -34,13 +34,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kdlib import figures
-from kdlib.chapter import check_parameters, claim_table, glue, panels, provenance, say, table
+from kdlib.chapter import claim_table, glue, open_page, panels, provenance, say, table
 from kdlib.experiments import so_far
 from kdlib.experiments.claims import CLAIMS, P2_GENERATED
 from kdlib.stats import estimate
 
-check_parameters()
-figures.style()
+open_page()
 r = so_far("01_fidelity_gap", "workstation")
 policies = so_far("03_distillation_data", "workstation")
 p = r.profile

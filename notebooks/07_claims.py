@@ -29,11 +29,11 @@ seeds = None  # None: the profile's own number of trials
 workers = 2  # one-thread worker processes
 
 # %% tags=["hide-input"]
-from kdlib.chapter import MARK, check_parameters, claim_table, cost, glue, marked, notice, say, table
+from kdlib.chapter import MARK, claim_table, cost, glue, marked, notice, open_page, say, table
 from kdlib.experiments import CHAPTERS, so_far, standing, trained
 from kdlib.experiments.design import Design
 
-check_parameters()
+open_page()
 notice(Design(profile, seeds))
 here = standing(profile, seeds, workers, records=False)
 there = standing("workstation")

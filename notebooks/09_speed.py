@@ -33,11 +33,10 @@ import json
 import matplotlib.pyplot as plt
 
 from kdlib import figures
-from kdlib.chapter import check_parameters, glue, table
+from kdlib.chapter import glue, open_page, table
 from kdlib.paths import results_dir
 
-check_parameters()
-figures.style()
+open_page()
 bench = json.loads((results_dir() / "benchmark.json").read_text())
 rows = bench["rows"]
 

@@ -13,6 +13,7 @@ import pytest
 
 from kdlib import chapter, experiments
 from kdlib.audit import retrained
+from kdlib.book import cells, check_pictures
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import NotRecorded, Results
@@ -25,11 +26,24 @@ NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.py"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
     script, notebook = jupytext.read(path), jupytext.read(path.with_suffix(".ipynb"))
-    assert [(c.cell_type, c.source) for c in script.cells] == [(c.cell_type, c.source) for c in notebook.cells]
+    assert cells(script) == cells(notebook)
     assert all(c.execution_count for c in notebook.cells if c.cell_type == "code")
     outputs = [o for c in notebook.cells for o in c.get("outputs", ())]
     assert not any(o.output_type in ("error", "stream") for o in outputs)
     assert all("text/html" in o.data for o in outputs if o.output_type == "execute_result")  # no bare Python value
+    check_pictures(path.stem, notebook)
+
+
+def test_a_kernel_that_would_run_another_checkouts_code_says_so(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "kdlib").mkdir()
+    for name in ("_toc.yml", "kdlib/chapter.py"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    with pytest.raises(chapter.PageError, match=f"runs the code in .*, not that of {tmp_path}, where it was"):
+        chapter.open_page()
+    monkeypatch.chdir(project_root() / "notebooks")
+    chapter.open_page()
 
 
 class MadeUp(dict):

@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import tomllib
 
@@ -37,3 +38,25 @@ def test_no_file_names_the_host_of_a_package_registry():
     files = files or [path for path in ROOT.glob("*") if path.is_file()]  # not a git checkout
     named = [path.name for path in files if path.exists() and hosts.search(path.read_text(errors="ignore"))]
     assert not named
+
+
+@pytest.mark.parametrize("folder", ["a copy", "copy"])
+def test_make_does_not_use_an_environment_that_was_made_for_another_folder(folder, tmp_path):
+    """A copied checkout would run the original's code. Nothing of either is changed."""
+    copy = tmp_path / folder
+    (copy / ".venv").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, copy)
+    settings = copy / ".venv" / "pyvenv.cfg"
+
+    def make():
+        return subprocess.run(["make", "setup", "PYTHON=false"], cwd=copy, capture_output=True, text=True)
+
+    settings.write_text(f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv {tmp_path / 'original' / '.venv'}\n")
+    for stamp in (False, True):  # older than what it is made from, or newer
+        if stamp:
+            (copy / ".venv" / ".installed").touch()
+        done = make()
+        assert done.returncode == 2 and done.stderr.startswith("the environment in .venv was made for another folder: ")
+    settings.write_text(f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv {copy / '.venv'}\n")
+    assert make().returncode == 0
