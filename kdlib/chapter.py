@@ -160,7 +160,7 @@ def comparison(claims: list[Standing], r: Results) -> HTML:
     """The paper's number, the recorded one on real data and that of this page's results, one row per claim."""
     recorded = standing("workstation")
     rows = [(c.id, c.statement, c.found, in_words(recorded[c.id]), in_words(c)) for c in claims]
-    here = "MNIST-1D (this page)" if r.profile.data == "mnist1d" else f"this page (profile {r.profile.name})"
+    here = "MNIST-1D (this page)" if r.profile.data_set == "mnist1d" else f"this page (profile {r.profile.name})"
     return table(("claim", "statement", "paper", "real data (recorded)", here), rows,
                  "The paper, real data at profile workstation, and this page")
 

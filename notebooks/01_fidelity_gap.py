@@ -56,7 +56,7 @@ claims = judged("01_fidelity_gap", r)
 
 # %% tags=["remove-input"]
 say_claims(claims)
-p, most = r.profile, r.profile.factors[-1]
+p, most = r.profile, r.profile.gap.factors[-1]
 large, base, easy = ("size", 1, most), ("size", 1, 1), gap.easy_rows(p)
 for key, values in {
     "gap": r.gap(large), "agree-large": r(large, "agreement"), "agree-base": r(base, "agreement"),
@@ -116,11 +116,11 @@ _ = say("foil-kl-change", r.unseen(large, "kl") - r.unseen(base, "kl"), 1, 2)
 # CNN of the MNIST-1D paper.
 
 # %% tags=["remove-input"]
-optimizer = next(name for name, training in p.optimizers.items() if training.optimizer == d.training.optimizer)
+optimizer = next(name for name, training in p.optimization.optimizers.items() if training.optimizer == d.training.optimizer)
 table(("what", "value"), [
     ("trials", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
-    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.factors)),
+    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.gap.factors)),
     ("ensemble sizes m", "1, 3, 5"),
     ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals: as few as fit 95 % of the training set"),
     ("student", f"{d.training.steps} steps of {d.training.batch}, three times the teacher's, as in the paper"),
@@ -143,13 +143,13 @@ table(("what", "value"), [
 
 # %% mystnb={"figure": {"caption": "Test agreement of self-distilled students (m = 1) against the amount of distillation data. The distance from the upper line to 100 is the fidelity gap; the distance between the lines is what distillation transferred of this particular teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-gap"}, "image": {"alt": "Line chart: agreement with the student's own teacher rises with the amount of data and levels off well below full agreement, while agreement with an unseen teacher stays flat far below it.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def against_data(r, ax, m, metric, label, key, style="-", scale=100):
-    factors = r.profile.factors
+    factors = r.profile.gap.factors
     figures.line(ax, factors, scale * r.table([("size", m, f) for f in factors], metric), label, key, style)
 
 
 def data_axis(r, ax, ylabel):
     ax.set_xscale("log", base=2)
-    ax.set_xticks(r.profile.factors, [f"x{f:g}" for f in r.profile.factors])
+    ax.set_xticks(r.profile.gap.factors, [f"x{f:g}" for f in r.profile.gap.factors])
     ax.minorticks_off()
     ax.set(xlabel=f"distillation inputs (multiples of the teacher's {r.profile.train:,})", ylabel=ylabel)
 
@@ -222,7 +222,7 @@ for metric, label, key, style in (("agreement", "own teacher", "m=1", "-"),
 ax.axhline(99, color="black", linestyle=":")
 ax.set_xticks(factors, [f"x{f:g}" for f in factors])
 ax.minorticks_off()
-ax.set(xlabel=f"distillation inputs (multiples of {gap.easy_unit(p):,})", ylabel="test agreement (%)")
+ax.set(xlabel=f"distillation inputs (multiples of {p.gap.easy.unit:,})", ylabel="test agreement (%)")
 plt.show()
 
 # %% tags=["remove-input"]
@@ -238,7 +238,7 @@ provenance(r)
 # paper. The runs are recorded (`profile=workstation`), not live.
 
 # %% tags=["remove-input"]
-mnist = from_records(gap.mnist(Design("workstation")), "workstation")
+mnist = from_records(gap.easy(Design("workstation")), "workstation")
 table(("images", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
     (f"60,000 x {n}", *(say(f"mnist-{n}-{k}", mnist(("mnist", n), k)).text(100) for k in (
         "teacher_accuracy", "accuracy", "agreement", "independent_agreement")),
@@ -276,7 +276,7 @@ provenance(mnist)
 
 # %% tags=["remove-input"]
 cifar = so_far("01_fidelity_gap", "workstation")
-sizes = cifar.profile.factors
+sizes = cifar.profile.gap.factors
 small, big = ("size", 1, sizes[0]), ("size", 1, sizes[-1])
 for key, values in {
     "cifar-teacher": cifar("teacher", "accuracy"), "cifar-teacher-train": cifar("teacher", "train_accuracy"),

@@ -48,7 +48,7 @@ from kdlib.chapter import (
 )
 from kdlib.experiments import judged, so_far
 from kdlib.experiments import optimization as opt
-from kdlib.experiments.design import SETS
+from kdlib.experiments.distillation_data import SETS
 from kdlib.stats import estimate
 
 d, r = open_chapter("02_optimization", profile, seeds, workers)
@@ -57,8 +57,8 @@ cifar = so_far("02_optimization", "workstation")
 
 # %% tags=["remove-input"]
 say_claims(claims)
-p, most, longest = r.profile, r.profile.factors[-1], r.profile.lengths[-1]
-adam, mildest = next(o for o in p.optimizers if o.startswith("Adam")), p.light[0]
+p, most, longest = r.profile, r.profile.gap.factors[-1], r.profile.optimization.lengths[-1]
+adam, mildest = next(o for o in p.optimization.optimizers if o.startswith("Adam")), p.optimization.single[0]
 for key, values in {
     "train-1": r(("size", 1, 1), "train_agreement"), "train-33": r(("size", 1, most), "train_agreement"),
     "train-1-foil": r.unseen(("size", 1, 1), "train_agreement"),
@@ -67,7 +67,7 @@ for key, values in {
     "train-33-own": r.specific(("size", 1, most), "train_agreement"),
     "combined": r(("policy", 1, "combined"), "train_agreement"),
     "combined-foil": r.unseen(("policy", 1, "combined"), "train_agreement"),
-    "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, p.light[1]), "agreement"),
+    "combined-test": r(("policy", 1, "combined"), "agreement"), "scale-test": r(("policy", 1, p.optimization.single[1]), "agreement"),
     "adam-1": r((adam, 1), "train_agreement"), "adam-10": r((adam, longest), "train_agreement"),
     "sgd-10": r(("SGD", longest), "train_agreement"),
     "adam-1-test": r((adam, 1), "agreement"), "adam-10-test": r((adam, longest), "agreement"),
@@ -137,7 +137,7 @@ _ = say("distance-1", r(("surface", 1.0), "distance"), 1)
 # %% mystnb={"figure": {"caption": "Agreement on the distillation data itself, as seen in training, for teachers of 1, 3 and 5 members: by amount of data, by which half of the data (temperature 4), and by augmentation policy. Dashed, and grey for m = 1 below: agreement with an unseen teacher on the same inputs. Means over trials, 95 % t-intervals.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels: train agreement falls with the amount of data; it is lower on D1 than on D0; and it is lowest for the combined augmentation. Agreement with unseen teachers is nearly as high on the teacher's own data and far lower elsewhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def train_agreement(r):
     fig, (sizes, halves, policies) = panels(r, 3, height=3.6)
-    factors = r.profile.factors
+    factors = r.profile.gap.factors
     sizes.set_xscale("log", base=2)
     sizes.set_xticks(factors, [f"x{f:g}" for f in factors])
     sizes.minorticks_off()
@@ -229,13 +229,13 @@ _ = say("cifar-init-cka", np.mean([cifar(same, f"cka{k}") - cifar(random, f"cka{
 # %% mystnb={"figure": {"caption": "Agreement on the distillation data (above) and on the test set (below) against training length, five times the teacher's inputs; dashed: agreement with an unseen teacher. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-optimizers"}, "image": {"alt": "Two line charts over 1, 3 and 10 times the steps. Train agreement rises with length for both optimizers, almost to full agreement. Test agreement rises for SGD only. Agreement with an unseen teacher rises nowhere.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def patience(r):
     fig, axes = panels(r, 2)
-    lengths = r.profile.lengths
+    lengths = r.profile.optimization.lengths
     for ax, metric, label in zip(axes, ("train_agreement", "agreement"), ("train", "test"), strict=True):
         ax.set_xscale("log")
         ax.set_xticks(lengths, [f"{k:.3g}x" for k in lengths])
         ax.minorticks_off()
         ax.set(xlabel="training length", ylabel=f"{label} agreement (%)")
-        for name in r.profile.optimizers:
+        for name in r.profile.optimization.optimizers:
             runs, key = [(name, k) for k in lengths], name.removesuffix("W")
             figures.line(ax, lengths, 100 * r.table(runs, metric), name, key)
             figures.line(ax, lengths, 100 * r.table(runs, f"independent_{metric}"), f"unseen, {name}", key, "--")
@@ -269,12 +269,12 @@ patience(cifar)
 provenance(cifar)
 
 # %% tags=["remove-input"]
-for o in cifar.profile.optimizers:
-    for k in cifar.profile.lengths:
+for o in cifar.profile.optimization.optimizers:
+    for k in cifar.profile.optimization.lengths:
         for key, metric in (("train", "train_agreement"), ("test", "agreement")):
             say(f"cifar-{o}-{k}-{key}", cifar((o, k), metric))
     for key, metric in (("test", "agreement"), ("foil", "independent_agreement"), ("accuracy", "accuracy")):
-        say(f"cifar-{o}-gain-{key}", cifar((o, cifar.profile.lengths[-1]), metric) - cifar((o, 1), metric))
+        say(f"cifar-{o}-gain-{key}", cifar((o, cifar.profile.optimization.lengths[-1]), metric) - cifar((o, 1), metric))
 _ = say("cifar-over-adam-train", cifar(("SGD", 10), "train_agreement") - cifar(("Adam", 10), "train_agreement"))
 
 # %% [markdown]
@@ -476,8 +476,8 @@ comparison(claims, r)
 # ## Change this and predict
 #
 # - `papermill notebooks/02_optimization.ipynb out.ipynb -p seeds 8`: which undecided verdict will three more trials settle?
-# - In `kdlib/experiments/design.py` set `wide_set=33`. Will ten times the steps still close the train gap?
-# - In the same file give the student the learning rate .001 in the λ sweep. What happens to the agreement at λ = 1?
+# - In `kdlib/experiments/profiles/mnist1d.py` set `factor=33`. Will ten times the steps still close the train gap?
+# - In `kdlib/experiments/optimization.py` give the student the learning rate .001 in the λ sweep (`toward`). What happens to the agreement at λ = 1?
 #
 # ## Limits
 #

@@ -45,7 +45,7 @@ from kdlib.chapter import (
     table,
 )
 from kdlib.experiments import distillation_data, judged, so_far
-from kdlib.experiments.design import SETS
+from kdlib.experiments.distillation_data import SETS
 from kdlib.stats import estimate
 
 d, r = open_chapter("03_distillation_data", profile, seeds, workers)
@@ -71,19 +71,19 @@ def name(cell):
 
 def gain(temperature):
     """Of the policies but the baseline, in the mean."""
-    return np.mean([agreement(p, t) - agreement("baseline", t) for p, t in r.profile.cells
+    return np.mean([agreement(p, t) - agreement("baseline", t) for p, t in r.profile.distillation_data.recipes
                     if t == temperature and p != "baseline"], 0)
 
 
-mildest, _, harshest = r.profile.light
+mildest, _, harshest = r.profile.optimization.single
 means = {metric: distillation_data.policy_table(r, metric).mean(0) for metric in ("agreement", "accuracy")}
 for metric, values in means.items():
-    glue(f"most-{metric}", name(r.profile.cells[values.argmax()]), display=False)
-    glue(f"least-{metric}", name(r.profile.cells[values.argmin()]), display=False)
+    glue(f"most-{metric}", name(r.profile.distillation_data.recipes[values.argmax()]), display=False)
+    glue(f"least-{metric}", name(r.profile.distillation_data.recipes[values.argmin()]), display=False)
 for key, values in {
-    "best": agreement(*r.profile.cells[means["agreement"].argmax()]),
+    "best": agreement(*r.profile.distillation_data.recipes[means["agreement"].argmax()]),
     "baseline-1": agreement("baseline", 1.0), "baseline-4": agreement("baseline", 4.0), "ood": agreement("ood", 1.0),
-    "range": agreement(*r.profile.cells[means["agreement"].argmax()]) - agreement("baseline", 1.0), "mixup-4": agreement("mixup", 4.0), 
+    "range": agreement(*r.profile.distillation_data.recipes[means["agreement"].argmax()]) - agreement("baseline", 1.0), "mixup-4": agreement("mixup", 4.0), 
     "gain-1": gain(1.0), "gain-4": gain(4.0),
     "shift-change": lambda: agreement(mildest, 4.0) - agreement(mildest, 1.0),
     "mixup-change": agreement("mixup", 4.0) - agreement("mixup", 1.0),
@@ -143,16 +143,16 @@ _ = glue("mixup-rank", str(1 + int((means["agreement"] > agreement("mixup", 4.0)
 def at(r, temperature, metric):
     """Percent, [trials, policies] at m = 5; NaN where a policy is not run at this temperature."""
     none = np.full(len(r.rows["policy", 5, "baseline", 1.0]), np.nan)
-    return 100 * np.stack([r(("policy", 5, p, temperature), metric) if (p, temperature) in r.profile.cells else none
-                           for p in r.profile.policies], 1)
+    return 100 * np.stack([r(("policy", 5, p, temperature), metric) if (p, temperature) in r.profile.distillation_data.recipes else none
+                           for p in r.profile.distillation_data.policies], 1)
 
 
 def policies(r):
     fig, (above, below) = panels(r, 2, height=4.8)
-    figures.points(above, r.profile.policies, {
+    figures.points(above, r.profile.distillation_data.policies, {
         "τ = 1": at(r, 1.0, "agreement"), "unseen, τ = 1": at(r, 1.0, "independent_agreement"),
         "τ = 4": at(r, 4.0, "agreement"), "unseen, τ = 4": at(r, 4.0, "independent_agreement")})
-    figures.points(below, r.profile.policies, {"τ = 1": at(r, 1.0, "accuracy"), "τ = 4": at(r, 4.0, "accuracy")})
+    figures.points(below, r.profile.distillation_data.policies, {"τ = 1": at(r, 1.0, "accuracy"), "τ = 4": at(r, 4.0, "accuracy")})
     above.set_xlabel("test agreement (%)")
     below.set_xlabel("test accuracy (%)")
     plt.show()
@@ -188,9 +188,9 @@ provenance(cifar)
 # %% tags=["remove-input"]
 for metric in ("agreement", "accuracy"):
     values = distillation_data.policy_table(cifar, metric).mean(0)
-    glue(f"cifar-most-{metric}", name(cifar.profile.cells[values.argmax()]), display=False)
+    glue(f"cifar-most-{metric}", name(cifar.profile.distillation_data.recipes[values.argmax()]), display=False)
 glue("cifar-span", f"{100 * (values.max() - values.min()):.1f}", display=False)
-for p, t in cifar.profile.cells:
+for p, t in cifar.profile.distillation_data.recipes:
     say(f"cifar-{p}-{t:g}", cifar(("policy", 5, p, t), "agreement"))
 own = {t: cifar.specific(("policy", 5, "baseline", t))
        for t in (1.0, 4.0)}
@@ -216,7 +216,7 @@ _ = say("cifar-tau-own", own[4.0] - own[1.0])
 
 # %% mystnb={"figure": {"caption": "By policy at \u03c4 = 1 for teachers of 1, 3 and 5 members: test agreement and predictive KL with the own teacher and, grey, with an unseen single teacher (m = 1); negative log-likelihood and calibration error of the student. Means and 95 % t-intervals over trials.", "name": "fig-policies-m"}, "image": {"alt": "Four dot plots by policy for ensembles of 1, 3 and 5: agreement, predictive KL, negative log-likelihood and calibration error. Policies with high agreement have low KL and, for ensembles, low calibration error.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def by_members(r):
-    cells = r.profile.small_cells
+    cells = r.profile.distillation_data.small_recipes
     several = len({t for _, t in cells}) > 1
     names = [f"{p}, τ = {t:g}" if several else p for p, t in cells]
     fig, axes = panels(r, 4, height=4.2)

@@ -51,7 +51,7 @@ cifar = so_far("04_paradox", "workstation")
 
 # %% tags=["remove-input"]
 say_claims(claims)
-most, all_members = r.profile.factors[-1], r.profile.members[-1]
+most, all_members = r.profile.gap.factors[-1], r.profile.paradox.members[-1]
 
 
 def lead(m, factor):
@@ -129,10 +129,10 @@ for key, pair in {"rank": ("agreement", "ece"), "rank-foil": ("independent_agree
 def leads(r):
     fig, axes = panels(r, 3, height=3)
     for ax, m in zip(axes, paradox.ENSEMBLES, strict=True):
-        runs = [("size", m, f) for f in r.profile.factors]
+        runs = [("size", m, f) for f in r.profile.gap.factors]
         gain = 100 * (r.table(runs, "accuracy") - r.table(runs, "teacher_accuracy"))
         figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), gain, [""] * len(runs), "unseen")
-        figures.scatter(ax, 100 * r.table(runs, "agreement"), gain, [f"x{f:g}" for f in r.profile.factors], f"m={m}")
+        figures.scatter(ax, 100 * r.table(runs, "agreement"), gain, [f"x{f:g}" for f in r.profile.gap.factors], f"m={m}")
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(title=f"m = {m}", xlabel="test agreement (%)", ylabel="lead over the teacher (points)")
     for side in ("xlim", "ylim"):  # the same in all three, so that they can be compared
@@ -163,14 +163,14 @@ def lead_there(m, factor):
 
 
 for m in paradox.ENSEMBLES:
-    for f in (cifar.profile.factors[0], cifar.profile.factors[-1]):
+    for f in (cifar.profile.gap.factors[0], cifar.profile.gap.factors[-1]):
         say(f"cifar-lead-{m}-{f}", lead_there(m, f))
-    say(f"cifar-lead-change-{m}", lead_there(m, cifar.profile.factors[-1]) - lead_there(m, 1))
+    say(f"cifar-lead-change-{m}", lead_there(m, cifar.profile.gap.factors[-1]) - lead_there(m, 1))
 say("cifar-lambda-teacher", cifar(("lambda", 0.0), "teacher_accuracy"))
 for x in (0.0, 1.0):
     say(f"cifar-lambda-agree-{x:g}", cifar(("lambda", x), "agreement"))
     say(f"cifar-lambda-lead-{x:g}", cifar(("lambda", x), "accuracy") - cifar(("lambda", x), "teacher_accuracy"), digits=2)
-for m in (1, cifar.profile.members[-1]):
+for m in (1, cifar.profile.paradox.members[-1]):
     row = ("members", m)
     for key, metric in (("teacher", "teacher_accuracy"), ("student", "accuracy"), ("members", "agreement")):
         say(f"cifar-{key}-{m}", cifar(row, metric))
@@ -209,13 +209,13 @@ for t in (1.0, 4.0):
 # %% mystnb={"figure": {"caption": "Above: test accuracy of teacher and student. Below: test agreement of the student with its own ensemble and, dashed, with an unseen ensemble of as many members. Points are means over trials, bands and bars 95 % t-intervals.", "name": "fig-members"}, "image": {"alt": "Two line charts against the number of members. The teacher's accuracy rises; the student's goes up and down. Agreement with the own and with an unseen ensemble rise side by side.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def members(r):
     fig, (above, below) = panels(r, 2)
-    runs = [("members", m) for m in r.profile.members]
+    runs = [("members", m) for m in r.profile.paradox.members]
     for ax, metric, label, key, style in (
             (above, "teacher_accuracy", "teacher", "teacher", "-"), (above, "accuracy", "student", "m=1", "-"),
             (below, "agreement", "own", "m=1", "-"), (below, "independent_agreement", "unseen", "unseen", "--")):
-        figures.line(ax, r.profile.members, 100 * r.table(runs, metric), label, key, style)
+        figures.line(ax, r.profile.paradox.members, 100 * r.table(runs, metric), label, key, style)
     for ax, label in ((above, "test accuracy (%)"), (below, "test agreement (%)")):
-        ax.set(xlabel="members m", ylabel=label, xticks=r.profile.members)
+        ax.set(xlabel="members m", ylabel=label, xticks=r.profile.paradox.members)
     plt.show()
 
 
@@ -252,7 +252,7 @@ provenance(cifar)
 def calibration(r):
     fig, (ax,) = panels(r, height=4)
     for t in (1.0, 4.0):
-        runs = [("policy", 5, *cell) for cell in r.profile.cells if cell[1] == t]
+        runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
         ece = 100 * r.table(runs, "ece")
         figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), ece, [""] * len(runs), "unseen")
         figures.scatter(ax, 100 * r.table(runs, "agreement"), ece, [""] * len(runs), f"τ = {t:g}")
@@ -364,7 +364,7 @@ comparison(claims, r)
 # ## Change this and predict
 #
 # - `papermill notebooks/04_paradox.ipynb out.ipynb -p seeds 10`: will P1 settle, and on which side?
-# - In `kdlib/experiments/design.py` give the teacher 4,000 signals. Does the student's lead grow or vanish?
+# - In `kdlib/experiments/profiles/laptop.py` give the teacher 4,000 signals. Does the student's lead grow or vanish?
 #
 # ## Limits
 #

@@ -57,7 +57,7 @@ real = so_far("05_scale", "workstation")
 # %% tags=["remove-input"]
 say_claims(claims)
 p = r.profile
-(teacher, equal), (_, double) = p.capacity[:2]
+(teacher, equal), (_, double) = p.scale.capacity[:2]
 for m in scale.CAPACITY_M:
     for name, student in (("equal", equal), ("double", double)):
         row = ("capacity", m, teacher, student)
@@ -70,7 +70,7 @@ for row, key in ((("labels", teacher, 1), "one"), (("labels", teacher, 3), "thre
         for t in (1, 4):
             say(f"{key}-{part}-{t}", r(row, f"{part}_top_{t}"))
 for key, results in (("", r), ("cifar-", real)):
-    cells = [("architecture", *cell) for cell in results.profile.other_cells]
+    cells = [("architecture", *cell) for cell in results.profile.scale.another.recipes]
     best = max(cells, key=lambda cell, results=results: results(cell, "agreement").mean())
     glue(f"{key}other-best", f"{best[1]}, τ = {best[2]:g}", display=False)
     for name, cell in (("best", best), ("base", cells[0])):
@@ -79,9 +79,9 @@ for key, results in (("", r), ("cifar-", real)):
         say(f"{key}other-{name}-own", results.specific(cell))
         say(f"{key}other-{name}-train", results(cell, "train_agreement"))
 fitted = [t.metrics["train_accuracy"] for t in real.needed
-          if t.spec["kind"] == "teacher" and t.spec["model"] == real.profile.other]
+          if t.spec["kind"] == "teacher" and t.spec["model"] == real.profile.scale.another.net]
 glue("cifar-other-fitted", f"{100 * np.mean(fitted):.1f}", display=False)
-_ = say("cifar-other-accuracy", real(("architecture", *real.profile.other_cells[0]), "teacher_accuracy"))
+_ = say("cifar-other-accuracy", real(("architecture", *real.profile.scale.another.recipes[0]), "teacher_accuracy"))
 
 # %% [markdown]
 # ```{admonition} In one box
@@ -109,10 +109,10 @@ _ = say("cifar-other-accuracy", real(("architecture", *real.profile.other_cells[
 # %% mystnb={"figure": {"caption": "Test agreement by the width of teacher and student (channels of the CNN), m = 1 and 3, with the own teacher (o, s) and with an unseen one (X). Means and 95 % t-intervals over trials.", "name": "fig-capacity"}, "image": {"alt": "Dot plot of test agreement for four pairs of teacher and student widths: doubling the student's width moves the points by a few points, far from 100 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def capacity(r):
     short = {"cnn1d": "24", "cnn1d-w48": "48", "cnn1d-w96": "96"}  # channels
-    names = [" to ".join(short.get(net, net.removesuffix("-bn")) for net in pair) for pair in r.profile.capacity]
+    names = [" to ".join(short.get(net, net.removesuffix("-bn")) for net in pair) for pair in r.profile.scale.capacity]
     fig, axes = panels(r, 2, height=2.6)
     for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
-        rows = [("capacity", m, *pair) for pair in r.profile.capacity]
+        rows = [("capacity", m, *pair) for pair in r.profile.scale.capacity]
         figures.points(ax, names, {f"m={m}": 100 * r.table(rows, "agreement"),
                                    "unseen": 100 * r.table(rows, "independent_agreement")})
         ax.set(xlabel="test agreement (%)")
@@ -142,12 +142,12 @@ provenance(real)
 
 # %% tags=["remove-input"]
 for start in (0, 2):
-    (of, same), (_, deeper) = real.profile.capacity[start:start + 2]
+    (of, same), (_, deeper) = real.profile.scale.capacity[start:start + 2]
     depth = of.removeprefix("resnet").removesuffix("-bn")
     for key, metric in (("", "agreement"), ("foil-", "independent_agreement")):
         gains = real(("capacity", 3, of, deeper), metric) - real(("capacity", 3, of, same), metric)
         say(f"cifar-deeper-{key}{depth}", gains)
-(_, _), (shallow, same), (deep, _), _ = real.profile.capacity
+(_, _), (shallow, same), (deep, _), _ = real.profile.scale.capacity
 for m in scale.CAPACITY_M:
     of_deep = ("capacity", m, deep, same)
     say(f"cifar-teacher-{m}", real(of_deep, "agreement") - real(("capacity", m, shallow, same), "agreement"))
@@ -164,7 +164,7 @@ for m in scale.CAPACITY_M:
 # %% mystnb={"figure": {"caption": "Another architecture (m = 5): test agreement with the own and with an unseen teacher (above) and accuracy with the teacher's (below), by augmentation policy. Means and 95 % t-intervals over trials.", "name": "fig-architecture"}, "image": {"alt": "Dot plots by policy: agreement with the own teacher, with an unseen one, and accuracies of student and teacher.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def architecture(r):
     fig, (above, below) = panels(r, 2)
-    cells = [("architecture", *cell) for cell in r.profile.other_cells]
+    cells = [("architecture", *cell) for cell in r.profile.scale.another.recipes]
     names = [f"{name}, τ = {t:g}" for _, name, t in cells]
     figures.points(above, names, {"m=5": 100 * r.table(cells, "agreement"),
                                   "unseen": 100 * r.table(cells, "independent_agreement")})
@@ -233,7 +233,7 @@ provenance(real)
 # %% mystnb={"figure": {"caption": "The teacher's mean probability of its first, second, ... class on training inputs (solid) and test inputs (dashed), at temperatures 1 and 4, for one teacher (above) and three (below), on a logarithmic scale. Means of the logarithm and 95 % t-intervals over trials.", "name": "fig-labels"}, "image": {"alt": "Line charts on a logarithmic axis: at temperature 1 the first class has nearly all the probability on training inputs; at temperature 4 the fall is much slower.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def softness(r):
     fig, axes = panels(r, 2)
-    net, _ = r.profile.capacity[0]
+    net, _ = r.profile.scale.capacity[0]
     for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
         ax.set(xlabel=f"class by rank, m = {m}", ylabel="mean probability (log10)", xticks=range(1, 11))
         for t in (1, 4):
@@ -271,7 +271,7 @@ for net in (shallow, deep):
 table(("teacher", "m", "τ", "first class, training", "first class, test", "entropy, training (nats)", "entropy, test (nats)"), [
     (net.removesuffix("-bn"), m, t, *(estimate(real(("labels", net, m), f"{part}_top_{t}")).text(100) for part in ("train", "test")),
      *(estimate(real(("labels", net, m), f"{part}_entropy_{t}")).text(1, 2) for part in ("train", "test")))
-    for net in dict.fromkeys(net for net, _ in real.profile.capacity) for m in scale.CAPACITY_M for t in (1, 4)],
+    for net in dict.fromkeys(net for net, _ in real.profile.scale.capacity) for m in scale.CAPACITY_M for t in (1, 4)],
     "CIFAR-100 (recorded): mean largest probability in percent and mean entropy: mean and 95 % interval over three trials")
 
 # %% tags=["remove-input"]
@@ -285,7 +285,7 @@ def examples(r, m, names=None):
     def of(c):
         return names[int(c)].replace("_", " ") if names else f"{c:g}"
 
-    net, _ = r.profile.capacity[0]
+    net, _ = r.profile.scale.capacity[0]
     curves = r.rows["labels", net, m][0].curves
     for part in ("train", "test"):
         for label, probabilities in zip(curves[f"{part}-labels"], curves[f"{part}-examples-1"], strict=True):
@@ -325,7 +325,7 @@ comparison(claims, r)
 # ## Change this and predict
 #
 # - Does a student of four times the width close the gap? Add `("cnn1d", "cnn1d-w96")` to `capacity` in
-#   `kdlib/experiments/design.py`.
+#   `kdlib/experiments/profiles/mnist1d.py`.
 # - Does the order of the policies for the perceptron follow that for the CNN in {doc}`chapter 3 <03_distillation_data>`?
 #
 # ## Limits

@@ -62,7 +62,7 @@ def lead(row):
 first = ("size", 1, 1)
 say("first", r(first, "agreement"))
 say("lead-first", lead(first))
-for f in p.factors[1:]:
+for f in p.gap.factors[1:]:
     fresh, made = ("size", 1, f), ("gan", 1, f)
     for name, row in (("fresh", fresh), ("made", made)):
         say(f"{name}-{f}", r(row, "agreement"))
@@ -73,7 +73,7 @@ for f in p.factors[1:]:
     say(f"difference-{f}", r(fresh, "agreement") - r(made, "agreement"))
     say(f"difference-own-{f}", r.specific(fresh) - r.specific(made))
     say(f"difference-accuracy-{f}", r(fresh, "accuracy") - r(made, "accuracy"))
-last = p.factors[-1]
+last = p.gap.factors[-1]
 say("lead-3", lead(("size", 3, 1)))
 for name, kind in (("fresh", "size"), ("made", "gan")):
     say(f"{name}-3", r((kind, 3, last), "agreement"))
@@ -83,7 +83,7 @@ say("difference-3", r(("size", 3, last), "agreement") - r(("gan", 3, last), "agr
 say("difference-3-own", r.specific(("size", 3, last)) - r.specific(("gan", 3, last)))
 say("accuracy-3", r(("gan", 3, 2), "accuracy") - r(("size", 3, 1), "accuracy"))
 for name, kind in (("fresh", "size"), ("made", "gan")):
-    for early, late in pairwise(p.factors[1:]):
+    for early, late in pairwise(p.gap.factors[1:]):
         say(f"{name}-step-{late}", r((kind, 1, late), "agreement") - r((kind, 1, early), "agreement"))
 say("pool-own", policies.specific(("policy", 5, "fresh", 4.0)) - policies.specific(("policy", 5, "gan", 4.0)))
 for metric in ("agreement", "accuracy"):
@@ -153,14 +153,14 @@ for i, m in enumerate(MEMBERS):
     above, below = axes[2 * i:2 * i + 2]
     for ax, label in ((above, "test agreement (%)"), (below, "test accuracy (%)")):
         ax.set_xscale("log", base=2)
-        ax.set_xticks(p.factors, [f"x{f}" for f in p.factors])
+        ax.set_xticks(p.gap.factors, [f"x{f}" for f in p.gap.factors])
         ax.set(title=f"m = {m}", xlabel=f"distillation inputs (multiples of the teacher's {p.train:,})", ylabel=label)
     for kind, name in (("size", "fresh"), ("gan", "generated")):
-        rows = [("size", m, 1), *((kind, m, f) for f in p.factors[1:])]
-        figures.line(above, p.factors, 100 * r.table(rows, "agreement"), name, name)
-        figures.line(above, p.factors, 100 * r.table(rows, "independent_agreement"), f"unseen, {name}", name, "--")
-        figures.line(below, p.factors, 100 * r.table(rows, "accuracy"), name, name)
-    figures.line(below, p.factors, 100 * r.table([("size", m, f) for f in p.factors], "teacher_accuracy"), "teacher", "teacher")
+        rows = [("size", m, 1), *((kind, m, f) for f in p.gap.factors[1:])]
+        figures.line(above, p.gap.factors, 100 * r.table(rows, "agreement"), name, name)
+        figures.line(above, p.gap.factors, 100 * r.table(rows, "independent_agreement"), f"unseen, {name}", name, "--")
+        figures.line(below, p.gap.factors, 100 * r.table(rows, "accuracy"), name, name)
+    figures.line(below, p.gap.factors, 100 * r.table([("size", m, f) for f in p.gap.factors], "teacher_accuracy"), "teacher", "teacher")
 plt.show()
 
 # %% tags=["remove-input"]
@@ -171,7 +171,7 @@ r.read.clear()
 table(("m", "inputs", "agreement, fresh", "agreement, generated", "fresh − generated", "with an unseen teacher, generated"), [
     (m, f"x{f}", estimate(r(("size", m, f), "agreement")).text(100), estimate(r(("gan", m, f), "agreement")).text(100),
      estimate(r(("size", m, f), "agreement") - r(("gan", m, f), "agreement")).text(100),
-     estimate(r.unseen(("gan", m, f))).text(100)) for m in MEMBERS for f in p.factors[1:]],
+     estimate(r.unseen(("gan", m, f))).text(100)) for m in MEMBERS for f in p.gap.factors[1:]],
     "Test agreement in percent: mean and 95 % interval over trials, differences within trials")
 
 # %% tags=["remove-input"]
@@ -250,7 +250,7 @@ provenance(r)
 #
 # ## Change this and predict
 #
-# - In `kdlib/experiments/design.py` let `workstation`'s generator train for 350 steps. How much agreement does a worse generator cost, and
+# - In `kdlib/experiments/profiles/workstation.py` let `workstation`'s generator train for 350 steps. How much agreement does a worse generator cost, and
 #   how much of the lead?
 # - Distil on generated images *only* (a policy that this book does not have). Is the teacher's own data needed at all?
 #

@@ -52,7 +52,7 @@ say("patient", starts(("SGD", 10), "agreement"))
 say("patient-train", starts(("SGD", 10), "train_agreement"))
 say("initial", starts(("start", "teacher-initial"), "agreement") - starts(("start", "random"), "agreement"))
 say("mnist-teacher", sizes(("mnist", 1), "teacher_accuracy"))
-for m, factor in ((3, 1), (5, sizes.profile.factors[-1])):
+for m, factor in ((3, 1), (5, sizes.profile.gap.factors[-1])):
     say(f"lead-{m}", sizes(("size", m, factor), "accuracy") - sizes(("size", m, factor), "teacher_accuracy"))
 
 # %% [markdown]

@@ -43,7 +43,7 @@ d, r = open_chapter("08_errata", profile, seeds, workers)
 cifar = so_far("08_errata", "workstation")
 
 # %% tags=["remove-input"]
-cells, most, mildest = r.profile.cells, r.profile.factors[-1], r.profile.light[0]
+cells, most, mildest = r.profile.distillation_data.recipes, r.profile.gap.factors[-1], r.profile.optimization.single[0]
 FORMULAS = {"official code": "columns", "axes right": "places", "this book": "cka"}
 STAGES = (1, 2, 3)
 small, large, own_start = ("size", 1, 1), ("size", 1, most), "teacher-initial"
@@ -52,7 +52,7 @@ small, large, own_start = ("size", 1, 1), ("size", 1, most), "teacher-initial"
 def leads_of(r):
     """By recipe, the student's NLL less its teacher's, right and wrong."""
     return {cell: [estimate(r(("policy", 5, *cell), metric) - r(("policy", 5, *cell), f"teacher_{metric}"))
-                   for metric in ("nll", "nll_table")] for cell in r.profile.cells}
+                   for metric in ("nll", "nll_table")] for cell in r.profile.distillation_data.recipes}
 
 
 def turned(r):
@@ -89,7 +89,7 @@ for name in ("", "unseen_", "untrained_", "shuffled_"):
 for key in ("columns", "cka"):
     for label, run in (("depth", own_start), ("depth-random", small)):
         say(f"{label}-{key}", r(run, f"{key}3") - r(run, f"{key}1"), 1, 3)
-there, larger = cifar.profile.cells, ("size", 1, cifar.profile.factors[-1])
+there, larger = cifar.profile.distillation_data.recipes, ("size", 1, cifar.profile.gap.factors[-1])
 for key, run in (("small", small), ("large", larger)):
     say(f"cifar-nll-{key}", cifar(run, "nll"), 1, 2)
     say(f"cifar-table-{key}", cifar(run, "nll_table"), 1, 1)
@@ -157,7 +157,7 @@ _ = say("gain-0.75", r(("scaled", 0.75), "agreement") - r(("lambda", 0.75), "agr
 def likelihoods(r):
     fig, (ax,) = panels(r, height=4)
     for t in (1.0, 4.0):
-        runs = [("policy", 5, *cell) for cell in r.profile.cells if cell[1] == t]
+        runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
         x, y = (r.table(runs, metric) - r.table(runs, f"teacher_{metric}") for metric in ("nll", "nll_table"))
         figures.scatter(ax, x, y, [p for _, _, p, _ in runs] if t == 1 else [""] * len(runs), f"τ = {t:g}")
     figures.legend(ax, ["τ = 1", "τ = 4"])

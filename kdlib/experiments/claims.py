@@ -35,7 +35,7 @@ def lead(name: tuple) -> Callable:
 
 def largest(m: int) -> Callable:
     """The condition with the most distillation data."""
-    return lambda r: ("size", m, r.profile.factors[-1])
+    return lambda r: ("size", m, r.profile.gap.factors[-1])
 
 
 def easiest(metric: str) -> Callable:
@@ -47,9 +47,9 @@ def per_doubling(metric: str, m: int, more: str = "size") -> Callable:
     """The slope of a metric over the logarithm of the amount of data. `more`: rows whose inputs are added to the
     teacher's own; "gan", the generated images of chapter 1, as in the paper."""
     def values(r):
-        first, *others = r.profile.factors
+        first, *others = r.profile.gap.factors
         rows = [("size", m, first), *((more, m, f) for f in others)]
-        return slope(np.log2(r.profile.factors), r.table(rows, metric))
+        return slope(np.log2(r.profile.gap.factors), r.table(rows, metric))
 
     return values
 
@@ -63,7 +63,7 @@ def with_data(m: int, accuracy: str, more: str = "size", inputs: str = "") -> tu
 def per_member(metric: str) -> Callable:
     """The slope of a metric over the number of members, from four on."""
     def values(r):
-        late = [m for m in r.profile.members if m >= 4]
+        late = [m for m in r.profile.paradox.members if m >= 4]
         return slope(late, r.table([("members", m) for m in late], metric))
 
     return values
@@ -87,7 +87,8 @@ def best_over_best(metric: str, one: str, other: str) -> Callable:
 
 def mixup_over_others(r) -> np.ndarray:
     """Agreement of mixup at tau = 4 minus that of the best other policy."""
-    table, others = policy_table(r, "agreement"), [i for i, c in enumerate(r.profile.cells) if c != ("mixup", 4.0)]
+    table = policy_table(r, "agreement")
+    others = [i for i, recipe in enumerate(r.profile.distillation_data.recipes) if recipe != ("mixup", 4.0)]
     runner_up = np.array(others)[leave_one_out_best(table[:, others])]
     return r(("policy", 5, "mixup", 4.0), "agreement") - table[np.arange(len(table)), runner_up]
 
@@ -109,14 +110,18 @@ def combined_over_single(metric: str, m: int) -> Callable:
     """Combined augmentation minus the mean of its parts."""
     def values(r):
         return r(("policy", m, "combined"), metric) - np.mean(
-            [r(("policy", m, name), metric) for name in r.profile.light], 0)
+            [r(("policy", m, name), metric) for name in r.profile.optimization.single], 0)
 
     return values
 
 
 def patient(i: int) -> Callable:
     """The train gap of the profile's i-th optimizer, trained longest."""
-    return lambda r: r.gap((list(r.profile.optimizers)[i], r.profile.lengths[-1]), "train_agreement")
+    def values(r):
+        s = r.profile.optimization
+        return r.gap((list(s.optimizers)[i], s.lengths[-1]), "train_agreement")
+
+    return values
 
 
 def initial_cka(r) -> np.ndarray:
@@ -128,7 +133,7 @@ def initial_cka(r) -> np.ndarray:
 
 def larger(r) -> tuple[np.ndarray, np.ndarray]:
     """Agreement of a student of its teacher's size, and of a larger one."""
-    (_, same), (small, large) = r.profile.capacity[:2]
+    (_, same), (small, large) = r.profile.scale.capacity[:2]
     return tuple(r(("capacity", 3, small, student), "agreement") for student in (same, large))
 
 
@@ -139,7 +144,7 @@ def gap_closed(r) -> np.ndarray:
 
 def best_elsewhere(r) -> np.ndarray:
     """Agreement of the best policy of another architecture."""
-    table = r.table([("architecture", name, t) for name, t in r.profile.other_cells], "agreement")
+    table = r.table([("architecture", name, t) for name, t in r.profile.scale.another.recipes], "agreement")
     return table[np.arange(len(table)), leave_one_out_best(table)]
 
 

@@ -1,32 +1,61 @@
-"""The data: augmentation policies (Fig 3, 11), recycling (Fig 4), temperature by ensemble size (Fig 9)."""
+"""The distillation data: augmentation policies (Fig 3, 11), recycling (Fig 4), temperature by ensemble size (Fig 9);
+D1-D4, P5."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlib.experiments.design import SETS, Design
 from kdlib.stats import leave_one_out_best
+
+if TYPE_CHECKING:
+    from kdlib.experiments.design import Design
 
 ENSEMBLES = (1, 3, 5)
 TAUS = (1.0, 4.0, 8.0, 16.0)
+SETS = ("D0", "D1", "D0+D1")  # the teacher's own training inputs, as many new ones, both
 
 
-def runs(d: Design) -> dict:
-    halves = d.halves
-    out = {("policy", 5, p, t): d.students(5, policy=p, temperature=t) for p, t in d.profile.cells}
-    out |= {("policy", m, p, t): d.students(m, policy=p, temperature=t)
-            for m in (1, 3) for p, t in d.profile.small_cells}
+@dataclass(frozen=True)
+class Settings:
+    policies: tuple  # as figures list them
+    recipes: tuple  # (policy, temperature) of Fig 3, at m = 5
+    small_recipes: tuple  # of Fig 11, at m = 1 and 3
+    net: str  # of Fig 9
+    halved: dict = field(default_factory=dict)  # what is different where data is recycled (Fig 4, 9), if anything
+
+
+def runs(d: "Design") -> dict:
+    return policies(d) | recycling(d) | temperatures(d)
+
+
+def policies(d: "Design") -> dict:
+    """Fig 3 (m = 5) and Fig 11."""
+    s = d.profile.distillation_data
+    return {("policy", m, p, t): d.students(m, policy=p, temperature=t)
+            for members, recipes in (((5,), s.recipes), ((1, 3), s.small_recipes)) for m in members for p, t in recipes}
+
+
+def recycling(d: "Design") -> dict:
+    """Fig 4: over m at temperature 4, over temperature at m = 3."""
+    out = {}
     for s in SETS:
-        for m in ENSEMBLES:
-            out["recycle", s, m, 4.0] = halves.recycled(s, m, 4.0)
-        for t in TAUS[:3]:
-            out["recycle", s, 3, t] = halves.recycled(s, 3, t)
-    out |= {("tau", m, t): halves.students(m, teacher=d.profile.tau, temperature=t) for m in ENSEMBLES for t in TAUS}
+        out |= {("recycle", s, m, 4.0): d.halves.recycled(s, m, 4.0) for m in ENSEMBLES}
+        out |= {("recycle", s, 3, t): d.halves.recycled(s, 3, t) for t in TAUS[:3]}
     return out
 
 
+def temperatures(d: "Design") -> dict:
+    """Fig 9."""
+    return {("tau", m, t): d.halves.students(m, teacher=d.profile.distillation_data.net, temperature=t)
+            for m in ENSEMBLES for t in TAUS}
+
+
 def policy_table(r, metric, m=5):
-    return r.table([("policy", m, p, t) for p, t in r.profile.cells], metric)
+    """[trials, recipes]"""
+    return r.table([("policy", m, p, t) for p, t in r.profile.distillation_data.recipes], metric)
 
 
 def chosen(r, metric) -> np.ndarray:
-    """[trials] index into the profile's cells: the best policy by the mean over the other trials."""
+    """[trials] index into the profile's recipes: the best by the mean over the other trials."""
     return leave_one_out_best(policy_table(r, metric))

@@ -1,28 +1,33 @@
 """Errata: what defects of the official code do to NLL, CKA and Fig 6b. It tests no claim of the paper."""
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 
 from kdlib import defects, metrics
-from kdlib.experiments.design import Design
-from kdlib.experiments.optimization import LAMBDAS
+from kdlib.experiments.optimization import LAMBDAS, toward
 from kdlib.models import build
 from kdlib.spec import Training
 from kdlib.streams import stream
+
+if TYPE_CHECKING:
+    from kdlib.experiments.design import Design
 
 FLOOR = 1e-6  # the least learning rate to which the official code scales
 BATCH = 128
 
 
-def runs(d: Design) -> dict:
+def runs(d: "Design") -> dict:
     """Students by lambda, chapter 2's and with the learning rate scaled; under the other names, the defects of the
     earlier chapters' students."""
-    p, near = d.profile, {"factor": d.profile.wide_set, "teacher": d.profile.plain}
-    out = {("lambda", x): d.students(toward_teacher=x, **near) for x in LAMBDAS}
-    out |= {("scaled", x): d.students(toward_teacher=x, training=scaled(d.training, x), **near) for x in LAMBDAS}
-    students = {("size", 1, f): d.students(1, f) for f in (p.factors[0], p.factors[-1])}
+    p = d.profile
+    out = {("lambda", x): toward(d, x) for x in LAMBDAS}
+    out |= {("scaled", x): toward(d, x, training=scaled(d.training, x)) for x in LAMBDAS}
+    students = {("size", 1, f): d.students(1, f) for f in (p.gap.factors[0], p.gap.factors[-1])}
     students["teacher-initial"] = d.students(start="teacher-initial")
-    students |= {("policy", 5, name, t): d.students(5, policy=name, temperature=t) for name, t in p.cells}
+    students |= {("policy", 5, name, t): d.students(5, policy=name, temperature=t)
+                 for name, t in p.distillation_data.recipes}
     return out | {name: d.defects(row) for name, row in students.items()}
 
 

@@ -1,33 +1,61 @@
-"""Does size explain the gap? Labels (Fig 8), capacity (Fig 12), architecture (Fig 13), text and scale
-(Table 2): A1-A4."""
+"""Does size explain the gap? Labels (Fig 8), capacity (Fig 12), architecture (Fig 13), text, photographs (Table 2)."""
 
-from kdlib.experiments.design import POOL, Design, Setting
-from kdlib.spec import Data, Labels, Student, Teacher
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kdlib.experiments.profile import Task
+from kdlib.spec import Labels, Training
+
+if TYPE_CHECKING:
+    from kdlib.experiments.design import Design
 
 ENSEMBLES = (1, 3, 5)
 CAPACITY_M = (1, 3)
 
 
-def runs(d: Design) -> dict:
-    p = d.profile
-    out = {("capacity", m, teacher, student): d.students(m, teacher=teacher, model=student)
-           for m in CAPACITY_M for teacher, student in p.capacity}
-    out |= {("architecture", name, t): d.students(5, teacher=p.other, policy=name, temperature=t)
-            for name, t in p.other_cells}
-    for model in dict.fromkeys(teacher for teacher, _ in p.capacity):
-        for m in CAPACITY_M:
-            out["labels", model, m] = [Labels(teachers=d.members(trial, 0, m, model)) for trial in d.trials]
-    for name, setting in (("text", p.text), ("imagenet", p.photos)):
-        if setting:
-            out |= {(name, m): [_elsewhere(setting, trial, m) for trial in d.trials] for m in ENSEMBLES}
-    return out
+@dataclass(frozen=True)
+class Another:
+    """Another architecture (Fig 13)."""
+
+    net: str
+    recipes: tuple  # (policy, temperature)
+    teaching: Training
+    training: Training
 
 
-def _elsewhere(s: Setting, trial, m):
-    """Table 2: the student sees the teacher's own inputs."""
-    data = Data(name=s.data, trial=trial, train=s.train, test=s.test)
+@dataclass(frozen=True)
+class Settings:
+    capacity: tuple  # Fig 12: (teacher, student), the second of each two twice as large
+    another: Another
+    text: Task | None = None  # Table 2: IMDB
+    photographs: Task | None = None  # Table 2: ImageNet
 
-    def teachers(first):
-        return tuple(Teacher(data=data, model=s.model, training=s.teaching, member=first + i) for i in range(m))
 
-    return Student(teachers=teachers(0), foil=teachers(POOL), model=s.model, training=s.training)
+def runs(d: "Design") -> dict:
+    return capacity(d) | architecture(d) | labels(d) | other_domains(d)
+
+
+def capacity(d: "Design") -> dict:
+    """Fig 12."""
+    return {("capacity", m, teacher, student): d.students(m, teacher=teacher, model=student)
+            for m in CAPACITY_M for teacher, student in d.profile.scale.capacity}
+
+
+def architecture(d: "Design") -> dict:
+    """Fig 13."""
+    a = d.profile.scale.another
+    return {("architecture", name, t): d.students(5, teacher=a.net, teaching=a.teaching, training=a.training,
+                                                  policy=name, temperature=t) for name, t in a.recipes}
+
+
+def labels(d: "Design") -> dict:
+    """Fig 8: what the teachers of Fig 12 say of a few inputs, and how sure they are."""
+    return {("labels", net, m): [Labels(teachers=d.members(trial, 0, m, net)) for trial in d.trials]
+            for net in dict.fromkeys(teacher for teacher, _ in d.profile.scale.capacity) for m in CAPACITY_M}
+
+
+def other_domains(d: "Design") -> dict:
+    """Table 2; the student sees the teacher's own inputs."""
+    s = d.profile.scale
+    return {(name, m): [d.elsewhere(task, trial, m) for trial in d.trials]
+            for name, task in (("text", s.text), ("imagenet", s.photographs)) if task for m in ENSEMBLES}

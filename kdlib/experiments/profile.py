@@ -1,0 +1,46 @@
+"""The sizes of the experiment: what all chapters of a profile share, and the settings of each.
+
+A profile changes sizes, never code paths. There is a file for each in `profiles/`; `book/sizes.md` tells how its sizes
+were chosen.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kdlib.spec import Training
+
+if TYPE_CHECKING:
+    from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task beside the profile's own: data of another kind, with a net and recipes for them (Fig 2, Table 2)."""
+
+    data_set: str
+    train: int
+    test: int
+    net: str
+    teaching: Training
+    training: Training
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    seeds: int  # trials
+    data_set: str
+    train: int  # the teacher's training inputs
+    test: int
+    net: str
+    teaching: Training  # of a teacher
+    training: Training  # of a student
+    # each chapter's own
+    gap: "gap.Settings"
+    optimization: "optimization.Settings"
+    distillation_data: "distillation_data.Settings"
+    paradox: "paradox.Settings"
+    scale: "scale.Settings"
+    extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
+    epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
+    generator: dict | None = None  # the sizes of the SN-GAN that makes images, where it does
