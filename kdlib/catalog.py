@@ -80,10 +80,12 @@ DATA_SETS = {
     "mnist": DataSet(DIGIT, 10, official_order=True, related="emnist"),
     "fashion-mnist": DataSet(DIGIT, 10),
     "emnist": DataSet(DIGIT, 62, lends_only=True),
+    "emnist-letters": DataSet(DIGIT, 26, lends_only=True),
     "cifar10": DataSet(COLOUR, 10, unlike="svhn"),
     "cifar100": DataSet(COLOUR, 100, unlike="svhn"),
     "cifar100-16": DataSet(SMALL, 100, stored="cifar100", unlike="mnist"),  # digits need no other download
     "svhn": DataSet(COLOUR, 10, lends_only=True),
+    "svhn-test10000": DataSet(COLOUR, 10, lends_only=True),  # a part of it
     "imdb": DataSet(TEXT, 2),
     "imagenet": DataSet(PHOTO, 1000),
 }

@@ -210,7 +210,7 @@ def list_(check: Annotated[bool, typer.Option("--check", help="read every stored
     print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
     for name in ("mnist1d", "mnist1d-easy", *datasets.SETS, "cifar100-16", "imagenet"):
         state, size = datasets.status(name, check)
-        damaged += state.startswith("damaged")
+        damaged += state.startswith("not usable")
         row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
         print(f"{name:14}{row:28}{size:7.0f}  {state}")
     if damaged:
@@ -222,8 +222,7 @@ def import_(name: str, path: Path):
     """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
     from kdlib import datasets
 
-    datasets.import_(name, path)
-    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
+    print(datasets.import_(name, path))
 
 
 @data_app.command()
@@ -231,8 +230,7 @@ def fetch(name: str):
     """Download data set NAME and store it; `kdlib data list` names them all."""
     from kdlib import datasets
 
-    datasets.fetch(name)
-    print(f"{name} is stored, fingerprint {datasets.info(name)['fingerprint']}")
+    print(datasets.fetch(name))
 
 
 @data_app.command()
@@ -274,9 +272,9 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         datasets.known_set(name)
     if name == "imagenet":
         paths, _ = datasets.imagenet_files("train")
-        return {"centre": torch.stack([photo(path) for path in paths[:: max(len(paths) // 8, 1)][:8]])}, {}
+        return {"centre": data.Photos(paths[:: max(len(paths) // 8, 1)][:8]).pixels()}, {}
     if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
-        x = datasets.array(name, "train-x")
+        x = datasets.array(name, data.POOLS[name][0])
         rows = torch.randperm(len(x), generator=stream(0, name, "view"))[:8].numpy()
         return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
     policies = POLICIES[DATA_SETS[name][0]]
@@ -301,15 +299,6 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
             continue
         rows[policy] = augment.augment(x, policy, stream(0, name, "view"), pool)
     return rows, left_out
-
-
-def photo(path: Path):
-    """An image file as [3, 224, 224], the centre of it at a height or width of 256."""
-    import torchvision.transforms.functional as tv
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return tv.center_crop(tv.resize(tv.to_tensor(image.convert("RGB")), 256), 224)
 
 
 def main():

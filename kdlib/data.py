@@ -25,11 +25,17 @@ from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data, needs
 from kdlib.streams import seed_of, stream
 
 SIGNAL_LENGTH = 40
+PIXELS = 100_000_000  # of a photograph at most
 # The generator's own settings; "easy" removes what makes MNIST-1D hard: place, shear, background noise.
 GENERATORS = {
     "mnist1d": {},
     "mnist1d-easy": {"max_translation": 1, "shear_scale": 0.0, "corr_noise_scale": 0.05},
 }
+
+
+# images for other sets' runs, and the arrays that hold them: EMNIST and letters beside MNIST, the others out of domain
+POOLS = {"mnist": ("train-x",), "svhn": ("train-x",), "svhn-test10000": ("test-x",), "emnist": ("train-x",),
+         "emnist-letters": ("train-x", "test-x")}
 
 
 @dataclass(frozen=True)
@@ -129,12 +135,16 @@ class Photos:
         return (self[i : i + size].pixels() for i in range(0, len(self), size))
 
     def _decode(self, i):
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         try:
-            with Image.open(self.files[i]) as image:
+            with Image.open(self.files[i], formats=("JPEG", "PNG")) as image:
+                if image.width * image.height > PIXELS:
+                    raise Image.DecompressionBombError
                 image = image.convert("RGB")
-        except (OSError, UnidentifiedImageError) as error:
+        except Image.DecompressionBombError:
+            raise DataError(f"{self.files[i]} claims to have more than {PIXELS:,} pixels: it is not read") from None
+        except Exception as error:  # PIL raises about anything on a malformed file
             raise DataError(f"{self.files[i]} cannot be read ({error}): unpack ImageNet again") from None
         *place, flip = (0.0,) * 5 if self.crops is None else self.crops[i].tolist()
         box = _centre(*image.size) if self.crops is None else _crop(*image.size, *place)
@@ -164,13 +174,20 @@ def joined(*parts):
     return torch.cat(parts)
 
 
-def related(n: int, trial: int) -> torch.Tensor:
-    """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits; more of them begin with the same ones."""
-    x = array("emnist", "train-x")
-    if n > len(x):
-        raise DataError(f"emnist has {len(x)} images ({n} asked for)")
-    rows = torch.randperm(len(x), generator=stream(trial, "emnist", "subset"))[:n]
-    return torch.from_numpy(x[rows.numpy()]).float().div_(255)
+def related(n: int, trial: int, name: str = "emnist") -> torch.Tensor:
+    """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits, or of emnist-letters; more of them begin with
+    the same ones."""
+    there = sum(len(array(name, part)) for part in POOLS[name])
+    if n > there:
+        raise DataError(f"{name} has {there} images ({n} asked for)")
+    return _from_pool(name, n, stream(trial, name, "subset"))
+
+
+def _from_pool(name, n, generator):
+    """`n` images of a pool in a random order, or all there are: float in [0, 1]."""
+    arrays = [array(name, part) for part in POOLS[name]]
+    x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return torch.from_numpy(x[torch.randperm(len(x), generator=generator)[:n].numpy()]).float().div_(255)
 
 
 def _stored(name):
@@ -260,17 +277,16 @@ def _tensor(name, part, rows):
     return torch.nn.functional.avg_pool2d(x, 2) if DATA_SETS[name][0] == SMALL else x
 
 
-def out_of_domain(name: str, n: int, trial: int) -> torch.Tensor:
-    """`n` inputs that no class of a data set looks like: sums of three sines for signals; for CIFAR house numbers
-    (SVHN), as in the paper, and for its small form the digits of MNIST, which need no other download."""
-    g = stream(trial, "out-of-domain")
-    if DATA_SETS[name][0] != SIGNAL:
-        small = DATA_SETS[name][0] == SMALL
-        x = array(_unlike(name), "train-x")
-        x = torch.from_numpy(x[torch.randperm(len(x), generator=g)[:n].numpy()]).float().div_(255)
-        if small:
-            x = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(x, (2,) * 4), 2).expand(-1, 3, -1, -1)
-        return x.contiguous()
+def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> torch.Tensor:
+    """`n` inputs that no class of a data set looks like: sums of three sines for signals; for images those of `pool`,
+    one of POOLS, or all of them if there are fewer. Without one, house numbers (svhn) for CIFAR, as in the paper, and
+    the digits of MNIST for its small form."""
+    g, inputs = stream(trial, "out-of-domain"), DATA_SETS[name][0]
+    if inputs != SIGNAL:
+        x = _from_pool(pool or _unlike(name), n, g)
+        if x.shape[1] == 1:
+            x = torch.nn.functional.pad(x, (2,) * 4).expand(-1, 3, -1, -1)
+        return (torch.nn.functional.avg_pool2d(x, 2) if inputs == SMALL else x).contiguous()
     frequency, phase = torch.rand(n, 3, 1, generator=g) * 8 + 1, torch.rand(n, 3, 1, generator=g) * 6.2832
     t = torch.linspace(0, 6.2832, SIGNAL_LENGTH)
     x = torch.sin(frequency * t + phase).sum(1, keepdim=True)
@@ -294,7 +310,10 @@ def _signal_chunk(name, draw, index):
             if not path.exists():
                 with atomic(path) as file:
                     np.save(file, generate(name, seed_of("mnist1d", name, *draw, index) % 2**32, CHUNK))
-    return read_array(path, "delete it and it is drawn again")
+    values = read_array(path, mend := "delete it and it is drawn again")
+    if values.shape != (CHUNK, SIGNAL_LENGTH + 1) or values.dtype != np.float32:
+        raise DataError(f"{path} holds {values.dtype} {list(values.shape)} and no signals; {mend}")
+    return values
 
 
 def generate(name: str, seed: int, n: int) -> np.ndarray:

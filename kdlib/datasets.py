@@ -237,11 +237,9 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
             check(name)
     except DataError as error:
         if size:
-            return f"damaged: {error}", size
+            return f"not usable: {error}", size
         return f"not here: kdlib data {'import imagenet PATH' if name == 'imagenet' else f'fetch {name}'}", size
-    unknown = name in SETS and not SETS[name].fingerprint and not about["official"]
-    return f"here, from {about['source']}" + ", checked" * whole + ", not compared with the official files" * unknown, \
-        size
+    return f"here, from {about['source']}" + ", checked" * whole + _unverified(name, about), size
 
 
 def known_set(name: str) -> Known:
@@ -253,15 +251,17 @@ def known_set(name: str) -> Known:
     return SETS[name]
 
 
-def import_(name: str, source: Path) -> None:
-    """Store a local copy of a data set: a folder, zip or tar with the official files, or of class folders.
+def import_(name: str, source: Path) -> str:
+    """Store a local copy of a data set: a folder, zip or tar with the official files, or of class folders. Returns a
+    sentence on what was stored.
 
     DataError if it is not that data set whole; what was stored before is then still there.
     """
-    source = Path(source)
-    if name == "imagenet":
-        return import_imagenet(source)
-    known = known_set(name)
+    known = None if name == "imagenet" else known_set(name)
+    source, before = Path(source), _stored(name)
+    if not known:
+        import_imagenet(source)
+        return _stored_sentence(name, before)
     inside = source / FOLDER.get(name, "")
     files = archives.read(inside if inside.is_dir() else source, known.files, known.megabytes << 20)
     for form in known.readers:
@@ -281,19 +281,32 @@ def import_(name: str, source: Path) -> None:
                         f"{found}, not {known.fingerprint}): a changed, lossy or mislabelled copy")
     official = bool(known.fingerprint) or form in CHECKED or (
         source.is_file() and _md5(source) in [md5 for _, _, md5 in _downloads(name)])
-    before = stored(name)
     if not official and before and before["official"] and before["fingerprint"] != found:
         raise DataError(f"{name} is here from its official files (fingerprint {before['fingerprint']}), and {source} "
                         f"has other content ({found}): a changed, lossy or mislabelled copy")
     keep(name, arrays, form.replace("_", " "), official)
+    return _stored_sentence(name, before)
 
 
-def stored(name: str) -> dict | None:
+def _stored(name):
     """`info`, or None if the set is not here or not usable."""
     try:
         return info(name)
     except DataError:
         return None
+
+
+def _stored_sentence(name, before):
+    about = info(name)
+    text = f"{name} is stored, fingerprint {about['fingerprint']}" + _unverified(name, about)
+    if before and before["fingerprint"] != about["fingerprint"]:
+        text += f"; it takes the place of other content, fingerprint {before['fingerprint']}"
+    return text
+
+
+def _unverified(name, about):
+    known = name in SETS and (SETS[name].fingerprint or about["official"])
+    return "" if known or name == "imagenet" else ", not compared with the official files"
 
 
 def _check_counts(name, arrays, source):
@@ -365,15 +378,15 @@ def _download(address: str, path: Path, md5: str) -> None:
         raise OSError("it came corrupted: its md5 differs")
 
 
-def fetch(name: str) -> None:
+def fetch(name: str) -> str:
     """Download a data set and store it, unless it is here and whole. Interrupted, the next call goes on from there;
-    what was downloaded goes once it is stored."""
+    what was downloaded goes once it is stored. Returns a sentence on what is stored."""
     if name == "imagenet":
         raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
                         f"takes {IMAGENET_TAKES}")
     known, folder = known_set(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):
-        return
+        return _stored_sentence(name, None)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         before, downloads = socket.getdefaulttimeout(), _downloads(name)
@@ -393,11 +406,12 @@ def fetch(name: str) -> None:
         finally:
             socket.setdefaulttimeout(before)
         files = [folder / file for _, file, _ in downloads]
-        import_(name, files[0] if len(files) == 1 else folder)
+        said = import_(name, files[0] if len(files) == 1 else folder)
         for file in files:
             file.unlink()
         with suppress(OSError):  # files of somebody else's in it stay
             folder.rmdir()
+        return said
 
 
 # --- ImageNet, which stays where it is
@@ -422,8 +436,8 @@ def import_imagenet(source: Path, classes: int = 1000, images: dict | None = Non
         if empty:
             raise DataError(f"{source / folder / empty.split(chr(9))[0]} is empty: unpack ImageNet again")
         if len(lists[part]) != total:
-            raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: unpack "
-                            "ImageNet again")
+            mend = "unpack ImageNet again" if len(lists[part]) < total else "remove what is not ImageNet's"
+            raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: {mend}")
     counts = {part: list(Counter(line.split("/")[0] for line in lines).values()) for part, lines in lists.items()}
     try:
         about = PhotoNote(source="a folder", folder=str(source), classes=names, counts=counts,

@@ -300,7 +300,8 @@ SETS = {
                   re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
                   "a folder with train_32x32.mat and test_32x32.mat, or of train/<digit>/*.png and test/<digit>/*.png",
                   "non-commercial use"),
-    # a part, enough for out-of-domain images: the first 10,000 of the test set, in the official order
+    # a part, enough for out-of-domain images: the first 10,000 of the test set. The fingerprint is of a copy as PNGs,
+    # of which four images were compared with another copy, not yet of the official file
     "svhn-test10000": Known((3, 32, 32), DIGITS, {"test": (684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620)},
                             re.compile(rf"((^|/)test_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
                             "test_32x32.mat, or a folder, zip or tar of test/<digit>/*.png of its first 10,000",

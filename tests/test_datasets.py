@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import os
 import pickle
@@ -57,6 +58,13 @@ def png(image):
     file = io.BytesIO()
     Image.fromarray(image).save(file, "png")
     return file.getvalue()
+
+
+def huge_png(side):
+    """A PNG that claims so many pixels a side, rightly signed."""
+    raw = png(np.zeros((32, 32, 3), np.uint8))
+    claim = b"IHDR" + struct.pack(">II", side, side) + raw[24:29]
+    return raw[:12] + claim + struct.pack(">I", zlib.crc32(claim)) + raw[33:]
 
 
 def as_files(them):
@@ -209,6 +217,157 @@ def test_other_content_than_the_official_is_refused_though_its_counts_are_right(
     assert not (here / "data").exists()
 
 
+def as_cifar10(them):
+    """{path: bytes} of CIFAR-10's binary version: the training images in five batches."""
+    rows = {part: [bytes([CLASSES.index(c)]) + image.transpose(2, 0, 1).tobytes() for c, image in some]
+            for part, some in them.items()}
+    return {f"cifar-10-batches-bin/data_batch_{i + 1}.bin": b"".join(rows["train"][i::5]) for i in range(5)} | {
+        "cifar-10-batches-bin/test_batch.bin": b"".join(rows["test"])}
+
+
+def as_mats(them):
+    """{path: bytes} of SVHN's files, where class 0 is 10."""
+    out = {}
+    for part, rows in them.items():
+        file = io.BytesIO()
+        scipy.io.savemat(file, {"X": np.stack([image for _, image in rows], -1),
+                                "y": np.array([[CLASSES.index(c) or 10] for c, _ in rows], np.uint8)})
+        out[f"{part}_32x32.mat"] = file.getvalue()
+    return out
+
+
+def official_mats(monkeypatch, mats):
+    monkeypatch.setattr(tv.SVHN, "split_list", {
+        name.split("_")[0]: ["", name, hashlib.md5(raw).hexdigest()] for name, raw in mats.items()})
+
+
+def test_the_official_forms_of_cifar10_and_of_house_numbers_have_the_fingerprint_of_their_images(here, monkeypatch):
+    them = pictures()
+    datasets.import_("cifar10", folder(here / "folders", as_files(them)))
+    of_images = datasets.info("cifar10")["fingerprint"]
+    datasets.import_("cifar10", tarred(here / "cifar-10-binary.tar.gz", as_cifar10(them)))
+    assert datasets.info("cifar10")["fingerprint"] == of_images
+    mats = as_mats(them)
+    official_mats(monkeypatch, mats)
+    datasets.import_("svhn", folder(here / "mats", mats))
+    assert datasets.info("svhn")["fingerprint"] == of_images
+
+
+def test_what_no_official_fingerprint_is_known_of_is_called_so_unless_its_files_are_the_official_ones(
+        here, kdlib, monkeypatch):
+    them, mats = pictures(), as_mats(pictures())
+    official_mats(monkeypatch, mats)
+    for source, said in ((folder(here / "folders", as_files(them)), ", not compared with the official files"),
+                         (folder(here / "mats", mats), "")):
+        code, out, _ = kdlib("data", "import", "svhn", source)
+        assert code == 0 and out == f"svhn is stored, fingerprint {datasets.info('svhn')['fingerprint']}{said}\n"
+        _, out, _ = kdlib("data", "list", "--check")
+        assert next(line for line in out.splitlines() if line.startswith("svhn ")).endswith(f", checked{said}")
+
+
+def test_other_content_never_takes_the_place_of_official_content_and_elsewhere_says_that_it_does(here, monkeypatch):
+    other, mats = folder(here / "other", as_files(pictures(seed=1))), as_mats(pictures())
+    datasets.import_("svhn", folder(here / "folders", as_files(pictures())))
+    before = datasets.info("svhn")["fingerprint"]
+    assert f"takes the place of other content, fingerprint {before}" in datasets.import_("svhn", other)
+    official_mats(monkeypatch, mats)
+    datasets.import_("svhn", folder(here / "mats", mats))
+    with pytest.raises(DataError, match="svhn is here from its official files .*other has other content"):
+        datasets.import_("svhn", other)
+    assert datasets.info("svhn")["fingerprint"] == before
+    datasets.import_("svhn", here / "folders")  # the same content
+
+
+def test_an_archive_with_the_md5_of_the_download_is_the_official_one(here, serve):
+    archive = serve(zipped, as_files(pictures()))
+    assert "not compared" not in datasets.import_("cifar10", archive)
+    assert datasets.info("cifar10")["official"]
+
+
+def test_class_folders_are_labelled_by_their_names(here, monkeypatch):
+    resize(monkeypatch, "cifar10", names=formats.CIFAR10_CLASSES, counts={"train": (1,) * 10, "test": (1,) * 10})
+    images = {c: png(np.full((32, 32, 3), i, np.uint8)) for i, c in enumerate(formats.CIFAR10_CLASSES)}
+    called = dict(zip(formats.CIFAR10_CLASSES, formats.CIFAR10_CLASSES, strict=True))
+    for names in (called, called | {"automobile": "car", "airplane": "plane"}):  # "bird" and "car": another order
+        datasets.import_("cifar10", zipped(here / "a.zip", {
+            f"{part}/{names[c]}/0.png": raw for part in ("train", "test") for c, raw in images.items()}))
+        assert datasets.array("cifar10", "train-x")[:, 0, 0, 0].tolist() == list(range(10))
+    names = called | {"automobile": "auto"}
+    with pytest.raises(DataError, match="class folder 'auto', and cifar10's classes are airplane, .* truck: rename"):
+        datasets.import_("cifar10", zipped(here / "b.zip", {
+            f"{part}/{names[c]}/0.png": raw for part in ("train", "test") for c, raw in images.items()}))
+
+
+# --- parts, pools, derived sets
+
+def letters(n=2):
+    """{path: bytes} of a gzip.zip with `n` training letters of each kind and one test letter."""
+    random, files = np.random.default_rng(0), {}
+    for part, each in (("train", n), ("test", 1)):
+        x = random.integers(0, 256, (26 * each, 28, 28), dtype=np.uint8)
+        y = (np.arange(26 * each) % 26 + 1).astype(np.uint8)
+        files |= {f"gzip/emnist-letters-{part}-{kind}-ubyte.gz": gzip.compress(idx(values))
+                  for kind, values in (("images-idx3", x), ("labels-idx1", y))}
+    return files
+
+
+def test_emnist_letters_is_a_set_of_its_own_upright_and_labelled_from_0(here, monkeypatch):
+    resize(monkeypatch, "emnist-letters", counts={"train": (2,) * 26, "test": (1,) * 26})
+    files = letters()
+    datasets.import_("emnist-letters", folder(here / "root" / "EMNIST" / "raw", files).parent.parent)
+    x, y = datasets.array("emnist-letters", "train-x"), datasets.array("emnist-letters", "train-y")
+    assert y.tolist() == sorted([*range(26)] * 2)
+    raw = gzip.decompress(files["gzip/emnist-letters-train-images-idx3-ubyte.gz"])
+    first = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)[0]  # the letter a
+    assert any(np.array_equal(image[0], first.T) for image in x[:2])
+    with pytest.raises(DataError, match="there is no emnist in .*emnist-letters is another set"):
+        datasets.import_("emnist", here / "root")
+    few, more = data.related(9, trial=5, name="emnist-letters"), data.related(78, trial=5, name="emnist-letters")
+    assert torch.equal(few, more[:9])
+    both = {(image * 255).byte().numpy().tobytes() for image in more}
+    assert both == {image.tobytes() for part in ("train-x", "test-x")
+                    for image in datasets.array("emnist-letters", part)}
+    with pytest.raises(DataError, match="emnist-letters has 78 images \\(79 asked for\\)"):
+        data.related(79, trial=5, name="emnist-letters")
+
+
+def test_a_part_of_the_house_numbers_is_a_pool_and_no_data_set(here, kdlib, monkeypatch):
+    resize(monkeypatch, "svhn-test10000", names=tuple(CLASSES), counts={"test": (2,) * 4})
+    them = pictures()
+    first = {"test": sorted(them["test"], key=lambda row: row[0])}  # so that its first eight have two of each class
+    assert "svhn-test10000 is stored" in datasets.import_(
+        "svhn-test10000", zipped(here / "a.zip", as_files(first)))
+    of_images = datasets.info("svhn-test10000")["fingerprint"]
+    mats = as_mats({"train": them["train"], "test": first["test"] + them["train"]})
+    official_mats(monkeypatch, mats)
+    datasets.import_("svhn-test10000", folder(here / "mats", mats) / "test_32x32.mat")
+    assert datasets.info("svhn-test10000")["fingerprint"] == of_images
+    with pytest.raises(DataError, match="is a part of a data set and has no train-x"):
+        datasets.array("svhn-test10000", "train-x")
+    with pytest.raises(DataError, match="has 0 train examples .*; svhn-test10000 has as many"):
+        datasets.import_("svhn", here / "a.zip")
+    code, out, _ = kdlib("data", "list", "--check")
+    line = next(line for line in out.splitlines() if line.startswith("svhn-test10000"))
+    assert code == 0 and "0        8        4" in line and "here, from svhn files, checked" in line
+    code, out, _ = kdlib("data", "show", "svhn-test10000", "--out", here / "sheet.png")
+    assert code == 0 and out.startswith(f"{here / 'sheet.png'}: stored")
+    for name, side in (("cifar100", 32), ("cifar100-16", 16)):
+        x = data.out_of_domain(name, 5, trial=1, pool="svhn-test10000")
+        assert x.shape == (5, 3, side, side) and len(data.out_of_domain(name, 9, 1, "svhn-test10000")) == 8
+    whole = (data.out_of_domain("cifar100", 8, 1, "svhn-test10000") * 255).byte().numpy()
+    assert {image.tobytes() for image in whole} == {
+        image.tobytes() for image in datasets.array("svhn-test10000", "test-x")}
+
+
+@pytest.mark.parametrize("values", [np.zeros((1000, 40), np.float32), np.zeros((1000, 41)), np.zeros(3, np.float32)])
+def test_a_kept_draw_that_is_no_draw_is_named(here, values):
+    data.signals("mnist1d", (0, "train"), 10)
+    file, = (here / "data" / "mnist1d").rglob("*.npy")
+    np.save(file, values)
+    with pytest.raises(DataError, match=f"{file.name} holds .* and no signals; delete it"):
+        data.signals("mnist1d", (0, "train"), 10)
+
+
 # --- archives
 
 @pytest.mark.parametrize("make", [zipped, tarred])
@@ -285,9 +444,7 @@ def test_a_zip_with_too_many_files_is_refused_before_they_are_listed(here):
 
 
 def test_an_image_that_claims_to_be_huge_is_not_decoded(here):
-    raw = png(np.zeros((32, 32, 3), np.uint8))
-    huge = raw[:16] + struct.pack(">II", 60_000, 60_000) + raw[24:]
-    source = zipped(here / "a.zip", {"set/train/bee/huge.png": huge})
+    source = zipped(here / "a.zip", {"set/train/bee/huge.png": huge_png(60_000)})
     assert "has (60000, 60000) pixels" in in_little_memory(source, "torchvision")
 
 
@@ -530,6 +687,60 @@ def test_one_changed_pixel_is_found_by_the_check(here):
         datasets.check("cifar10")
 
 
+@pytest.mark.parametrize("content", [
+    b"[]", b"{}", b"null", b"7", b"", b"\xff", b'{"source": "a", "fingerprint": 7}',
+    {"fingerprint": None}, {"counts": 7}, {"source": []}, {"arrays": {"train-x": "much"}},
+    {"arrays": {"other": [[1], "|u1", 1]}},
+])
+def test_an_info_json_of_another_kind_is_damaged(here, kdlib, content):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    file = here / "data" / "cifar10" / "info.json"
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(file.read_bytes()) | content).encode()
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="info.json is damaged: import or fetch cifar10 again"):
+        datasets.array("cifar10", "train-x")
+    code, out, _ = kdlib("data", "list")
+    assert code == 1 and "info.json is damaged" in out
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"a": "b"}', b"[1, 2]", b'["", "?", "the", "bad"', b"\xff",
+                                     b'["", "?", "the", "other"]', b"", None])
+def test_a_damaged_vocabulary_is_found(here, kdlib, monkeypatch, content):
+    resize(monkeypatch, "imdb", counts={"train": (1, 1), "test": (1, 1)})
+    datasets.import_("imdb", folder(here / "acl", {f"{part}/{label}/0.txt": b"the bad " * 10 + label.encode()
+                                                   for part in ("train", "test") for label in ("neg", "pos")}))
+    assert datasets.words() == ["", "?", "bad", "the"]
+    file = here / "data" / "imdb" / "words.json"
+    file.unlink() if content is None else file.write_bytes(content)
+    code, out, _ = kdlib("data", "list", "--check")
+    assert code == 1 and "not usable: " in out and "words.json" in out
+    with pytest.raises(DataError, match="words.json .*import or fetch imdb again"):
+        datasets.words()
+
+
+def test_what_is_stored_and_cannot_be_read_is_not_called_damaged(here, monkeypatch):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(DataError, match="info.json cannot be read \\(Permission"):
+        patch.setattr(Path, "read_bytes", denied)
+        datasets.info("cifar10")
+    with monkeypatch.context() as patch, pytest.raises(DataError, match="test-x.npy cannot be read \\(Permission"):
+        patch.setattr(np, "load", denied)
+        datasets.array("cifar10", "test-x")
+
+
+def test_a_check_finds_what_is_not_the_official_content(here, monkeypatch):
+    store_images("cifar10", 20, 4, (3, 32, 32))
+    datasets.check("cifar10")
+    resize(monkeypatch, "cifar10", fingerprint="0" * 32)
+    with pytest.raises(DataError, match="cifar10 on disk is not the official cifar10"):
+        datasets.check("cifar10")
+
+
 # --- MNIST and its kind, house numbers, reviews
 
 def idx(values):
@@ -619,6 +830,10 @@ def test_reviews_become_their_first_hundred_tokens(here, monkeypatch):
     assert (4,) * 10 + (2,) * 90 in train and (2, 1, 1, 2, *(2, 3) * 10, *(0,) * 76) in train
     splits = data.load("imdb", trial=0, train=2, test=2)
     assert splits.train_x.dtype == torch.int64 and splits.train_y.tolist() in ([0, 1], [1, 0])
+    before = datasets.info("imdb")["fingerprint"]
+    macs = {f"{name.rpartition('/')[0]}/._{name.rpartition('/')[2]}": b"mac" for name in files}
+    datasets.import_("imdb", zipped(here / "mac.zip", files | macs | {f"__MACOSX/{name}": b"mac" for name in files}))
+    assert datasets.info("imdb")["fingerprint"] == before
     del files["aclImdb/test/pos/0_7.txt"]
     with pytest.raises(DataError, match="has 1 test examples and 1 labels, and imdb has 2"):
         datasets.import_("imdb", tarred(here / "part.tar.gz", files))
@@ -662,6 +877,61 @@ def test_a_part_of_imagenet_is_not_taken_for_it(here, change, says):
     with pytest.raises(DataError, match=says):
         datasets.import_imagenet(source, **size)
     assert not (here / "data").exists()
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: "", lambda text: text[:-8], lambda text: text.replace("n01/", "n07/"),
+    lambda text: text + "\nn01/x.JPEG\t4", lambda text: text.replace("_0.JPEG", "_5.JPEG"),
+    lambda text: text.replace("\t4", "\t5"), None])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_damaged_list_of_imagenet_is_found(here, kdlib, change, part):
+    datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+    assert kdlib("data", "list", "--check")[0] == 0
+    file = here / "data" / "imagenet" / f"{part}.txt"
+    file.write_text(change(file.read_text())) if change else file.unlink()
+    code, out, _ = kdlib("data", "list", "--check")
+    assert code == 1 and "import imagenet again" in out
+
+
+def test_a_list_of_imagenet_with_other_lines_than_noted_is_not_used(here):
+    datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+    file = here / "data" / "imagenet" / "test.txt"
+    for text in ("", "n01/a.JPEG\t4", "no line", file.read_text() + "\nn01/x.JPEG\t4"):
+        file.write_text(text)
+        with pytest.raises(DataError, match="test.txt is missing or damaged: import imagenet again"):
+            datasets.imagenet_files("test")
+
+
+def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here):
+    source = photos(here)
+    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    before = datasets.info("imagenet")["fingerprint"]
+    for part in ("train", "val"):
+        for name in (f"{part}/n01/._n01_0.JPEG", f"{part}/._n01", f"{part}/__MACOSX/n01/._n01_0.JPEG",
+                     f"{part}/n01/.DS_Store"):
+            folder(source, {name: b"mac"})
+        (source / part).rename(here / part)
+        (source / part).symlink_to(here / part)
+    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    assert datasets.info("imagenet")["fingerprint"] == before
+    datasets.check("imagenet")
+
+
+def test_names_of_imagenet_s_files_that_are_no_utf_8_are_kept(here):
+    source = photos(here)
+    for part in ("train", "val"):
+        os.rename(source / part / "n01" / "n01_0.JPEG", os.fsencode(source / part / "n01") + b"/\xff.JPEG")
+    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    datasets.check("imagenet")
+    assert all(path.exists() for path in datasets.imagenet_files("train")[0])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_photograph_that_claims_to_be_huge_is_not_decoded(here):
+    for side in (13_000, 60_000):
+        (here / "huge.JPEG").write_bytes(huge_png(side))
+        with pytest.raises(DataError, match="huge.JPEG claims to have more than 100,000,000 pixels"):
+            data.Photos([here / "huge.JPEG"]).pixels()
 
 
 # --- downloads, from a server of the test's own
@@ -800,7 +1070,7 @@ def test_the_list_says_what_is_here_and_a_check_finds_damage(here, kdlib):
     assert "1,281,167   50,000    1,000" in lines["imagenet"] and lines["mnist1d"].endswith("generated")
     (here / "data" / "cifar10" / "test-y.npy").unlink()
     code, out, _ = kdlib("data", "list")
-    assert code == 1 and "damaged: cifar10 is only partly here" in out
+    assert code == 1 and "not usable: cifar10 is only partly here" in out
 
 
 def test_import_prints_the_fingerprint(here, kdlib):
