@@ -182,7 +182,7 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
 
 def test_the_books_own_example_of_an_experiment_runs(store_here, capsys):
     page = (project_root() / "book" / "reexecute.md").read_text()
-    example = page.split("```python\n")[1].split("```")[0]
+    example = page.split("## Your own experiment")[1].split("```python\n")[1].split("```")[0]
     exec(re.sub(r"steps=\d+", "steps=3", example), {})
     assert "'independent_agreement'" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kdlib import chapter, experiments
-from kdlib.experiments import CHAPTERS, PAGES, in_order, judged, standing
+from kdlib.experiments import CHAPTERS, PAGES, figure_map, in_order, judged, standing
 from kdlib.experiments.claims import CLAIMS, by_id
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.paths import project_root, results_dir
@@ -136,3 +136,44 @@ def test_a_page_is_executed_after_those_whose_runs_it_shows():
 
 def test_the_chapter_table_is_what_the_command_line_knows():
     assert experiments.chapters("all") == list(CHAPTERS)
+
+
+# --- the map of figures
+
+def test_the_map_in_the_readme_is_that_of_the_declarations():
+    assert figure_map.readme() == (project_root() / "README.md").read_text(), \
+        "write it anew: python -m kdlib.experiments.figure_map"
+
+
+def test_the_map_has_every_figure_and_table_of_the_paper_and_files_that_exist():
+    ids = [shown.id for shown in figure_map.FIGURES]
+    assert ids == [f"Fig {n}" for n in (1, 2, 3, 4, 5, "6a", "6b", "6c", *range(7, 15))] + ["Table 1", "Table 2"]
+    links = re.findall(r"\]\(([^)]+)\)", figure_map.table())
+    assert links and all((project_root() / link).is_file() for link in links)
+
+
+def test_what_plans_a_figure_plans_runs_of_its_chapter():
+    d = Design("paper")
+    planned = {name: page.runs(d) for name, page in CHAPTERS.items()}
+    for shown in figure_map.FIGURES:
+        rows = shown.plans(d)
+        assert rows and any(rows.items() <= runs.items() for runs in planned.values()), shown.id
+
+
+def test_the_book_refers_to_the_figures_that_the_map_names():
+    """Its own table, with links that only the book has, on the page of all claims."""
+    page = (project_root() / "notebooks" / "07_claims.py").read_text()
+    found = re.findall(r"^# \| ((?:Fig|Table) \w+) \| (.*?) \| (.*?) \| (.*?) \|$", page, re.M)
+    rows = {id: rest for id, *rest in found}
+    for shown in figure_map.FIGURES:
+        title, *columns = rows.pop(shown.id)
+        assert title == shown.shows
+        for column, cells in zip(columns, (shown.signals, shown.real), strict=True):
+            assert re.findall(r"\{numref\}`(.*?)`", column) == [c for c in cells if c.startswith("fig-")], shown.id
+    assert not rows
+
+
+def test_a_cell_that_is_on_no_page_or_on_two_is_an_error():
+    for cell in ("fig-nowhere", "CIFAR-100 (recorded)"):
+        with pytest.raises(LookupError, match=re.escape(cell)):
+            figure_map.page_of(cell)

@@ -1,0 +1,93 @@
+"""Where each figure and table of the paper is: what plans its runs, and which cells of which pages draw it.
+
+`python -m kdlib.experiments.figure_map` writes the map into the README.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kdlib.experiments import PAGES, distillation_data, gap, optimization, paradox, scale
+from kdlib.paths import atomic, project_root
+
+BEGIN, END = "<!-- the map: written by python -m kdlib.experiments.figure_map -->\n", "<!-- end of the map -->\n"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure or table of the paper; cells are named by their figure, or by the caption of their table."""
+
+    id: str
+    shows: str
+    plans: Callable
+    signals: tuple[str, ...]
+    real: tuple[str, ...]
+
+
+FIGURES = (
+    Shown("Fig 1", "fidelity and accuracy over the amount of data", gap.sizes,
+          ("fig-gap", "fig-gap-ensembles", "fig-paradox"), ("fig-gap-cifar", "fig-paradox-cifar", "fig-generated")),
+    Shown("Fig 2", "an easy task, MNIST", gap.easy, ("fig-easy",), ("Real MNIST, LeNet-5",)),
+    Shown("Fig 3", "augmentation policies, m = 5", distillation_data.policies, ("fig-policies",),
+          ("fig-policies-cifar",)),
+    Shown("Fig 4", "recycled data over m and τ", distillation_data.recycling, ("fig-recycling", "fig-recycling-tau"),
+          ("fig-recycling-cifar", "fig-recycling-tau-cifar")),
+    Shown("Fig 5", "agreement on the distillation data", optimization.train_agreement, ("fig-train-agreement",),
+          ("fig-train-cifar",)),
+    Shown("Fig 6a", "longer training, SGD and Adam", optimization.optimizers, ("fig-optimizers",),
+          ("fig-optimizers-cifar",)),
+    Shown("Fig 6b", "starts near the teacher", optimization.starts_near, ("fig-lambda", "fig-errata-lambda"),
+          ("fig-lambda-cifar", "fig-errata-lambda-cifar")),
+    Shown("Fig 6c", "the loss between them", optimization.starts_near, ("fig-planes", "fig-barrier"),
+          ("fig-planes-cifar", "fig-barrier-cifar")),
+    Shown("Fig 7", "generated images", gap.generated, (), ("fig-samples",)),
+    Shown("Fig 8", "what the labels say", scale.labels, ("fig-labels",),
+          ("fig-labels-cifar", "CIFAR-100 (recorded): mean largest probability")),
+    Shown("Fig 9", "temperature and m", distillation_data.temperatures, ("Fig 9 here",), ("Fig 9 on CIFAR-100",)),
+    Shown("Fig 10", "up to twelve members", paradox.members, ("fig-members",), ("fig-members-cifar",)),
+    Shown("Fig 11", "policies for m = 1, 3, 5", distillation_data.policies, ("fig-policies-m",),
+          ("fig-policies-m-cifar",)),
+    Shown("Fig 12", "capacity", scale.capacity, ("fig-capacity",), ("fig-capacity-cifar",)),
+    Shown("Fig 13", "another architecture", scale.architecture, ("fig-architecture",), ("fig-architecture-cifar",)),
+    Shown("Fig 14", "true labels mixed in", paradox.true_labels, ("fig-alpha",), ("fig-alpha-cifar",)),
+    Shown("Table 1", "the teacher's initial weights", optimization.initial_weights, ("Table 1 here",),
+          ("Table 1 on CIFAR-100",)),
+    Shown("Table 2", "text, and photographs at scale", scale.other_domains, (), ("IMDB, a small LSTM",)),
+)
+
+
+def page_of(cell: str) -> str:
+    """The page with a figure of this name, or a table whose caption begins so; LookupError unless there is just one."""
+    mark = f'"name": "{cell}"' if cell.startswith("fig-") else f'"{cell}'
+    found = [name for name in PAGES if mark in (project_root() / "notebooks" / f"{name}.py").read_text()]
+    if len(found) != 1:
+        raise LookupError(f"the cell {cell!r} is on {len(found)} pages")
+    return found[0]
+
+
+def table() -> str:
+    """The map as Markdown."""
+    lines = ["| paper | shows | runs planned by | drawn by: page, cells |", "|---|---|---|---|"]
+    for shown in FIGURES:
+        module = inspect.getmodule(shown.plans).__name__
+        cells = {}
+        for cell in shown.signals + shown.real:
+            cells.setdefault(page_of(cell), []).append(cell)
+        drawn = "; ".join(f"[{name}](notebooks/{name}.py): {', '.join(f'`{cell}`' for cell in names)}"
+                          for name, names in cells.items())
+        lines.append(f"| {shown.id} | {shown.shows} | [`{module.rpartition('.')[2]}.{shown.plans.__name__}`]"
+                     f"({module.replace('.', '/')}.py) | {drawn} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme() -> str:
+    """The README with the map as it is now."""
+    before, _, rest = (project_root() / "README.md").read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + "\n" + table() + "\n" + END + after
+
+
+if __name__ == "__main__":
+    text = readme()
+    with atomic(project_root() / "README.md") as file:
+        file.write(text.encode())
