@@ -94,9 +94,6 @@ class Record:
         """The content of the data that it read, by name, as far as it is said."""
         return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
 
-    def same_result(self, other: "Record") -> bool:
-        return (self.key, self.metrics, self.curves) == (other.key, other.metrics, other.curves)
-
     def difference(self, other: "Record") -> tuple[float, float]:
         """How far another result of this run lies from it: the largest difference of a metric (as a share of it where
         it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ."""

@@ -69,6 +69,11 @@ def defects(m=1):
     return Defects(student=student(m), batch=25)
 
 
+def same_result(one, other):
+    """Whether two records are of one run, with the same bits."""
+    return (one.key, one.metrics, one.curves) == (other.key, other.metrics, other.curves)
+
+
 class Killed(BaseException):
     """The process dies."""
 

@@ -10,7 +10,7 @@ from threading import Thread
 import psutil
 import pytest
 import torch
-from conftest import student, surface, teacher
+from conftest import same_result, student, surface, teacher
 
 from kdlib.compute import WorkersError, _in_order, _on_node, compute
 from kdlib.spec import Training, needs
@@ -146,7 +146,7 @@ def test_a_worker_and_then_a_node_killed_change_nothing(cluster, here, store_her
     assert not thread.is_alive()
     assert len(log[-1]) < len(here)
     [there] = result
-    assert there.keys() == here.keys() and all(there[spec].same_result(here[spec]) for spec in here)
+    assert there.keys() == here.keys() and all(same_result(there[spec], here[spec]) for spec in here)
     assert there.trained + there.reused == len(here)
     final = records()
     assert len(final) == len(here) and all(final[name] == at for seen in log for name, at in seen.items())
@@ -173,7 +173,7 @@ def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeyp
     assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1e-5)
     assert two[spec].metrics == pytest.approx(one[spec].metrics, abs=0.02)  # one of 60 may change sides
     # nets that advance in cohorts stay on one device
-    assert all(two[needed].same_result(one[needed]) for needed in needs(spec))
+    assert all(same_result(two[needed], one[needed]) for needed in needs(spec))
     assert (one[spec].device, two[spec].device, two[spec.foil[0]].device) == ("cpu", "2 x cpu", "cpu")
 
 
@@ -202,4 +202,4 @@ def test_a_run_on_two_devices_goes_on_from_its_kept_state_with_the_same_bits(sto
     Store().record_path(spec.key).unlink()
     kept.path.write_bytes(state)
     assert 0 < int(kept.load()["step"]) < 65
-    assert compute([spec], workers=1)[spec].same_result(whole[0][0]) and not kept.path.exists()
+    assert same_result(compute([spec], workers=1)[spec], whole[0][0]) and not kept.path.exists()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from conftest import Killed, defects, die_keeping, student, surface, teacher
+from conftest import Killed, defects, die_keeping, same_result, student, surface, teacher
 from safetensors.torch import load, save
 
 from kdlib import augment, losses, run, train
@@ -39,7 +39,7 @@ def result(spec, made=None):
 
 @pytest.mark.parametrize("spec", KINDS)
 def test_equal_specs_give_equal_records_to_the_bit(spec):
-    assert result(spec).same_result(result(spec))
+    assert same_result(result(spec), result(spec))
 
 
 def test_a_run_gives_the_same_bits_alone_and_among_others():
@@ -50,7 +50,7 @@ def test_a_run_gives_the_same_bits_alone_and_among_others():
     alone = [result(spec, made) for spec in group]
     for size in (2, 3, 7):
         together = [record for record, _ in fresh(group[:size], lambda spec: made[spec.key])]
-        assert all(a.same_result(b) for a, b in zip(together, alone, strict=False))
+        assert all(same_result(a, b) for a, b in zip(together, alone, strict=False))
 
 
 def test_a_cohort_shares_net_steps_and_loss():
@@ -86,7 +86,7 @@ def test_workers_and_order_change_nothing(store_here, tmp_path):
         for layer in levels([spec]):
             for needed in layer:
                 again[needed] = Store(tmp_path / "other").run([needed])[0][0]
-        assert one[spec].same_result(again[spec])
+        assert same_result(one[spec], again[spec])
 
 
 def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypatch):
@@ -137,7 +137,7 @@ def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store
     with pytest.raises(StoreError, match=path.name):
         store.get(teacher())
     assert (store.root / "set-aside" / path.name).exists()
-    assert store.run([teacher()])[0][0].same_result(good)
+    assert same_result(store.run([teacher()])[0][0], good)
 
 
 @pytest.mark.parametrize("damage", [
@@ -403,7 +403,7 @@ def test_a_run_that_goes_on_from_its_kept_state_ends_with_the_same_bits(store_he
     undisturbed = [result(spec, made) for spec in specs]
     Store().run([needed for spec in specs[:1] for needed in needs(spec)])
     again = interrupted(specs, at, monkeypatch)
-    assert all(a.same_result(b) for a, b in zip(again, undisturbed, strict=True))
+    assert all(same_result(a, b) for a, b in zip(again, undisturbed, strict=True))
     assert all(torch.equal(value, made_now[name]) for spec in specs if spec.key in made
                for made_now in [Store().weights(spec)] for name, value in made[spec.key].items())
 
@@ -419,7 +419,7 @@ def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_
     with pytest.raises(StoreError, match=kept.path.name):
         store.run([spec])
     monkeypatch.setattr(KeptState, "due", lambda self: False)
-    assert store.run([spec])[0][0].same_result(result(spec))
+    assert same_result(store.run([spec])[0][0], result(spec))
 
 
 @pytest.mark.slow
