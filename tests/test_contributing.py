@@ -1,0 +1,73 @@
+"""The recipes of CONTRIBUTING.md, each applied to a copy of the code and run there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdlib.paths import project_root
+
+PAGE = (project_root() / "CONTRIBUTING.md").read_text()
+RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
+BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+?)(?:: (?:in (\w+)|after \"(.*?)\"))?\n(.*?)^```", re.M | re.S)
+COMMANDS = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
+
+
+def put(file: Path, table: str, line: str, text: str) -> None:
+    """Write a new file, or put the text at the end of a table or after the first line that contains `line`."""
+    if not (table or line):
+        assert not file.exists()
+        file.write_text(text)
+        return
+    lines = file.read_text().splitlines(keepends=True)
+    if table:
+        start = next(i for i, old in enumerate(lines) if re.match(rf"{table}\b.*[(\[{{]$", old))
+        at = next(i for i, old in enumerate(lines) if i > start and re.match(r"[)\]}]", old))
+    else:
+        at = 1 + next(i for i, old in enumerate(lines) if line in old)
+    file.write_text("".join(lines[:at]) + text + "".join(lines[at:]))
+
+
+@pytest.fixture
+def done(tmp_path):
+    """Apply a recipe to a copy, run its commands there, and give the copy's folder and what they printed."""
+    root = tmp_path / "copy"
+    for folder in ("kdlib", "notebooks", "results"):
+        shutil.copytree(project_root() / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(project_root() / "_toc.yml", root)
+
+    def apply(name):
+        for path, table, line, text in BLOCK.findall(RECIPES[name]):
+            put(root / path, table, line, text)
+        (commands,) = COMMANDS.findall(RECIPES[name])
+        environment = os.environ | {"PYTHONPATH": str(root), "KDLIB_STORE": str(tmp_path / "store"),
+                                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environment.pop("KDLIB_FROM_RECORDS", None)
+        ran = subprocess.run(["bash", "-euc", commands], cwd=root, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        return root, ran.stdout
+
+    return apply
+
+
+def test_every_block_of_every_recipe_is_applied():
+    for text in RECIPES.values():
+        assert len(BLOCK.findall(text)) == len(re.findall(r"^```(?:python|yaml)$", text, re.M)) > 0
+    assert len(RECIPES) == PAGE.count("\n## ")
+
+
+@pytest.mark.slow
+def test_a_claim_is_one_entry(done):
+    _, out = done("A claim")
+    assert re.search(r"^F6  (holds|does not hold|undecided) ", out, re.M) and "27 claims" in out
+
+
+@pytest.mark.slow
+def test_a_chapter_is_its_module_its_notebook_and_its_place(done):
+    root, _ = done("A chapter")
+    page = (root / "out.ipynb").read_text()
+    assert "<td>96</td>" in page and "papermill notebooks/10_width.ipynb" in page
