@@ -5,7 +5,7 @@
 - speed-up: equal MNIST-1D teachers in a fresh store by 1 and by 2 workers of one thread, in turn; ratios within a
   round. The nets are ResNets, which never share a cohort, so that both do the same work run by run. The pool is
   started before, by other runs.
-- overhead: wall seconds of `compute` by one worker beyond those of `run.execute` on the same specs, per run.
+- overhead: wall seconds of `compute` by one worker beyond those of `runs.execute` on the same specs, per run.
 - lookup: seconds of `compute` where every record is there already, of 1,000 and of 10,000 specs; the growth between
   them as a share of linear growth.
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 
 from kdlib.compute import compute
-from kdlib.run import execute
+from kdlib.runs import execute
 from kdlib.spec import Data, Teacher, Training
 from kdlib.store import Store, commit, fresh
 

@@ -76,39 +76,39 @@ def crop_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return cropped(x, *crop_flip_draws(x, generator))
 
 
-def _margin(x):
-    return x.shape[2] // 8  # the paper's 4 of 32
+def _margin(height):
+    return height // 8  # the paper's 4 of 32
 
 
 def crop_flip_draws(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Where each of the n images is cropped, int64 [2, n], and whether it is flipped, bool [n]."""
-    moves = torch.randint(0, 2 * _margin(x) + 1, (2, len(x), 1), generator=generator)
+    moves = torch.randint(0, 2 * _margin(x.shape[2]) + 1, (2, len(x), 1), generator=generator)
     flip = torch.rand(len(x), 1, generator=generator) < 0.5
     return moves[..., 0].to(x.device), flip[:, 0].to(x.device)
 
 
-def crop_flip_outcomes(x: torch.Tensor) -> int:
-    """How many different images one image can become."""
-    return 2 * (2 * _margin(x) + 1) ** 2
+def crop_flip_outcomes(height: int) -> int:
+    """How many different images one image of that height can become."""
+    return 2 * (2 * _margin(height) + 1) ** 2
 
 
 def outcome(x: torch.Tensor, moves: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
     """The number of each draw, int64 [n] in 0 ... outcomes - 1."""
-    side = 2 * _margin(x) + 1
+    side = 2 * _margin(x.shape[2]) + 1
     return (moves[0] * side + moves[1]) * 2 + flip
 
 
 def draws_of(x: torch.Tensor, number: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The draws of one outcome, the same for every image."""
     place, flip = divmod(number, 2)
-    moves = torch.tensor(divmod(place, 2 * _margin(x) + 1), device=x.device)
+    moves = torch.tensor(divmod(place, 2 * _margin(x.shape[2]) + 1), device=x.device)
     return moves[:, None].expand(2, len(x)), torch.full((len(x),), bool(flip), device=x.device)
 
 
 def cropped(x: torch.Tensor, moves: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
     """Images cropped and flipped by given draws."""
     n, _, height, width = x.shape
-    margin = _margin(x)
+    margin = _margin(x.shape[2])
     rows = moves[0, :, None] + torch.arange(height, device=x.device)  # [n, height], of the padded image
     columns = moves[1, :, None] + torch.arange(width, device=x.device)
     columns = torch.where(flip[:, None], columns.flip(1), columns)

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from kdlib.devices import devices
 from kdlib.errors import KdlibError
-from kdlib.run import cohort
+from kdlib.runs import cohort, needs, work
+from kdlib.runs.cost import TOGETHER
 from kdlib.settings import settings
-from kdlib.spec import needs
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged, steady_process
 
@@ -50,9 +50,6 @@ def levels(specs) -> list[list]:
     return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]
 
 
-TOGETHER = 8  # runs advanced together: more gains nothing, and a kill loses the group in flight
-
-
 def cohorts(specs, workers: int, kept=()) -> list[list]:
     """Groups of runs to execute together, the longest first, so that no worker waits long at the end.
 
@@ -67,22 +64,7 @@ def cohorts(specs, workers: int, kept=()) -> list[list]:
     for group in groups.values():
         size = min(TOGETHER, -(-len(group) // workers))
         tasks += [group[i : i + size] for i in range(0, len(group), size)]
-    return sorted(tasks, key=lambda task: -sum(map(_cost, task)))
-
-
-def _cost(spec) -> float:
-    """Roughly how long a run takes, in steps of a student on fixed inputs."""
-    if spec.kind == "teacher":
-        return spec.training.steps
-    if spec.kind == "surface":
-        return spec.grid**2
-    if spec.kind == "generator":  # each of its updates costs about two
-        return 2 * spec.steps * (1 + spec.discriminator_steps)
-    if spec.kind == "defects":
-        return spec.student.data.test
-    if spec.kind == "labels":
-        return 10
-    return spec.training.steps * (1 + (spec.policy != "baseline") * len(spec.teachers))
+    return sorted(tasks, key=lambda task: -sum(work(spec).passes for spec in task))
 
 
 def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False, backend: str = "local",

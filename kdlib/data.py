@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from kdlib.archives import DataError
 from kdlib.datasets import array, imagenet_files, info, read_array
 from kdlib.paths import atomic, data_dir
-from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data, needs
+from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data
 from kdlib.streams import seed_of, stream
 
 SIGNAL_LENGTH = 40
@@ -209,8 +209,7 @@ def generator_version() -> str:
 def read_by(spec) -> list[str]:
     """The stored data sets that a run reads, "mnist1d" for any that its generator draws. What a run needs reads no
     other, but for the images that policy ood mixes in."""
-    while not hasattr(spec, "data"):  # it measures another run
-        spec = needs(spec)[0]
+    spec = spec.subject
     name = spec.data.name
     if DATA_SETS[name][0] == SIGNAL:
         return ["mnist1d"]

@@ -1,5 +1,8 @@
 """Losses: pure functions of logits, one value per example. The caller reduces."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
@@ -43,6 +46,14 @@ def mixed(student_logits, teacher_logits, labels, alpha: float, temperature: flo
         return nll(student_logits, labels)
     return (alpha * nll(student_logits, labels)
             + (1 - alpha) * distillation(student_logits, teacher_logits, temperature))
+
+
+def objective(temperature: float = 1.0, alpha: float = 0.0) -> Callable:
+    """The loss of a student's objective (`spec.Student.objective`): a function of its logits [n, c], its teacher's and,
+    if alpha > 0, labels [n]. Whatever a spec says of its loss is an argument here: nothing of it can be left out."""
+    if alpha > 0:
+        return partial(mixed, alpha=alpha, temperature=temperature)
+    return partial(distillation, temperature=temperature)
 
 
 def ensemble_logits(member_logits: torch.Tensor) -> torch.Tensor:

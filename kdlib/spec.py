@@ -118,7 +118,16 @@ class Training(Frozen):
 Draw = Literal["torch", "he-fan-out"]
 
 
-class Teacher(Frozen):
+class Run(Frozen):
+    """What can be executed and recorded."""
+
+    @property
+    def subject(self) -> "Run":
+        """The run whose net it is about: itself, or the one that it measures."""
+        return self
+
+
+class Teacher(Run):
     """A net trained on labels. `member` tells the members of one trial's pool apart."""
 
     kind: Literal["teacher"] = "teacher"
@@ -137,6 +146,16 @@ class Teacher(Frozen):
     def net(self) -> catalog.Net:
         return net(self.model)
 
+    @property
+    def objective(self) -> tuple:
+        """As of a student."""
+        return _others(self, "kind", "data", "model", "draw", "training", "member")
+
+
+def _others(spec, *names):
+    """All fields but these, as pairs: a field that is added later is among them unless it is named."""
+    return tuple((name, value) for name, value in spec if name not in names)
+
 
 def _fits(model, data):
     takes = net(model).family.takes
@@ -152,7 +171,7 @@ def _drawn(data: Data):
     return data if data.split is None else data.model_dump(exclude={"trial"})
 
 
-class Generator(Frozen):
+class Generator(Run):
     """An SN-GAN of a teacher's training images (paper, A.2). `judge` is the classifier whose features and classes
     measure its samples, where Inception's are not at hand."""
 
@@ -174,7 +193,7 @@ class Generator(Frozen):
         return self
 
 
-class Student(Frozen):
+class Student(Run):
     """A net distilled from one teacher, or from an ensemble (log of the members' mean probability).
 
     `foil` is an independently trained teacher (or ensemble) of the same trial that the student never
@@ -244,8 +263,26 @@ class Student(Frozen):
     def net(self) -> catalog.Net:
         return net(self.model)
 
+    @property
+    def size(self) -> int:
+        """How many inputs it is distilled on."""
+        return (1 + self.copies) * (self.data.train + self.fresh) + self.related + self.generated
 
-class Surface(Frozen):
+    @property
+    def objective(self) -> tuple[tuple[str, object], ...]:
+        """All that its loss depends on, as pairs: the loss gets nothing else (`losses.objective`), and runs of another
+        objective are of another cohort."""
+        return _others(self, "kind", "teachers", "foil", "foils", "measures", "inputs", "fresh", "copies", "related",
+                       "generator", "generated", "policy", "start", "toward_teacher", "model", "draw", "training")
+
+    @property
+    def batches(self) -> tuple:
+        """All that decides which batches it sees, with which labels, and what it is compared with. Students of equal
+        batches, which differ in objective, net or start, may share them: they are then labelled once."""
+        return self.alpha > 0, *_others(self, "temperature", "alpha", "start", "toward_teacher", "model", "draw")
+
+
+class Surface(Run):
     """The distillation loss around one student: on the segment to its teacher and on a plane (Fig 6c)."""
 
     kind: Literal["surface"] = "surface"
@@ -259,8 +296,12 @@ class Surface(Frozen):
             raise ValueError("a surface needs a net without BatchNorm, whose running moments are not weights")
         return self
 
+    @property
+    def subject(self) -> Student:
+        return self.student
 
-class Labels(Frozen):
+
+class Labels(Run):
     """What a teacher (or an ensemble) tells its students: its predictive distributions on training and test inputs
     (Fig 8). `show` examples of each are kept whole."""
 
@@ -275,26 +316,21 @@ class Labels(Frozen):
             raise ValueError("all teachers of an ensemble share one trial's data")
         return self
 
+    @property
+    def subject(self) -> Teacher:
+        return self.teachers[0]
 
-class Defects(Frozen):
+
+class Defects(Run):
     """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
 
     kind: Literal["defects"] = "defects"
     student: Student
     batch: Batch = 128  # test inputs evaluated at a time there
 
+    @property
+    def subject(self) -> Student:
+        return self.student
+
 
 Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]
-
-
-def needs(spec) -> tuple:
-    """The runs that must exist before this one."""
-    if spec.kind == "teacher":
-        return ()
-    if spec.kind == "generator":
-        return (spec.judge,)
-    if spec.kind in ("surface", "defects"):
-        return (spec.student,)
-    if spec.kind == "labels":
-        return spec.teachers
-    return spec.teachers + spec.unseen + ((spec.generator,) if spec.generator else ())

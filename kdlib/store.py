@@ -30,7 +30,7 @@ from kdlib.devices import processor
 from kdlib.errors import KdlibError, sentence
 from kdlib.formats import SETS
 from kdlib.paths import atomic, results_dir, store_dir
-from kdlib.run import execute, place
+from kdlib.runs import execute, place
 from kdlib.settings import settings
 from kdlib.spec import Spec
 

@@ -91,17 +91,18 @@ def add_up(tensor: torch.Tensor) -> None:
         dist.all_reduce(tensor)
 
 
-def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: Callable, kept=None
+def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: Callable | list[Callable], kept=None
         ) -> list[list[float]]:
     """Train g nets in place, net i on source i, and return their loss curves (20 means over equal parts of the run).
 
-    loss(logits [k, c], *rest of a source's tuple) -> [k] per-example losses; each net minimises its own mean.
+    loss(logits [k, c], *rest of a source's tuple) -> [k] per-example losses; each net minimises its own mean. A list
+    has a loss for each net. Sources of one `order` see the same batches: they are prepared once, by the first of them.
     The nets advance together, which for small ones is about twice as fast, and end with the same bits as alone.
 
     `kept` keeps the state of a long run every few minutes, as a dict of CPU tensors (`store.KeptState`: `load()`,
     `due()`, `save(tensors)`); a run that goes on from it ends with the same bits as one that was never interrupted.
 
-    On many devices (`run.execute`) every rank calls this alike: it draws the same batches from the same streams, takes
+    On many devices (`runs.execute`) every rank calls this alike: it draws the same batches from the same streams, takes
     its share of each, and the gradients are added up, so that the result is that of one device but for rounding. Only
     BatchNorm differs: it normalises each device's share by itself, and the running statistics are those of rank 0.
 
@@ -142,15 +143,18 @@ class _Run:
         self.optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[
             training.optimizer]([flat], **options)
         self.batches = [Batches(source.n, training.batch, source.order) for source in sources]
+        first = {}
+        self.of = [first.setdefault(id(source.order), i) for i, source in enumerate(sources)]  # whose batches it sees
         self.losses = torch.zeros(len(nets), training.steps, device=flat.device)
         self.together.train()
 
     def advance(self, k, loss):
         """k steps. Augmentation and teachers' labels cost one call for all of them."""
         training = self.training
-        prepared = zip(*(s.prepare(b.take(k)) for s, b in zip(self.sources, self.batches, strict=True)), strict=True)
+        prepared = {i: self.sources[i].prepare(self.batches[i].take(k)) for i in dict.fromkeys(self.of)}
         start, mine = self.step, share(training.batch)
-        block = [torch.stack(parts).unflatten(1, (k, -1))[:, :, mine].unbind(1) for parts in prepared]
+        block = [torch.stack(parts).unflatten(1, (k, -1))[:, :, mine].unbind(1)
+                 for parts in zip(*(prepared[i] for i in self.of), strict=True)]
         with GlobalStream(self.together.flat.device) as inside:
             for x, *rest in zip(*block, strict=True):
                 self._one(loss, x, rest, lambda i: inside.seed(seed_of(*self.sources[i].inside, self.step, mine.start)))
@@ -169,7 +173,11 @@ class _Run:
         training, flat = self.training, self.together.flat
         self.optimizer.param_groups[0]["lr"] = learning_rate(training, self.step)
         flat.grad.zero_()
-        values = loss(self.together(x, before).flatten(0, 1), *(part.flatten(0, 1) for part in rest))
+        logits = self.together(x, before)
+        if callable(loss):
+            values = loss(logits.flatten(0, 1), *(part.flatten(0, 1) for part in rest))
+        else:
+            values = torch.cat([one(*parts) for one, *parts in zip(loss, logits, *rest, strict=True)])
         means = values.view(len(self.sources), -1).mean(1)
         if len(values) < len(self.sources) * training.batch:
             means = means * (len(values) / training.batch)

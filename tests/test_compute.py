@@ -13,7 +13,8 @@ import torch
 from conftest import same_result, student, surface, teacher
 
 from kdlib.compute import WorkersError, _in_order, _on_node, compute
-from kdlib.spec import Training, needs
+from kdlib.runs import needs
+from kdlib.spec import Training
 from kdlib.store import KeptState, Store, StoreError
 from kdlib.train import Diverged
 

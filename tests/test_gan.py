@@ -4,8 +4,11 @@ import pytest
 import torch
 from conftest import Killed, die_keeping, painter, store_images, teacher
 
-from kdlib import gan, run
-from kdlib.run import cohort
+from kdlib import data, gan
+from kdlib.devices import DeviceError
+from kdlib.runs import cohort, generator
+from kdlib.runs.kind import loaded
+from kdlib.runs.student import inputs_of
 from kdlib.spec import Student, Training
 from kdlib.store import Store, fresh
 from kdlib.streams import stream
@@ -19,7 +22,7 @@ IMAGES = torch.rand(20, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 def images_here(store_here, tmp_path, monkeypatch):
     """Made-up images on disk, and few samples: measuring 5,000 takes longer than all the rest."""
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(run, "SAMPLES", 30)
+    monkeypatch.setattr(generator, "SAMPLES", 30)
     store_images("cifar100", 100, 100, (3, 32, 32))
 
 
@@ -160,10 +163,10 @@ def test_students_learn_from_generated_images(images_here):
         store.run([needed])
     [(record, _)], [(pooled, _)] = fresh([more], store.weights), fresh([mixed], store.weights)
     assert (record.metrics["inputs"], pooled.metrics["inputs"]) == (50 + 70, 50)
-    splits = run.data.load(**dict(spec.data))
-    inputs = run._inputs(more, splits, store.weights)
+    splits = data.load(**dict(spec.data))
+    inputs = inputs_of(more, splits, store.weights)
     assert torch.equal(inputs[:50], splits.train_x)
-    net = run._load(spec, store.weights)
+    net = loaded(spec, store.weights)
     torch.testing.assert_close(inputs[50:], gan.sample(net, 70, stream(0, "generated")))
 
 
@@ -186,7 +189,7 @@ def test_a_record_has_inceptions_measures_where_its_weights_are_named(images_her
     spec, store = painter(), Store()
     store.run([spec.judge])
     monkeypatch.setenv("KDLIB_INCEPTION", str(tmp_path / "inception.pth"))
-    with pytest.raises(run.DeviceError, match="KDLIB_INCEPTION names no file"):
+    with pytest.raises(DeviceError, match="KDLIB_INCEPTION names no file"):
         fresh([spec], store.weights)
     (tmp_path / "inception.pth").touch()
     monkeypatch.setattr(gan, "inception_measures", lambda made, real, weights: {"fid": len(made) / len(real)})

@@ -8,7 +8,7 @@ from mnist1d.data import get_dataset_args, make_dataset
 from kdlib import augment, catalog, data, datasets, landscape
 from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
 from kdlib.models import Ensemble, HalvingConv, StackableNet, Together, build
-from kdlib.plan import made_up
+from kdlib.runs.cost import made_up
 from kdlib.streams import stream
 
 NETS = {"cnn1d": "mnist1d", "mlp": "mnist1d", "resnet1d-bn": "mnist1d", "resnet1d-ln": "mnist1d", "lenet5": "mnist",

@@ -15,8 +15,11 @@ from kdlib import data
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, judged
 from kdlib.experiments.design import FIRST, PROFILES, Design, Results
-from kdlib.run import _initial, _start, _teacher, execute
-from kdlib.spec import Spec, needs
+from kdlib.runs import execute, needs
+from kdlib.runs import teacher as teachers
+from kdlib.runs.student import start_of
+from kdlib.runs.training import initial
+from kdlib.spec import Spec
 from kdlib.store import Record, Recorded
 
 ROWS = {name: module.runs(Design("paper")) for name, module in CHAPTERS.items()}
@@ -287,7 +290,7 @@ def photographs(folder, n):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_two_steps_of_a_run_of_each_kind(kind, made_up_data, monkeypatch):
-    monkeypatch.setattr("kdlib.run.SAMPLES", 40)
+    monkeypatch.setattr("kdlib.runs.generator.SAMPLES", 40)
 
     def run(spec):
         if spec.key not in MADE:
@@ -301,7 +304,7 @@ def test_two_steps_of_a_run_of_each_kind(kind, made_up_data, monkeypatch):
     assert numbers and all(np.isfinite(v) for v in numbers.values())
     if spec.kind in ("teacher", "student"):
         assert len(curves["loss"]) == 2
-        start = _initial(spec) if spec.kind == "teacher" else _start(spec, lambda s: run(s)[2])
+        start = initial(spec) if spec.kind == "teacher" else start_of(spec, lambda s: run(s)[2])
         assert all(not torch.equal(p, weights[name]) for name, p in start.named_parameters())
 
 
@@ -347,9 +350,9 @@ def test_a_photograph_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_photographs_are_prepared_one_batch_at_a_time(made_up_data):
-    _, source, _ = _teacher(TypeAdapter(Spec).validate_json(json.dumps(small(KINDS["teacher resnet50"].model_dump()))))
-    assert source.block == 1
-    assert _teacher(teacher())[1].block == 20
+    photos = TypeAdapter(Spec).validate_json(json.dumps(small(KINDS["teacher resnet50"].model_dump())))
+    assert teachers.prepare(photos).source.block == 1
+    assert teachers.prepare(teacher()).source.block == 20
 
 
 def test_more_of_emnist_begins_with_the_same_images(made_up_data):

@@ -7,13 +7,15 @@ from conftest import painter, student, surface, teacher
 
 from kdlib import plan
 from kdlib.compute import compute
+from kdlib.runs import generator
+from kdlib.runs.cost import Cost, Priced
 
 # multiply-adds of the CNN for one signal: three convolutions (positions x inputs x outputs) and the head
 FIRST, OTHERS = 20 * 5 * 24, 10 * 72 * 24 + 5 * 72 * 24 + 120 * 10
 
 
 def test_flops_of_a_step_are_those_counted_by_hand():
-    each = plan.cost("cnn1d", "mnist1d", batch=7)
+    each = Priced("cnn1d", "mnist1d", batch=7).cost()
     assert each.label_flops == 2 * (FIRST + OTHERS)
     # backward: one product for the weights and one for the inputs of every layer, but for the signal itself
     assert each.step_flops == 7 * 2 * (2 * FIRST + 3 * OTHERS)
@@ -24,21 +26,21 @@ def test_flops_of_a_step_are_those_counted_by_hand():
 def test_flops_of_a_bidirectional_lstm_are_those_counted_by_hand():
     """Two layers of two directions; four gates of 32 cells read the input and the state before; 100 tokens."""
     gates = 2 * 4 * 32 * (32 + 32) + 2 * 4 * 32 * (64 + 32)
-    assert plan.cost("lstm-small", "imdb", batch=3).label_flops == 2 * (100 * gates + 64 * 2)
+    assert Priced("lstm-small", "imdb", batch=3).cost().label_flops == 2 * (100 * gates + 64 * 2)
 
 
 def test_a_large_batch_is_counted_on_a_part_of_it():
-    small, large = (plan.cost("resnet8-ln", "cifar100", batch) for batch in (8, 800))
+    small, large = (Priced("resnet8-ln", "cifar100", batch).cost() for batch in (8, 800))
     assert (large.step_flops, large.label_flops) == (100 * small.step_flops, small.label_flops)
 
 
 def test_labels_cost_what_the_teachers_net_costs():
-    each, other = (plan.Cost(step_flops=1000, label_flops=n, step_bytes=0, state_bytes=0) for n in (10, 7))
+    each, other = (Cost(step_flops=1000, label_flops=n, step_bytes=0, state_bytes=0) for n in (10, 7))
     assert plan.flops(student(3, fresh=30), each, other) == 5000 + (50 + 30) * 3 * 7
 
 
 def test_fixed_inputs_are_labelled_once_and_augmented_ones_at_every_step():
-    each = plan.Cost(step_flops=1000, label_flops=10, step_bytes=0, state_bytes=0)
+    each = Cost(step_flops=1000, label_flops=10, step_bytes=0, state_bytes=0)
     assert plan.flops(teacher(steps=5), each) == 5000
     assert plan.flops(student(3, fresh=30), each) == 5000 + (50 + 30) * 3 * 10
     assert plan.flops(student(3, policy="mixup"), each) == 5000 + (5 * 10) * 3 * 10
@@ -87,7 +89,7 @@ def test_flops_of_a_generators_step_are_those_counted_by_hand():
     batch, stem, pixels = 4, 16 * 8 * 2**2, FIRST_CONV + FIRST_SHORTCUT
     judging = 2 * batch * (2 * pixels + 3 * DISCRIMINATOR)
     making = batch * (2 * (DISCRIMINATOR + pixels) + 3 * GENERATOR - stem)
-    each = plan.generator_cost(painter(batch=batch))
+    each = generator.priced(painter(batch=batch)).cost()
     # the rest are the spectral norms' products of a matrix and a vector
     assert each.step_flops == pytest.approx(2 * (5 * (batch * GENERATOR + judging) + making), rel=0.01)
     assert plan.flops(painter(steps=7), each) == 7 * each.step_flops

@@ -1,22 +1,24 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from typing import Literal
 
 import pytest
 import torch
 from conftest import Killed, defects, die_keeping, same_result, student, surface, teacher
 from safetensors.torch import load, save
 
-from kdlib import augment, losses, run, train
+from kdlib import augment, losses, runs, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
-from kdlib.models import MLP, Net, build
-from kdlib.run import cohort
-from kdlib.spec import Data, Student, Teacher, Training, needs
+from kdlib.models import MLP, Ensemble, Net, build
+from kdlib.runs import cohort, labeller, needs
+from kdlib.spec import Data, Labels, Student, Teacher, Training
 from kdlib.store import KeptState, Store, StoreError, checksum, fresh
 from kdlib.streams import stream
 from kdlib.train import Diverged, Source, fit
@@ -64,13 +66,108 @@ def test_a_cohort_shares_net_steps_and_loss():
     assert all(len({cohort(s) for s in task}) == 1 and len(task) <= TOGETHER for task in tasks)
 
 
+class OtherLoss(Student):
+    """A student of a version of kdlib that has one more field."""
+
+    against: Literal["kl", "mse"] = "kl"
+
+
+def other_loss(against="kl", temperature=1.0, alpha=0.0):
+    if against == "mse":
+        return lambda student_logits, teacher_logits: (student_logits - teacher_logits).square().mean(1)
+    return losses.distillation
+
+
+def test_a_field_more_in_a_spec_parts_cohorts_and_reaches_the_loss(monkeypatch):
+    kl, mse = (OtherLoss(**dict(student()) | {"against": against}) for against in ("kl", "mse"))
+    assert kl.objective != mse.objective and cohort(kl) != cohort(mse)
+    with pytest.raises(TypeError, match="against"):  # a loss that does not know the field cannot leave it out
+        runs.execute([mse], made_weights)
+    monkeypatch.setattr(losses, "objective", other_loss)
+    alone = [runs.execute([spec], made_weights)[0][0] for spec in (kl, mse)]
+    assert alone[0] != alone[1]
+    # whoever groups them all the same gets what each has alone
+    assert [metrics for metrics, *_ in runs.execute([kl, mse], made_weights)] == alone
+
+
+def made_weights(spec, made={}):  # noqa: B006
+    """The weights of a run that is trained here, once."""
+    if spec.key not in made:
+        made[spec.key] = runs.execute([spec], made_weights)[0][2]
+    return made[spec.key]
+
+
+@pytest.mark.parametrize("model", ["cnn1d", "resnet1d-bn"])
+def test_every_run_has_its_own_objective_whatever_it_is_executed_with(model):
+    specs = [student(model=model, **options) for options in (
+        {}, {"temperature": 4.0}, {"alpha": 0.5}, {"policy": "jitter", "temperature": 2.0})]
+    alone = [runs.execute([spec], made_weights)[0] for spec in specs]
+    for group in (specs[:2], [specs[1], specs[3]]):  # batches of one have as many parts
+        for (metrics, curves, weights), spec in zip(runs.execute(group, made_weights), group, strict=True):
+            assert (metrics, curves) == alone[specs.index(spec)][:2]
+            assert same(weights, alone[specs.index(spec)][2])
+
+
+SHARING = [student(2, model="resnet1d-ln", policy="mixup", training=Training(steps=45, batch=10), **options)
+           for options in ({}, {"temperature": 4.0}, {"start": "random", "temperature": 2.0})]
+
+
+def test_students_of_the_same_batches_have_them_labelled_once(monkeypatch):
+    assert len({spec.batches for spec in SHARING}) == 1 and len({spec.objective for spec in SHARING}) == 3
+    asked = []
+    monkeypatch.setattr(labeller, "logits_of", lambda net, x: (asked.append(len(x)), train.logits_of(net, x))[1])
+    alone = [runs.execute([spec], made_weights) for spec in SHARING]
+    each = sum(asked) / len(SHARING)
+    asked.clear()
+    together = runs.execute(SHARING, made_weights)
+    assert sum(asked) == each == 45 * 10
+    for [(metrics, curves, weights)], (metrics_too, curves_too, weights_too) in zip(alone, together, strict=True):
+        assert (metrics, curves) == (metrics_too, curves_too) and same(weights, weights_too)
+
+
+def test_students_that_share_batches_go_on_from_their_kept_state_with_the_same_bits():
+    kept = Kept()
+    undisturbed = runs.execute(SHARING, made_weights, kept)
+    assert int(kept.tensors["step"]) == train.BLOCK
+    went_on = runs.execute(SHARING, made_weights, kept)
+    assert [one[:2] for one in went_on] == [one[:2] for one in undisturbed]
+
+
+@pytest.mark.parametrize("spec", [
+    student(fresh=30), student(inputs="D1"), student(2), student(policy="jitter"), student(alpha=0.5),
+    student(training=Training(steps=6, batch=10)), student().but(foil=(teacher(21),))])
+def test_students_of_other_batches_share_none(spec):
+    assert spec.batches != student().batches
+
+
+def names_of(holds):
+    """The patterns of names as one expression."""
+    return re.compile("|".join(re.sub(r"{([^}]*)}", lambda found: f"({found[1]})" if "|" in found[1] else "[^_]+",
+                                      name) for name in holds))
+
+
+@pytest.mark.parametrize("spec", [teacher(), student(), student(3), surface(), defects(),
+                                  Labels(teachers=(teacher(),))], ids=lambda spec: spec.kind)
+def test_every_number_of_a_record_is_documented(spec):
+    metrics, *_ = runs.execute([spec], made_weights)[0]
+    holds = runs.kind(spec).holds
+    assert [name for name in metrics if not names_of(holds).fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
+def test_every_kind_of_run_says_what_it_needs_costs_and_holds(spec):
+    kind = runs.kind(spec)
+    assert all(needed.key != spec.key for needed in kind.needs(spec))
+    assert runs.work(spec).passes > 0 and kind.priced(spec).batch > 0 and kind.holds
+
+
 def test_a_run_that_diverges_takes_no_other_with_it(store_here, monkeypatch):
     wild, tame = student(2), [student(fresh=n) for n in range(3)]
 
     def diverging(specs, weights_of, kept):
         if wild in specs:
             raise Diverged(f"run {wild.key}: the loss became non-finite")
-        return run.execute(specs, weights_of, kept)
+        return runs.execute(specs, weights_of, kept)
 
     monkeypatch.setattr("kdlib.store.execute", diverging)
     with pytest.raises(Diverged, match=wild.key):
@@ -90,7 +187,7 @@ def test_workers_and_order_change_nothing(store_here, tmp_path):
 
 
 def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypatch):
-    monkeypatch.setattr(run, "fit", lambda *_: [[0.0]])
+    monkeypatch.setattr("kdlib.runs.training.fit", lambda *_: [[0.0]])
     metrics = result(student(toward_teacher=1.0), {teacher(i).key: fresh_weights(i) for i in (0, 20)}).metrics
     assert metrics["agreement"] == 1 and metrics["kl"] == pytest.approx(0, abs=1e-12)
     assert metrics["cka1"] == pytest.approx(1)
@@ -98,7 +195,7 @@ def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypat
 
 def test_the_baseline_of_a_student_at_its_unseen_teacher_is_full_agreement(monkeypatch):
     """The roles checked by their extremes: own teacher and foil exchange places, and so do the metrics."""
-    monkeypatch.setattr(run, "fit", lambda *_: [[0.0]])
+    monkeypatch.setattr("kdlib.runs.training.fit", lambda *_: [[0.0]])
     weights = {teacher(0).key: fresh_weights(0), teacher(20).key: fresh_weights(0)}
     metrics = result(student(toward_teacher=1.0, policy="jitter", fresh=10), weights).metrics
     for name in ("agreement", "train_agreement", "cka1", "cka3"):
@@ -111,7 +208,7 @@ def test_the_baseline_of_a_student_at_its_unseen_teacher_is_full_agreement(monke
 
 
 def fresh_weights(member):
-    return {k: v + 0.1 for k, v in run.build("cnn1d", "mnist1d", member).state_dict().items()}
+    return {k: v + 0.1 for k, v in build("cnn1d", "mnist1d", member).state_dict().items()}
 
 
 def test_teachers_come_before_students_and_only_once():
@@ -230,7 +327,7 @@ def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged(steps):
     """The loss of a step is of the weights before it."""
     wild = teacher().but(training=Training(steps=steps, batch=10, lr=1e30))
     with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its learning rate"):
-        run.execute([wild], None)
+        runs.execute([wild], None)
 
 
 def test_the_learning_rate_does_not_depend_on_where_the_student_starts():
@@ -450,27 +547,40 @@ def test_killed_runs_go_on_where_they_stopped(store_here, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA; every line of it is tested on the CPU too")
 def test_a_gpu_gives_the_cpus_results_within_rounding(monkeypatch):
     on_gpu = [result(spec) for spec in KINDS]
-    monkeypatch.setattr(run, "device", lambda: torch.device("cpu"))
+    monkeypatch.setenv("KDLIB_DEVICE", "cpu")
     for spec, record in zip(KINDS, on_gpu, strict=True):
         assert record.metrics == pytest.approx(result(spec).metrics, abs=0.05)
 
 
-def test_labels_of_all_crops_are_those_that_training_would_ask_for():
+def test_labels_of_all_crops_are_those_that_training_would_ask_for(monkeypatch):
     x = torch.rand(6, 3, 16, 16)
-    teacher = run.Ensemble([build("resnet8-bn", "cifar100-16", 0)])
+    teacher = Ensemble([build("resnet8-bn", "cifar100-16", 0)])
     judge = Teacher(data=Data(name="cifar100-16", trial=0, train=6, test=1), model="resnet8-bn", member=0,
                     training=Training(steps=1))
     spec = Student(teachers=(judge,), model="resnet8-bn", training=Training(steps=100, batch=10))
-    table = run._crop_labels(spec, teacher, x)
-    assert table.shape == (50, 6, 100)
+    label = labeller.labeller(spec, teacher, x, stream("a"))
+    monkeypatch.setattr(labeller, "logits_of", lambda *_: pytest.fail("asked again"))
     rows = torch.arange(6).repeat(20)
-    by = augment.crop_flip_draws(x[rows], stream("a"))
-    seen = augment.augment(x[rows], "baseline", stream("a"))
-    assert torch.equal(augment.cropped(x[rows], *by), seen)
-    torch.testing.assert_close(table[augment.outcome(x, *by), rows], teacher(seen), atol=1e-5, rtol=1e-4)
-    few = Training(steps=29, batch=10)  # 290 labels are fewer than 300 crops
-    assert run._crop_labels(spec.but(training=few), teacher, x) is None
-    assert run._crop_labels(spec.but(policy="vflip"), teacher, x) is None
+    seen, logits = label(rows)
+    assert torch.equal(seen, augment.augment(x[rows], "baseline", stream("a")))
+    torch.testing.assert_close(logits, teacher(seen), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("change, asked", [
+    ({}, 50 * 6),  # all crops and flips of 6 images
+    ({"training": Training(steps=29, batch=10)}, 290),  # fewer than 300
+    ({"policy": "vflip"}, 1000), ({"fresh": 3}, 50 * 9), ({"fresh": 30}, 1000)])
+def test_teachers_are_asked_in_the_way_that_asks_least(change, asked, monkeypatch):
+    """What a plan counts is what is asked."""
+    judge = Teacher(data=Data(name="cifar100-16", trial=0, train=6, test=1), model="resnet8-bn", member=0,
+                    training=Training(steps=1))
+    spec = Student(teachers=(judge,), model="resnet8-bn", **{"training": Training(steps=100, batch=10)} | change)
+    count = []
+    monkeypatch.setattr(labeller, "logits_of", lambda net, x: (count.append(len(x)), torch.zeros(len(x), 100))[1])
+    label = labeller.labeller(spec, None, torch.rand(spec.size, 3, 16, 16), stream("a"))
+    for _ in range(spec.training.steps):
+        label(torch.arange(10) % spec.size)
+    assert sum(count) == labeller.asked(spec) == asked == runs.work(spec).judged
 
 
 def test_runs_whose_state_was_kept_together_go_on_together_whatever_the_plan_is_now(store_here):

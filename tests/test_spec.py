@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from kdlib import catalog
 from kdlib.errors import sentence
-from kdlib.spec import Data, Labels, Spec, Student, Surface, Training, needs
+from kdlib.runs import needs
+from kdlib.spec import Data, Labels, Spec, Student, Surface, Training
 
 
 @pytest.mark.parametrize("spec", [teacher(), painter(), student(2), surface(), defects()])

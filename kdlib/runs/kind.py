@@ -1,0 +1,63 @@
+"""What every kind of run says of itself, and what several of them do alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from kdlib import gan, metrics
+from kdlib.models import build
+from kdlib.spec import Generator, Student, Teacher
+from kdlib.train import Diverged
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run does: steps of its net with so many examples, and examples that nets only judge."""
+
+    steps: int = 0
+    batch: int = 0
+    judged: int = 0
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of one example, of which a step takes three: about as long as a run takes, for nets alike."""
+        return 3 * self.steps * self.batch + self.judged
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run: an entry of `runs.KINDS`.
+
+    execute(specs of one cohort, weights_of, kept) gives for each (metrics, curves, weights), as `runs.execute` does.
+    """
+
+    execute: Callable
+    needs: Callable  # spec -> the runs that must exist before it
+    priced: Callable  # spec -> what decides the cost of its steps (`cost.Priced`, or of its form)
+    work: Callable  # spec -> Work
+    holds: dict[str, str]  # what its record's metrics are, by name or, with {}, by pattern of names
+    judge: Callable | None = None  # spec -> the same of what is judged, where that is by other nets
+    cohort: Callable = lambda spec: None  # spec -> what runs that are executed together have in common; None: alone
+    spreads: bool = False  # over many devices, where it is alone
+
+
+def loaded(spec: Teacher | Student | Generator, weights_of):
+    """The net of a finished run."""
+    net = gan.build(spec)[0] if isinstance(spec, Generator) else build(spec.model, spec.data.name)
+    net.load_state_dict(weights_of(spec))
+    return net
+
+
+def of_finite(spec, evaluate: Callable):
+    """What a run's evaluation gives. After its last step no loss shows that a net diverged: its logits do."""
+    try:
+        return evaluate()
+    except metrics.NotFinite as error:
+        raise Diverged(f"run {spec.key}: its {error} after the last step; lower its learning rate "
+                       f"({getattr(spec, 'training', spec).lr:g})") from None
+
+
+def on_cpu(net: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Its state, in memory of its own."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}

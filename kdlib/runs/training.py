@@ -1,0 +1,99 @@
+"""What teachers and students do alike: nets of one cohort are trained, evaluated, and kept."""
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kdlib.devices import DeviceError, device, devices
+from kdlib.models import build
+from kdlib.runs.kind import of_finite, on_cpu
+from kdlib.spec import Student, Teacher
+from kdlib.streams import stream
+from kdlib.train import BLOCK, Diverged, Source, fit, share, steady_process
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is about to train: its net, its batches, its loss, and what evaluates it once it is trained."""
+
+    net: torch.nn.Module
+    source: Source
+    loss: Callable
+    evaluate: Callable
+
+
+def trained(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dict]]:
+    """(metrics, curves, weights) of each, trained together. Where all objectives are one, so is the loss: one call."""
+    one = len({spec.objective for spec in specs}) == 1
+    curves = fit([p.net for p in prepared], specs[0].training, [p.source for p in prepared],
+                 prepared[0].loss if one else [p.loss for p in prepared], kept)
+    return [(of_finite(spec, p.evaluate), {"loss": curve}, on_cpu(p.net))
+            for spec, p, curve in zip(specs, prepared, curves, strict=True)]
+
+
+def cohort(spec: Teacher | Student):
+    """Nets that stack are trained together with those of equal shape, training and objective."""
+    if spec.net.family.stackable:
+        return spec.kind, spec.model, spec.data.known.classes, spec.training, spec.objective
+    return None
+
+
+def initial(teacher: Teacher) -> torch.nn.Module:
+    """A teacher's net before its training."""
+    return build(teacher.model, teacher.data.name, teacher.data.trial, "teacher", teacher.member, "init",
+                 draw=teacher.draw)
+
+
+def batches(name: str, inputs, prepare: Callable, draws: torch.Generator, *streams) -> Source:
+    """Batches of a run whose random streams are called `streams`."""
+    # of photographs a single batch fills as much memory as is good
+    return Source(name, len(inputs), prepare, stream(*streams, "order"), draws, (*streams, "inside"),
+                  BLOCK if isinstance(inputs, torch.Tensor) else 1)
+
+
+def pixels(x):
+    """A batch: a tensor as it is, of Photos those decoded that this process trains on."""
+    return x if isinstance(x, torch.Tensor) else x.pixels(share(len(x)))
+
+
+def on_devices(execute: Callable, specs, weights: dict, kept):
+    """`execute(specs, weights_of, kept)` by one process per device; they are started, and given their devices, by
+    Lightning Fabric. `weights` are those of all runs that these need."""
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments import LightningEnvironment
+    except ImportError:
+        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install 'kdlib[fabric]'") from None
+    count, batch = devices(), specs[0].training.batch
+    if batch < count:
+        raise DeviceError(f"KDLIB_DEVICES is {count}: more than the {batch} examples of a batch")
+    if kept:
+        kept.load()  # a damaged one is named here, before there are ranks that would wait for each other
+    if multiprocessing.get_start_method() == "loky":  # joblib's, which is not known in a fresh process
+        multiprocessing.set_start_method("spawn", force=True)
+    fabric = Fabric(accelerator=device().type, devices=count, strategy="ddp_spawn", plugins=[LightningEnvironment()])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "results"
+        try:
+            fabric.launch(_rank, out, execute, specs, weights, kept)
+        except torch.multiprocessing.ProcessExitedException as error:
+            raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
+                              "run again, with fewer devices") from None
+        results = torch.load(out, weights_only=True)
+    if isinstance(results, str):
+        raise Diverged(results)
+    return results
+
+
+def _rank(fabric, out, execute, specs, weights, kept):
+    steady_process()
+    try:
+        results = execute(specs, weights.__getitem__, kept)
+    except Diverged as error:  # on every rank, at the same step
+        results = str(error)
+    if fabric.is_global_zero:
+        torch.save(results, out)
