@@ -171,7 +171,7 @@ def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeyp
     after = Store().weights(spec)
     assert any(not torch.equal(after[name], before[name]) for name in before)  # it was another computation
     assert all(torch.allclose(after[name], before[name], rtol=0, atol=1e-6) for name in before)
-    assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1e-5)
+    assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1.1e-5)  # 1 in the last of 6 digits
     assert two[spec].metrics == pytest.approx(one[spec].metrics, abs=0.02)  # one of 60 may change sides
     # nets that advance in cohorts stay on one device
     assert all(same_result(two[needed], one[needed]) for needed in needs(spec))
