@@ -7,7 +7,7 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup own book test avx2 soak bench lint notebooks lock clean
+.PHONY: help setup own book quick test avx2 soak bench lint notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ own: # an environment that came along with a copied or moved checkout would run 
 
 book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=cores)
 	$(BIN)/kdlib book --profile $(PROFILE) --workers $(WORKERS)
+
+quick: lint ## style, and the tests of specs, losses, metrics, statistics and figures (seconds)
+	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,figures losses metrics packaging spec stats)
 
 test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
 	$(BIN)/pytest -q

@@ -167,7 +167,8 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
     stray = root / ".venv" / "lib" / "package"  # what a reader's folder also holds is no page of the book
     stray.mkdir(parents=True)
     (stray / "README.md").write_text("# A package\n\n[broken](nowhere.md)\n")
-    environment = os.environ | {"KDLIB_STORE": "store"}  # one folder for all chapters, wherever they run
+    environment = os.environ | {"KDLIB_STORE": "store",  # one folder for all chapters, wherever they run
+                                "MPLBACKEND": "Agg", "HOME": "/dev/null/home", "TERM": "dumb", "LC_ALL": "C"}
     environment.pop("KDLIB_FROM_RECORDS", None)
     command = [sys.executable, "-c", f"import sys; sys.argv = ['kdlib', 'book', '--profile', 'smoke', '--root', "
                f"{str(root)!r}]; from kdlib.cli import main; main()"]
@@ -176,6 +177,7 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
     assert "07_claims" in done.stdout and "index.html" in done.stdout
     page = (root / "book" / "_build" / "html" / "book" / "executed" / "07_claims.html").read_text()
     assert "undecided" in page and "# Parameters" not in page
+    assert "papermill" not in (root / "book" / "_build" / "html" / "_static" / "book.css").read_text()
     log = (tmp_path / "store" / "runs.log").read_text().splitlines()
     assert len(log) == len(list((tmp_path / "store" / "runs").glob("*.json")))
 

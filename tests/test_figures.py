@@ -1,9 +1,17 @@
 """Figures that are made of data, pixel by pixel."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from kdlib import figures
+
+
+def test_the_style_does_not_build_on_the_settings_of_a_user():
+    with plt.rc_context({"text.usetex": True, "axes.titlecolor": "white"}):
+        figures.style()
+        assert not plt.rcParams["text.usetex"] and plt.rcParams["axes.titlecolor"] == "auto"
+        assert plt.rcParams["savefig.dpi"] == 200
 
 
 @pytest.mark.parametrize("channels", [1, 3])
