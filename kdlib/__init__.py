@@ -1,1 +1,15 @@
 """kdlib: the library behind "Does Knowledge Distillation Really Work?", re-executed."""
+
+from importlib import import_module
+
+_PUBLIC = {"compare": "kdlib.comparison"}  # imported when first used: `import kdlib` costs nothing
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__():
+    return [*globals(), *_PUBLIC]

@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|plan|record|claims|runs|audit|book|notebooks|data`."""
+"""The command line: `kdlib run|plan|record|claims|runs|audit|compare|book|notebooks|data`."""
 
 import sys
 from collections import Counter
@@ -182,6 +182,32 @@ def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOpti
 
     if not audit(Recorded(Design(profile).profile.name), sample, seed, tolerance):
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+        teacher: Annotated[Path, typer.Argument(help="its logits: .npz, .npy or .csv, one row an input")],
+        student: Annotated[list[Path], typer.Argument(help="likewise; several are several students of this teacher")],
+        unseen: Annotated[list[Path] | None, typer.Option(
+            help="a teacher that the student never saw; once for each")] = None,
+        labels: Annotated[Path | None, typer.Option(
+            help=".npy, .npz or .csv; if not given, those in the files")] = None,
+        probabilities: Annotated[bool | None, typer.Option(
+            "--probabilities/--logits", help="what is in the files, where that can be mistaken")] = None,
+        resamples: Annotated[int, typer.Option(help="bootstrap draws behind an interval")] = 1000,
+        json: Annotated[Path | None, typer.Option(help="write everything here as JSON")] = None,
+        markdown: Annotated[Path | None, typer.Option(help="write the tables here as Markdown")] = None):
+    """Fidelity of STUDENT to TEACHER, nets of your own, beside teachers that it never saw, with intervals."""
+    from kdlib.comparison import compare
+    from kdlib.paths import atomic
+
+    found = compare(teacher=teacher, student=student, unseen=unseen or (), labels=labels, probabilities=probabilities,
+                    resamples=resamples)
+    for path, text in ((json, found.to_json()), (markdown, found.to_markdown())):
+        if path:
+            with atomic(path) as file:
+                file.write(text.rstrip("\n").encode() + b"\n")
+    print(found)
 
 
 @app.command()

@@ -1,4 +1,8 @@
-"""Metrics of a whole set, from its logits at once: float64 inside, Python floats out, shares in [0, 1]."""
+"""Metrics of a whole set, from its logits at once: float64 inside, Python floats out, shares in [0, 1].
+
+What is a mean over inputs has its values by input beside it (`*_rows`, `log_odds`, `calibration_gaps`), for those who
+weigh inputs otherwise; these check nothing, and take logits of -inf for classes that are ruled out.
+"""
 
 import math
 
@@ -23,16 +27,23 @@ def _checked(*logits):
 
 
 def labelled(logits, labels):
-    """(logits float64 [n, c], labels int64 [n]), from tensors or NumPy arrays, the labels of any integer type."""
-    (z,), labels = _checked(logits), torch.as_tensor(labels)
+    """(logits float64 [n, c], labels int64 [n]), from tensors or NumPy arrays, the labels of any integer type and on
+    any device."""
+    (z,) = _checked(logits)
+    return z, class_indices(labels, *z.shape).to(z.device)
+
+
+def class_indices(labels, n: int, classes: int) -> torch.Tensor:
+    """Labels as int64 [n]; ValueError if they are not n whole numbers below `classes`."""
+    labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be whole numbers (got {labels.dtype})")
     labels = labels.long()
-    if labels.shape != z.shape[:1]:
-        raise ValueError(f"{len(z)} rows of logits need as many labels (got {list(labels.shape)})")
-    if labels.min() < 0 or labels.max() >= z.shape[1]:
-        raise ValueError(f"labels must lie in 0 ... {z.shape[1] - 1}")
-    return z, labels
+    if labels.shape != (n,):
+        raise ValueError(f"{n} rows of logits need as many labels (got {list(labels.shape)})")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must lie in 0 ... {classes - 1}")
+    return labels
 
 
 def accuracy(logits, labels) -> float:
@@ -50,11 +61,16 @@ def nll(logits, labels) -> float:
 def ece(logits, labels, bins: int = 15) -> float:
     """Expected calibration error (Guo et al., 2017): |confidence - accuracy| over equal-width bins (a, b]."""
     z, labels = labelled(logits, labels)
-    confidence, guess = z.softmax(1).max(1)
-    index = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    index, gap = calibration_gaps(z, labels, bins)
     gaps = torch.zeros(bins, dtype=torch.double)
-    gaps.index_add_(0, index.cpu(), (confidence - (guess == labels).double()).cpu())
-    return float(gaps.abs().sum() / len(confidence))
+    gaps.index_add_(0, index.cpu(), gap.cpu())
+    return float(gaps.abs().sum() / len(gap))
+
+
+def calibration_gaps(z, labels, bins: int = 15) -> tuple[torch.Tensor, torch.Tensor]:
+    """(bin of its confidence, confidence less 1 where the guess is right) of each row of logits [n, c]."""
+    confidence, guess = z.softmax(1).max(1)
+    return (confidence * bins).ceil().long().clamp(1, bins) - 1, confidence - (guess == labels).double()
 
 
 def agreement(student_logits, teacher_logits) -> float:
@@ -66,16 +82,25 @@ def agreement(student_logits, teacher_logits) -> float:
 def predictive_kl(teacher_logits, student_logits) -> float:
     """Mean KL(p_teacher || p_student) at temperature 1, nats (paper, Eq. 5)."""
     t, s = (z.log_softmax(1) for z in _checked(teacher_logits, student_logits))
-    return float(torch.where(t.exp() > 0, t.exp() * (t - s), 0.0).sum(1).mean().clamp(min=0))
+    return float(kl_rows(t, s).mean().clamp(min=0))
+
+
+def kl_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """KL(a || b) of each row of log-probabilities [n, c]; infinite where b rules out a class that a does not."""
+    return torch.where(a.exp() > 0, a.exp() * (a - b), 0.0).sum(1)
 
 
 def jensen_shannon(logits_a, logits_b) -> float:
     """Mean Jensen-Shannon divergence of two sets of predictions at temperature 1, nats, in [0, ln 2] (Lin, 1991): the
     mean KL of each from their average."""
     a, b = (z.log_softmax(1) for z in _checked(logits_a, logits_b))
+    return float(jensen_shannon_rows(a, b).mean().clamp(min=0))
+
+
+def jensen_shannon_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The divergence of each two rows of log-probabilities [n, c]."""
     middle = torch.logaddexp(a, b) - math.log(2)
-    both = sum(torch.where(z.exp() > 0, z.exp() * (z - middle), 0.0).sum(1) for z in (a, b)) / 2
-    return float(both.mean().clamp(min=0))
+    return sum(kl_rows(z, middle) for z in (a, b)) / 2
 
 
 def total_variation(logits_a, logits_b) -> float:
@@ -108,12 +133,36 @@ def log_odds_slope(student_logits, teacher_logits) -> float:
     """Least-squares slope of the student's log-odds of the teacher's guess on the teacher's own, over inputs: 1 for a
     student as sure as its teacher wherever that is, less where it follows only in part."""
     s, t = _checked(student_logits, teacher_logits)
-    guess = t.argmax(1, keepdim=True)
-    y, x = (z.gather(1, guess)[:, 0] - z.scatter(1, guess, -math.inf).logsumexp(1) for z in (s, t))
+    y, x = (log_odds(z, t.argmax(1)) for z in (s, t))
     x = x - x.mean()
     if not bool(x.abs().max() > 1e-12):
         raise ValueError("a slope needs a teacher whose confidence differs between inputs")
     return float((x * y).sum() / x.square().sum())
+
+
+def log_odds(z: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Log-odds of one class of each row of logits [n, c] against all others."""
+    classes = classes[:, None]
+    return z.gather(1, classes)[:, 0] - z.scatter(1, classes, -math.inf).logsumexp(1)
+
+
+def copied_errors(student_logits, teacher_logits, labels) -> float:
+    """Copies of the teacher's errors above chance: the share of its errors that the student makes too, the same class,
+    less the share that a student would make with equal guesses by label, but without a look at this input: of the
+    other inputs of the label, how often the student gives that class. 0 by chance, NaN without an error of the teacher.
+
+    An input without another one of its label has no chance to compare with and does not count. What two nets share
+    because the input itself misleads is above chance too: the independent-student baseline has it as well."""
+    s, t = _checked(student_logits, teacher_logits)
+    classes = t.shape[1]
+    t, labels = labelled(t, labels)
+    s, t = s.argmax(1), t.argmax(1)
+    others = labels.bincount(minlength=classes)[labels] - 1
+    # how often the student gives, at an input's label, the teacher's guess, this input not counted
+    _, codes = torch.cat([labels * classes + s, labels * classes + t]).unique(return_inverse=True)
+    as_often = codes[: len(s)].bincount(minlength=int(codes.max()) + 1)[codes[len(s) :]] - (s == t).long()
+    counted = (t != labels) & (others > 0)
+    return float(((s == t).double() - as_often / others)[counted].mean())
 
 
 def cka(features_a: torch.Tensor, features_b: torch.Tensor) -> float:

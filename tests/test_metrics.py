@@ -87,6 +87,40 @@ def test_agreement_is_told_apart_by_the_teachers_correctness():
     assert math.isnan(metrics.agreement_by_correctness(z[[0, 1]], z[[0, 1]], y[:2])[1])
 
 
+def test_copied_errors_are_counted_above_those_of_equal_guesses_by_label():
+    s, t = logits(97, 4), logits(97, 4) + logits(97, 4, seed=1)
+    y, a, b = labels(97, 4), s.argmax(1), t.argmax(1)
+    others = [(y == y[i]) & (torch.arange(97) != i) for i in range(97)]
+    above = [float(a[i] == b[i]) - float((a[others[i]] == b[i]).double().mean()) for i in range(97) if b[i] != y[i]]
+    assert metrics.copied_errors(s, t, y) == pytest.approx(np.mean(above))
+    n = 20_000  # a student that errs the same way, but on inputs of its own
+    y, draws = labels(n, 4), torch.rand(2, n, generator=torch.Generator().manual_seed(3)) < 0.4
+    one, other = (torch.eye(4)[torch.where(errs, (y + 1) % 4, y)] for errs in draws)
+    assert metrics.agreement_by_correctness(one, other, y)[1] == pytest.approx(0.4, abs=0.02)
+    assert metrics.copied_errors(one, other, y) == pytest.approx(0, abs=0.02)
+    assert metrics.copied_errors(other, other, y) == pytest.approx(0.6, abs=0.02)
+    assert math.isnan(metrics.copied_errors(s[:4], torch.eye(4), torch.arange(4)))  # no error
+    assert math.isnan(metrics.copied_errors(s[:4], torch.eye(4).roll(1, 0), torch.arange(4)))  # no other input
+
+
+def test_values_by_input_have_the_metrics_as_their_means():
+    z, other = Z.log_softmax(1), logits(97, 10, seed=1).log_softmax(1)
+    assert float(metrics.kl_rows(z, other).mean()) == pytest.approx(metrics.predictive_kl(Z, other))
+    assert float(metrics.jensen_shannon_rows(z, other).mean()) == pytest.approx(metrics.jensen_shannon(Z, other))
+    index, gap = metrics.calibration_gaps(Z, Y)
+    assert float(gap.mean()) == pytest.approx(float(z.exp().amax(1).mean()) - metrics.accuracy(Z, Y))
+    assert index.min() >= 0 and index.max() <= 14
+    assert torch.allclose(metrics.log_odds(Z, Y), z.gather(1, Y[:, None])[:, 0].exp().logit())
+
+
+def test_values_by_input_know_classes_that_are_ruled_out():
+    z = torch.tensor([[0.0, -math.inf, 1.0]]).log_softmax(1)
+    other = torch.tensor([[0.0, 2.0, 1.0]]).log_softmax(1)
+    assert metrics.kl_rows(z, z) == 0 and metrics.jensen_shannon_rows(z, z) == pytest.approx(0, abs=1e-7)
+    assert 0 < metrics.kl_rows(z, other) < math.inf == metrics.kl_rows(other, z)
+    assert metrics.jensen_shannon_rows(z, other) < math.log(2)
+
+
 def test_the_log_odds_slope_equals_sklearns_regression():
     t = logits(97, 10)
     s = 0.5 * t + logits(97, 10, seed=1, scale=0.3)
