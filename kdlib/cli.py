@@ -1,5 +1,7 @@
 """The command line: `kdlib run|plan|record|claims|runs|audit|compare|book|notebooks|data`."""
 
+import io
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -8,8 +10,7 @@ from typing import Annotated
 import typer
 
 from kdlib.errors import KdlibError, sentence
-
-INTERRUPTED = 130  # typer's exit code after Ctrl-C, the shell's convention
+from kdlib.processes import stoppable, stopped
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Does knowledge distillation really work? The paper, re-executed.")
@@ -327,19 +328,47 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
     return rows, left_out
 
 
-def main():
-    """Run the command line; what a user can mend is one sentence and exit code 2 (Ctrl-C: 130), never a traceback."""
-    code = 2
-    try:
-        app()
-    except KdlibError as error:
-        message = " ".join(str(error).split())
-    except OSError as error:
-        message = "; ".join([f"{error.filename or 'the run store'} cannot be used: {error.strerror}",
-                             *getattr(error, "__notes__", ())])
-    except SystemExit as done:
-        if done.code != INTERRUPTED:
+class _Output(io.FileIO):
+    """Standard output whose error says that it is its own, once."""
+
+    lost = False
+
+    def write(self, data):
+        if self.lost:
+            return len(data)
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.lost, error.filename = True, "standard output"
             raise
-        message, code = "interrupted; finished runs are kept: the same command goes on from here", INTERRUPTED
-    print(f"\nkdlib: {message}" if code == INTERRUPTED else f"kdlib: {message}", file=sys.stderr)
-    sys.exit(code)
+
+
+def main():
+    """Run the command line; what a user can mend is one sentence and exit code 2, never a traceback. Stopped by a
+    signal: a word, and 128 and its number (130, 143, 129)."""
+    if sys.stdout is sys.__stdout__:
+        out = _Output(sys.stdout.fileno(), "w", closefd=False) if sys.stdout else open(os.devnull, "wb", 0)
+        # a letter that it cannot show is spelled out, as on standard error
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(out), getattr(sys.stdout, "encoding", "utf-8"),
+                                      "backslashreplace", line_buffering=out.isatty())
+    code = 2
+    with stoppable():
+        try:
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
+        except KdlibError as error:
+            message = " ".join(str(error).split())
+        except BrokenPipeError:  # `head` has seen enough
+            sys.exit(1)
+        except OSError as error:
+            message = "; ".join([f"{error.filename or 'the run store'} cannot be used: {error.strerror}",
+                                 *getattr(error, "__notes__", ())])
+        except SystemExit as done:
+            word, code = stopped(done.code), done.code
+            if not word:
+                raise
+            message = "; ".join([word, *getattr(done, "__notes__", ())])
+        print("\n" * (code != 2) + f"kdlib: {message}", file=sys.stderr)
+        sys.exit(code)

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -14,10 +16,12 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.backend.resource_tracker import ensure_running
 from tqdm import tqdm
 
 from kdlib.devices import devices
 from kdlib.errors import KdlibError
+from kdlib.processes import end_with
 from kdlib.runs import cohort, needs, work
 from kdlib.runs.cost import TOGETHER
 from kdlib.settings import settings
@@ -107,7 +111,8 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         pool = _ray(store.root.absolute(), workers, address, gpus_per_run)
     else:
         pool = _local(store.root, min(workers, total))
-    with pool as (submit, slots, split), tqdm(total=total, disable=not progress, unit="run", file=sys.stderr) as bar:
+    bar = tqdm(total=total, disable=not progress, unit="run", file=sys.stderr)
+    with _goes_on(), pool as (submit, slots, split), bar:
         kept = store.kept_together()
         tasks = [task for layer in missing for task in cohorts(layer, split, kept)]
         for task, results in _in_order(tasks, submit, slots):
@@ -120,6 +125,15 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
             bar.update(len(task))
     done.seconds = time.perf_counter() - start
     return done
+
+
+@contextmanager
+def _goes_on():
+    try:
+        yield
+    except SystemExit as stop:  # a signal
+        stop.add_note("finished runs are kept: the same command goes on from here")
+        raise
 
 
 def _in_order(tasks, submit, slots):
@@ -154,7 +168,13 @@ def _local(root, workers):
         return
     # joblib replaces a worker that has grown large, which is as it should be and nothing to warn a reader of
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-    pool = get_reusable_executor(workers, timeout=300, env=_environment())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        ensure_running()  # joblib's tracker of semaphores: a hang-up that ends it first makes it print tracebacks
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    pool = get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
+                                 initargs=(os.getpid(),))
     try:
         yield lambda task: pool.submit(_together, task, root), workers, workers
     except BrokenProcessPool:
@@ -187,6 +207,7 @@ def _ray(root, workers, address, gpus):
     connected = ray.is_initialized()
     if not connected:
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             if address is None:
                 ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
@@ -200,6 +221,8 @@ def _ray(root, workers, address, gpus):
         except (OSError, OverflowError, RuntimeError) as error:
             raise WorkersError(f"no Ray cluster answers at {address or 'this machine'} ({error}); is RAY_AUTH_MODE "
                                "that of the cluster?") from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it over
     refs = []
     try:
         has = ray.cluster_resources()

@@ -30,6 +30,7 @@ from kdlib.devices import processor
 from kdlib.errors import KdlibError, sentence
 from kdlib.formats import SETS
 from kdlib.paths import atomic, results_dir, store_dir
+from kdlib.processes import locked
 from kdlib.runs import execute, place
 from kdlib.settings import settings
 from kdlib.spec import Spec
@@ -435,7 +436,7 @@ class Store:
             self.prepare()
         with _kept_so_far(), ExitStack() as locks:
             for spec in missing:  # in the same order everywhere, so that no two processes wait for each other
-                locks.enter_context(FileLock(self._lock(spec.key)))
+                locks.enter_context(locked(self._lock(spec.key), f"{spec.kind} {spec.key}"))
             found |= self.find(missing)
             todo = [spec for spec in missing if spec not in found]
             kept = KeptState(self, todo)

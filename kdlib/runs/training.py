@@ -1,6 +1,7 @@
 """What teachers and students do alike: nets of one cohort are trained, evaluated, and kept."""
 
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 
 from kdlib.devices import DeviceError, device, devices
 from kdlib.models import build
+from kdlib.processes import end_with
 from kdlib.runs.kind import of_finite, on_cpu
 from kdlib.spec import Student, Teacher
 from kdlib.streams import stream
@@ -78,18 +80,24 @@ def on_devices(execute: Callable, specs, weights: dict, kept):
     fabric = Fabric(accelerator=device().type, devices=count, strategy="ddp_spawn", plugins=[LightningEnvironment()])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results"
+        before = multiprocessing.active_children()
         try:
-            fabric.launch(_rank, out, execute, specs, weights, kept)
+            fabric.launch(_rank, out, execute, specs, weights, kept, os.getpid())
         except torch.multiprocessing.ProcessExitedException as error:
             raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
                               "run again, with fewer devices") from None
+        except BaseException:  # what is under way is not waited for
+            for rank in set(multiprocessing.active_children()) - set(before):
+                rank.kill()
+            raise
         results = torch.load(out, weights_only=True)
     if isinstance(results, str):
         raise Diverged(results)
     return results
 
 
-def _rank(fabric, out, execute, specs, weights, kept):
+def _rank(fabric, out, execute, specs, weights, kept, parent):
+    end_with(parent)
     steady_process()
     try:
         results = execute(specs, weights.__getitem__, kept)
