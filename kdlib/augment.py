@@ -15,10 +15,7 @@ DEGREES, JITTER = 20, 0.2  # of rotation; of brightness, contrast, saturation an
 
 def augment(x: torch.Tensor, policy: str, generator: torch.Generator, pool: torch.Tensor | None = None):
     """Apply a policy of the catalog; `pool` holds the inputs that some put in place of every fifth input (1 : 4, as the
-    paper mixes in GAN images). Photographs (`data.Photos`), which have the baseline alone, come out as Photos: they are
-    cropped when they are decoded."""
-    if not isinstance(x, torch.Tensor):
-        return x.cropped(generator)
+    paper mixes in GAN images). `data.augmented` takes photographs too."""
     kind, known = catalog.like(x.shape[1:]), catalog.POLICIES[policy]
     if known.pool:
         if pool is None:

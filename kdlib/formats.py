@@ -16,27 +16,15 @@ import numpy as np
 
 from kdlib import archives
 from kdlib.archives import DataError
-from kdlib.spec import VOCABULARY
+from kdlib.catalog import DATA_SETS, TEXT
 
 PARTS = ("train", "test")
 ARRAYS = ("train-x", "train-y", "test-x", "test-y")
-REVIEW = 100  # tokens of a review that are kept
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")  # of lower-cased text: letters and digits, apostrophes inside a word
 WORDS_LIMIT = 1_000_000  # different ones; the training reviews have 75,000 or so
 ALIASES = {"plane": "airplane", "car": "automobile"}  # what some copies of CIFAR-10 call its classes
 RARE = 10  # a token is in the vocabulary if the training reviews have it so often (paper, A.3)
 
-# by label; the official names, whose alphabetical order the labels follow
-CIFAR100_CLASSES = tuple("""
-    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
-    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
-    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
-    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
-    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
-    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-""".split())
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 
 
@@ -44,9 +32,7 @@ def torchvision_class(name: str):
     """torchvision's class of a data set, which knows its addresses and checksums."""
     from torchvision import datasets
 
-    return {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "emnist": datasets.EMNIST,
-            "emnist-letters": datasets.EMNIST, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100,
-            "svhn": datasets.SVHN, "svhn-test10000": datasets.SVHN}[name]
+    return getattr(datasets, FORMS[name].torchvision)
 
 
 def _official(files, names, source, read):
@@ -91,16 +77,14 @@ def _idx(raw, file, source):
 
 
 def idx_files(name, files, source):
-    known = SETS[name]
+    known = FORMS[name]
     arrays = _official(files, known.idx, source,
                        lambda raw, file, md5: _idx(_same(raw, file, md5, source), file, source))
     if arrays is None:
         return None
-    if name.startswith("emnist"):  # its images lie on their sides; upright they are like MNIST's
+    if known.on_their_sides:
         arrays |= {part: arrays[part].swapaxes(-2, -1) for part in ("train-x", "test-x")}
-    if name == "emnist-letters":  # the first label is 1
-        arrays |= {part: arrays[part] - np.uint8(1) for part in ("train-y", "test-y")}
-    return arrays
+    return arrays | {part: arrays[part] - np.uint8(known.first_label) for part in ("train-y", "test-y")}
 
 
 def cifar_binary(name, files, source):
@@ -149,7 +133,7 @@ def svhn_files(name, files, source):
         content = loadmat(io.BytesIO(_same(raw, file, md5, source)), variable_names=("X", "y"))
         return content["X"].transpose(3, 2, 0, 1), (content["y"][:, 0] % 10).astype(np.uint8)  # 10 is the digit 0
 
-    known = SETS[name]
+    known = DATA_SETS[name]
     found = _official(files, {part: tuple(torchvision_class(name).split_list[part][1:]) for part in known.counts},
                       source, digits)
     if found is None:
@@ -160,7 +144,7 @@ def svhn_files(name, files, source):
 
 def class_folders(name, files, source):
     """`.../train/<class>/*.png` and `.../test/<class>/*.png`: the label is the class's place among the known names."""
-    known = SETS[name]
+    known = DATA_SETS[name]
     chosen = {part: [path for path in files if path.split("/")[-3:-2] == [part]] for part in known.counts}
     if not any(chosen.values()):
         return None
@@ -168,7 +152,7 @@ def class_folders(name, files, source):
     labels |= {alias: labels[label] for alias, label in ALIASES.items() if label in labels}
     arrays = {}
     for part, paths in chosen.items():
-        x, y = np.empty((len(paths), *known.shape), np.uint8), np.empty(len(paths), np.uint8)
+        x, y = np.empty((len(paths), *known.inputs.shape), np.uint8), np.empty(len(paths), np.uint8)
         for i, path in enumerate(paths):
             folder = path.split("/")[-2]
             if folder not in labels:
@@ -184,7 +168,7 @@ def _png(raw, path, name):
     """A PNG's pixels [3, h, w]; the size that it claims is looked at first."""
     from PIL import Image
 
-    known = SETS[name].shape[:0:-1]
+    known = DATA_SETS[name].inputs.shape[:0:-1]
     if raw[:8] != b"\x89PNG\r\n\x1a\n" or len(raw) < 24:
         raise DataError(f"{path} is not a PNG, or is cut off")
     size = struct.unpack(">II", raw[16:24])
@@ -206,16 +190,16 @@ def reviews(name, files, source):
             seen.update(tokens)
             if len(seen) > WORDS_LIMIT:
                 raise DataError(f"{source} has more than {WORDS_LIMIT:,} different words: these are not reviews")
-        texts[part].append(" ".join(tokens[:REVIEW]))  # a tenth of what they take as a list
+        texts[part].append(" ".join(tokens[:TEXT.shape[0]]))  # a tenth of what they take as a list
         labels[part].append(label == "pos")
     if not any(texts.values()):
         return None
     frequent = sorted((word for word, n in seen.items() if n >= RARE), key=lambda word: (-seen[word], word))
-    vocabulary = ["", "?", *frequent[: VOCABULARY - 2]]
+    vocabulary = ["", "?", *frequent[: TEXT.tokens - 2]]
     number = {word: i for i, word in enumerate(vocabulary)}
     arrays = {"words": vocabulary}
     for part in PARTS:
-        x = np.zeros((len(texts[part]), REVIEW), "<u2")
+        x = np.zeros((len(texts[part]), TEXT.shape[0]), "<u2")
         for row, text in zip(x, texts[part], strict=True):
             tokens = text.split()
             row[: len(tokens)] = [number.get(word, 1) for word in tokens]
@@ -229,28 +213,17 @@ READERS = {reader.__name__: reader
 
 
 @dataclass(frozen=True)
-class Known:
-    """What makes a data set this one: the shape of an example, how many there are, the official content if known."""
+class Forms:
+    """The forms that a data set comes in."""
 
-    shape: tuple
-    names: tuple[str, ...]  # of the classes, by label
-    counts: dict  # part: examples of each class, or, where that is not published, of all
+    torchvision: str  # its class there; of a root of torchvision's, the folder
     files: re.Pattern  # paths of its files in a folder or an archive
     megabytes: int  # of these at most, unpacked: about twice what the set has, since a .gz may lie beside its file
     readers: tuple[str, ...]  # of READERS
     takes: str  # what `import` takes
-    licence: str
-    fingerprint: str | None = None  # None: not known to us, so counts are checked, and the archive as it is downloaded
     idx: dict = field(default_factory=dict)  # of MNIST's kind: {part: (official name unpacked, its md5 if known)}
-
-    @property
-    def classes(self):
-        return len(self.names)
-
-    def total(self, part: str) -> int:
-        """Examples in "train" or "test"."""
-        counts = self.counts.get(part, 0)
-        return counts if isinstance(counts, int) else sum(counts)
+    on_their_sides: bool = False  # the images in these
+    first_label: int = 0  # in these
 
 
 def _idx_names(prefix, test, md5=(None,) * 4):
@@ -262,52 +235,33 @@ def _idx_paths(prefix, parts):
     return re.compile(rf"(^|/){prefix}({parts})-(images[.-]idx3|labels[.-]idx1)-ubyte(\.gz)?$")
 
 
-DIGITS = tuple("0123456789")
-LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
-IDX, EMNIST_IDX = _idx_paths("", "train|t10k"), _idx_paths("emnist-byclass-", "train|test")
+IDX = _idx_paths("", "train|t10k")
 IDX_TAKES = "the four official files, gzipped or not, in a folder, zip or tar (such as torchvision's)"
 CIFAR_TAKES = ("the official archive (Python or binary version), torchvision's folder, or a folder, zip or tar of "
                "train/<class>/*.png and test/<class>/*.png")
+CIFAR = ("cifar_binary", "cifar_pickled", "class_folders")
 FOLDERS = r"(train|test)/[^/]+/[^/.][^/]*\.(?i:png)$"
-SETS = {
-    "mnist": Known((1, 28, 28), DIGITS, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
-                                         "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
-                   IDX, 128, ("idx_files",), IDX_TAKES, "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c",
+FORMS = {
+    "mnist": Forms("MNIST", IDX, 128, ("idx_files",), IDX_TAKES,
                    _idx_names("", "t10k", ("6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
                                            "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"))),
-    "fashion-mnist": Known((1, 28, 28), ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
-                                         "Sneaker", "Bag", "Ankle boot"), {"train": (6000,) * 10, "test": (1000,) * 10},
-                           IDX, 128, ("idx_files",), IDX_TAKES, "MIT", "ead6a959ebf9c6dd79d25b8cc128e874",
-                           _idx_names("", "t10k")),
-    "emnist": Known((1, 28, 28), (*DIGITS, *map(str.upper, LETTERS), *LETTERS), {"train": 697_932, "test": 116_323},
-                    EMNIST_IDX, 1300, ("idx_files",),
+    "fashion-mnist": Forms("FashionMNIST", IDX, 128, ("idx_files",), IDX_TAKES, _idx_names("", "t10k")),
+    "emnist": Forms("EMNIST", _idx_paths("emnist-byclass-", "train|test"), 1300, ("idx_files",),
                     "the official archive gzip.zip or torchvision's folder (by class; emnist-letters is another set)",
-                    "public domain (NIST)", None, _idx_names("emnist-byclass-", "test")),
-    "emnist-letters": Known((1, 28, 28), LETTERS, {"train": (4800,) * 26, "test": (800,) * 26},
-                            _idx_paths("emnist-letters-", "train|test"), 256, ("idx_files",),
+                    _idx_names("emnist-byclass-", "test"), on_their_sides=True),
+    "emnist-letters": Forms("EMNIST", _idx_paths("emnist-letters-", "train|test"), 256, ("idx_files",),
                             "the official archive gzip.zip, torchvision's folder, or the four files of it, gzipped or "
-                            "not, in a folder, zip or tar", "public domain (NIST)", "9e2196f16d80a042182084e69c613135",
-                            _idx_names("emnist-letters-", "test")),
-    "cifar10": Known((3, 32, 32), CIFAR10_CLASSES, {"train": (5000,) * 10, "test": (1000,) * 10},
-                     re.compile(rf"((^|/)(data_batch_\d|test_batch)(\.bin)?$)|{FOLDERS}"), 512,
-                     ("cifar_binary", "cifar_pickled", "class_folders"), CIFAR_TAKES, "not stated"),
-    "cifar100": Known((3, 32, 32), CIFAR100_CLASSES, {"train": (500,) * 100, "test": (100,) * 100},
-                      re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"), 512,
-                      ("cifar_binary", "cifar_pickled", "class_folders"), CIFAR_TAKES, "not stated",
-                      "f3336ef5fe5aaeca5696623192158b2e"),
-    "svhn": Known((3, 32, 32), DIGITS, {"train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
-                                        "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)},
-                  re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
-                  "a folder with train_32x32.mat and test_32x32.mat, or of train/<digit>/*.png and test/<digit>/*.png",
-                  "non-commercial use"),
-    # a part, enough for out-of-domain images: the first 10,000 of the test set. The fingerprint is of a copy as PNGs,
-    # of which four images were compared with another copy, not yet of the official file
-    "svhn-test10000": Known((3, 32, 32), DIGITS, {"test": (684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620)},
-                            re.compile(rf"((^|/)test_32x32\.mat$)|{FOLDERS}"), 512, ("svhn_files", "class_folders"),
-                            "test_32x32.mat, or a folder, zip or tar of test/<digit>/*.png of its first 10,000",
-                            "non-commercial use", "79e66296052f2a59dd7112b7144dc864"),
-    "imdb": Known((REVIEW,), ("negative", "positive"), {"train": (12_500,) * 2, "test": (12_500,) * 2},
-                  re.compile(r"(train|test)/(neg|pos)/[^/]+\.txt$"), 256, ("reviews",),
-                  "the official archive aclImdb_v1.tar.gz, or a folder, zip or tar of {train,test}/{neg,pos}/*.txt",
-                  "not stated", "942856f6411989693b07c051aa05b60d"),
+                            "not, in a folder, zip or tar",
+                            _idx_names("emnist-letters-", "test"), on_their_sides=True, first_label=1),
+    "cifar10": Forms("CIFAR10", re.compile(rf"((^|/)(data_batch_\d|test_batch)(\.bin)?$)|{FOLDERS}"), 512, CIFAR,
+                     CIFAR_TAKES),
+    "cifar100": Forms("CIFAR100", re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"), 512, CIFAR, CIFAR_TAKES),
+    "svhn": Forms("SVHN", re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), 512,
+                  ("svhn_files", "class_folders"), "a folder with train_32x32.mat and test_32x32.mat, or of "
+                  "train/<digit>/*.png and test/<digit>/*.png"),
+    "svhn-test10000": Forms("SVHN", re.compile(rf"((^|/)test_32x32\.mat$)|{FOLDERS}"), 512,
+                            ("svhn_files", "class_folders"), "test_32x32.mat, or a folder, zip or tar of "
+                            "test/<digit>/*.png of its first 10,000"),
+    "imdb": Forms("", re.compile(r"(train|test)/(neg|pos)/[^/]+\.txt$"), 256, ("reviews",),
+                  "the official archive aclImdb_v1.tar.gz, or a folder, zip or tar of {train,test}/{neg,pos}/*.txt"),
 }

@@ -35,13 +35,6 @@ DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not
 Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
 
 
-# until data.py, formats.py and cli.py ask the catalog themselves
-SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT = catalog.KINDS
-DATA_SETS = {name: (known.inputs, known.classes) for name, known in catalog.DATA_SETS.items() if not known.lends_only}
-POLICIES = {kind: kind.policies for kind in catalog.KINDS}
-VOCABULARY = TEXT.tokens
-
-
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -25,10 +25,10 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from kdlib.catalog import DATA_SETS
 from kdlib.data import fingerprint_here, read_by
 from kdlib.devices import processor
 from kdlib.errors import KdlibError, sentence
-from kdlib.formats import SETS
 from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.processes import locked
 from kdlib.runs import execute, place
@@ -173,7 +173,7 @@ def other_data(spec, made_on: dict[str, str], here: dict[str, str]) -> str:
     `made_on`, `here`: contents by name; one that is not said of a run is the official one, and data that are not here
     are not compared."""
     for name in read_by(spec):
-        made = made_on.get(name) or (SETS[name].fingerprint if name in SETS else None)
+        made = made_on.get(name) or DATA_SETS[name].fingerprint
         if made and made != here.get(name, made):
             return f"{name} {made}, and here is {name} {here[name]}"
     return ""

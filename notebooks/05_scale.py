@@ -34,6 +34,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kdlib import figures
+from kdlib.catalog import CIFAR100_CLASSES
 from kdlib.chapter import (
     all_runs,
     claim_table,
@@ -47,7 +48,6 @@ from kdlib.chapter import (
     table,
 )
 from kdlib.experiments import judged, scale, so_far
-from kdlib.formats import CIFAR100_CLASSES
 from kdlib.stats import estimate
 
 d, r = open_chapter("05_scale", profile, seeds, workers)

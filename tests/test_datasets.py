@@ -27,8 +27,9 @@ import torchvision.datasets as tv
 from conftest import store_images
 from PIL import Image
 
-from kdlib import archives, data, datasets, formats
+from kdlib import archives, catalog, data, datasets, formats
 from kdlib.archives import DataError
+from kdlib.catalog import DATA_SETS
 
 CLASSES = ["bee", "cat", "dog", "elk"]
 
@@ -43,8 +44,12 @@ def here(tmp_path, monkeypatch):
 
 
 def resize(monkeypatch, name, **changes):
-    changes = {"fingerprint": None} | changes
-    monkeypatch.setitem(formats.SETS, name, dataclasses.replace(formats.SETS[name], **changes))
+    """Another data set of that name, of whose official content nothing is known."""
+    monkeypatch.setitem(DATA_SETS, name, dataclasses.replace(DATA_SETS[name], **{"fingerprint": None} | changes))
+
+
+def reform(monkeypatch, name, **changes):
+    monkeypatch.setitem(formats.FORMS, name, dataclasses.replace(formats.FORMS[name], **changes))
 
 
 def pictures(seed=0):
@@ -165,8 +170,8 @@ def test_the_fingerprint_is_of_the_content_not_of_the_order(here):
 
 
 def test_the_names_of_cifar100s_classes_stand_in_the_order_of_its_labels():
-    assert list(formats.CIFAR100_CLASSES) == sorted(set(formats.CIFAR100_CLASSES))
-    assert len(formats.CIFAR100_CLASSES) == formats.SETS["cifar100"].classes
+    names = DATA_SETS["cifar100"].names
+    assert list(names) == sorted(set(names)) and DATA_SETS["cifar100"].classes == 100
 
 
 def without(them, part):
@@ -260,9 +265,11 @@ def test_what_no_official_fingerprint_is_known_of_is_called_so_unless_its_files_
     for source, said in ((folder(here / "folders", as_files(them)), ", not compared with the official files"),
                          (folder(here / "mats", mats), "")):
         code, out, _ = kdlib("data", "import", "svhn", source)
-        assert code == 0 and out == f"svhn is stored, fingerprint {datasets.info('svhn')['fingerprint']}{said}\n"
+        fingerprint = datasets.info("svhn")["fingerprint"]
+        assert code == 0 and out == f"svhn is stored, fingerprint {fingerprint}{said}; licence: non-commercial use\n"
         _, out, _ = kdlib("data", "list", "--check")
-        assert next(line for line in out.splitlines() if line.startswith("svhn ")).endswith(f", checked{said}")
+        assert next(line for line in out.splitlines() if line.startswith("svhn ")).endswith(
+            f", checked{said}; it only lends its images")
 
 
 def test_other_content_never_takes_the_place_of_official_content_and_elsewhere_says_that_it_does(here, monkeypatch):
@@ -285,9 +292,9 @@ def test_an_archive_with_the_md5_of_the_download_is_the_official_one(here, serve
 
 
 def test_class_folders_are_labelled_by_their_names(here, monkeypatch):
-    resize(monkeypatch, "cifar10", names=formats.CIFAR10_CLASSES, counts={"train": (1,) * 10, "test": (1,) * 10})
-    images = {c: png(np.full((32, 32, 3), i, np.uint8)) for i, c in enumerate(formats.CIFAR10_CLASSES)}
-    called = dict(zip(formats.CIFAR10_CLASSES, formats.CIFAR10_CLASSES, strict=True))
+    resize(monkeypatch, "cifar10", names=catalog.CIFAR10_CLASSES, counts={"train": (1,) * 10, "test": (1,) * 10})
+    images = {c: png(np.full((32, 32, 3), i, np.uint8)) for i, c in enumerate(catalog.CIFAR10_CLASSES)}
+    called = dict(zip(catalog.CIFAR10_CLASSES, catalog.CIFAR10_CLASSES, strict=True))
     for names in (called, called | {"automobile": "car", "airplane": "plane"}):  # "bird" and "car": another order
         datasets.import_("cifar10", zipped(here / "a.zip", {
             f"{part}/{names[c]}/0.png": raw for part in ("train", "test") for c, raw in images.items()}))
@@ -383,7 +390,7 @@ def test_links_in_a_tar_are_not_followed(here):
         link = tarfile.TarInfo("set/train/bee/0.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         archive.addfile(link)
-    assert archives.read(here / "a.tar", formats.SETS["cifar100"].files, 1 << 20) == {}
+    assert archives.read(here / "a.tar", formats.FORMS["cifar100"].files, 1 << 20) == {}
 
 
 @pytest.mark.parametrize("make", [zipped, tarred, folder])
@@ -392,7 +399,7 @@ def test_archives_have_limits(here, monkeypatch, make):
     with monkeypatch.context() as patch, pytest.raises(DataError, match="more than 5 files in it"):
         patch.setattr(archives, "MEMBER_LIMIT", 5)
         datasets.import_("cifar100", source)
-    resize(monkeypatch, "cifar100", megabytes=0)
+    reform(monkeypatch, "cifar100", megabytes=0)
     with pytest.raises(DataError, match="more than 0 MB of the files that are looked for"):
         datasets.import_("cifar100", source)
 
@@ -588,7 +595,7 @@ def test_a_valid_copy_of_class_folders_has_the_official_fingerprint(here, copy):
 ])
 def test_a_valid_copy_of_mnist_has_the_official_fingerprint(here, monkeypatch, copy):
     files, digests, x = mnist_files(monkeypatch)
-    monkeypatch.setitem(formats.SETS, "mnist", dataclasses.replace(formats.SETS["mnist"], idx=digests))
+    reform(monkeypatch, "mnist", idx=digests)
     datasets.import_("mnist", copy(here / "root", {name: raw for name, raw in files.items() if "Fashion" not in name}))
     assert np.array_equal(datasets.array("mnist", "train-x")[:, 0], x)
 
@@ -601,7 +608,7 @@ def test_a_cut_gz_alone_is_named(here, monkeypatch):
 
 
 def test_a_small_file_that_unpacks_to_a_large_one_is_not_read(here, monkeypatch):
-    resize(monkeypatch, "mnist", megabytes=1)
+    reform(monkeypatch, "mnist", megabytes=1)
     source = folder(here / "raw", {"train-images-idx3-ubyte.gz": gzip.compress(bytes(2 << 20))})
     with pytest.raises(DataError, match="more than 1 MB"):
         datasets.import_("mnist", source)
@@ -649,7 +656,8 @@ def test_an_import_that_is_cut_short_leaves_no_set_that_looks_whole(here, monkey
     datasets.check("cifar10")
 
 
-def test_a_folder_with_files_of_somebody_else_is_no_place_to_store_a_set(here):
+def test_a_folder_with_files_of_somebody_else_is_no_place_to_store_a_set(here, monkeypatch):
+    few_photos(monkeypatch)
     there = here / "data" / "cifar100"
     there.mkdir(parents=True)
     for file in ("info.json", "train-x.npy", "train.txt"):
@@ -661,7 +669,7 @@ def test_a_folder_with_files_of_somebody_else_is_no_place_to_store_a_set(here):
     (there.parent / "imagenet").mkdir()
     (there.parent / "imagenet" / "train.txt").write_text("my list")
     with pytest.raises(DataError, match="not kdlib's"):
-        datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+        datasets.import_imagenet(photos(here))
     assert (there.parent / "imagenet" / "train.txt").read_text() == "my list"
 
 
@@ -756,7 +764,7 @@ def mnist_files(monkeypatch, n=20):
     """{path: bytes} in torchvision's layout, beside another set's files of the same names; `n` of each part."""
     x, y = grey(n, 10)
     files, digests = {}, {}
-    for part, (name, _) in formats.SETS["mnist"].idx.items():
+    for part, (name, _) in formats.FORMS["mnist"].idx.items():
         raw = idx(x if "images" in name else y)
         files[f"MNIST/raw/{name}.gz"] = gzip.compress(raw)
         files[f"FashionMNIST/raw/{name}"] = b"not digits"
@@ -771,7 +779,7 @@ def test_mnist_is_checked_on_import_and_keeps_its_order(here, monkeypatch):
     with pytest.raises(DataError, match="not the official file"):
         datasets.import_("mnist", source)
     assert not (here / "data").exists()
-    monkeypatch.setitem(formats.SETS, "mnist", dataclasses.replace(formats.SETS["mnist"], idx=digests))
+    reform(monkeypatch, "mnist", idx=digests)
     datasets.import_("mnist", source)
     assert np.array_equal(datasets.array("mnist", "test-x")[:, 0], x)
     (source / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").unlink()
@@ -804,7 +812,7 @@ def test_the_digit_0_of_house_numbers_is_class_0(here, monkeypatch):
     x, y = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 10), dtype=np.uint8), np.arange(1, 11)[:, None]
     file = io.BytesIO()
     scipy.io.savemat(file, {"X": x, "y": y.astype(np.uint8)}, do_compression=True)
-    resize(monkeypatch, "svhn", names=formats.DIGITS, counts={"train": (1,) * 10, "test": (1,) * 10})
+    resize(monkeypatch, "svhn", names=catalog.DIGITS, counts={"train": (1,) * 10, "test": (1,) * 10})
     source = folder(here / "svhn", {f"{part}_32x32.mat": file.getvalue() for part in ("train", "test")})
     with pytest.raises(DataError, match="train_32x32.mat .* not the official file"):
         datasets.import_("svhn", source)
@@ -841,14 +849,19 @@ def test_reviews_become_their_first_hundred_tokens(here, monkeypatch):
 
 # --- ImageNet
 
+def few_photos(monkeypatch, classes=2, n=4):
+    resize(monkeypatch, "imagenet", names=tuple(map(str, range(classes))), counts={"train": n, "test": n})
+
+
 def photos(at, n=2):
     return folder(at / "imagenet", {f"{part}/{wnid}/{wnid}_{i}.JPEG": b"jpeg" * (i + 1) for part in ("train", "val")
                                     for wnid in ("n02", "n01") for i in range(n)})
 
 
-def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here):
-    source, images = photos(here), {"train": 4, "test": 4}
-    datasets.import_imagenet(source, classes=2, images=images)
+def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here, monkeypatch):
+    few_photos(monkeypatch)
+    source = photos(here)
+    datasets.import_imagenet(source)
     paths, labels = datasets.imagenet_files("test")
     assert [path.name for path in paths] == ["n01_0.JPEG", "n01_1.JPEG", "n02_0.JPEG", "n02_1.JPEG"]
     assert labels.tolist() == [0, 0, 1, 1] and all(path.parent.parent == source / "val" for path in paths)
@@ -870,12 +883,13 @@ def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here):
     (lambda at: (at / "train" / "n01" / "n01_1.JPEG").write_bytes(b""), "n01_1.JPEG is empty"),
     (lambda at: (at / "val").rename(at / "test"), "there is no folder val"),
 ])
-def test_a_part_of_imagenet_is_not_taken_for_it(here, change, says):
+def test_a_part_of_imagenet_is_not_taken_for_it(here, monkeypatch, change, says):
     source = photos(here)
     change(source)
-    size = {} if "1000" in says else {"classes": 2, "images": {"train": 4, "test": 4}}
+    if "1000" not in says:
+        few_photos(monkeypatch)
     with pytest.raises(DataError, match=says):
-        datasets.import_imagenet(source, **size)
+        datasets.import_imagenet(source)
     assert not (here / "data").exists()
 
 
@@ -884,8 +898,9 @@ def test_a_part_of_imagenet_is_not_taken_for_it(here, change, says):
     lambda text: text + "\nn01/x.JPEG\t4", lambda text: text.replace("_0.JPEG", "_5.JPEG"),
     lambda text: text.replace("\t4", "\t5"), None])
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_a_damaged_list_of_imagenet_is_found(here, kdlib, change, part):
-    datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+def test_a_damaged_list_of_imagenet_is_found(here, kdlib, monkeypatch, change, part):
+    few_photos(monkeypatch)
+    datasets.import_imagenet(photos(here))
     assert kdlib("data", "list", "--check")[0] == 0
     file = here / "data" / "imagenet" / f"{part}.txt"
     file.write_text(change(file.read_text())) if change else file.unlink()
@@ -893,8 +908,9 @@ def test_a_damaged_list_of_imagenet_is_found(here, kdlib, change, part):
     assert code == 1 and "import imagenet again" in out
 
 
-def test_a_list_of_imagenet_with_other_lines_than_noted_is_not_used(here):
-    datasets.import_imagenet(photos(here), classes=2, images={"train": 4, "test": 4})
+def test_a_list_of_imagenet_with_other_lines_than_noted_is_not_used(here, monkeypatch):
+    few_photos(monkeypatch)
+    datasets.import_imagenet(photos(here))
     file = here / "data" / "imagenet" / "test.txt"
     for text in ("", "n01/a.JPEG\t4", "no line", file.read_text() + "\nn01/x.JPEG\t4"):
         file.write_text(text)
@@ -902,9 +918,10 @@ def test_a_list_of_imagenet_with_other_lines_than_noted_is_not_used(here):
             datasets.imagenet_files("test")
 
 
-def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here):
+def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here, monkeypatch):
+    few_photos(monkeypatch)
     source = photos(here)
-    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    datasets.import_imagenet(source)
     before = datasets.info("imagenet")["fingerprint"]
     for part in ("train", "val"):
         for name in (f"{part}/n01/._n01_0.JPEG", f"{part}/._n01", f"{part}/__MACOSX/n01/._n01_0.JPEG",
@@ -912,16 +929,17 @@ def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here):
             folder(source, {name: b"mac"})
         (source / part).rename(here / part)
         (source / part).symlink_to(here / part)
-    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    datasets.import_imagenet(source)
     assert datasets.info("imagenet")["fingerprint"] == before
     datasets.check("imagenet")
 
 
-def test_names_of_imagenet_s_files_that_are_no_utf_8_are_kept(here):
+def test_names_of_imagenet_s_files_that_are_no_utf_8_are_kept(here, monkeypatch):
+    few_photos(monkeypatch)
     source = photos(here)
     for part in ("train", "val"):
         os.rename(source / part / "n01" / "n01_0.JPEG", os.fsencode(source / part / "n01") + b"/\xff.JPEG")
-    datasets.import_imagenet(source, classes=2, images={"train": 4, "test": 4})
+    datasets.import_imagenet(source)
     datasets.check("imagenet")
     assert all(path.exists() for path in datasets.imagenet_files("train")[0])
 
@@ -1039,7 +1057,7 @@ def test_a_download_with_another_checksum_is_not_stored(here, serve):
     assert not (here / "data" / "cifar100").exists()
 
 
-@pytest.mark.parametrize("name", formats.SETS)
+@pytest.mark.parametrize("name", formats.FORMS)
 def test_offline_one_sentence_says_what_to_do(here, monkeypatch, name):
     def offline(*_):
         raise URLError("no network")
@@ -1108,10 +1126,11 @@ def test_five_reviews_are_shown_as_the_net_sees_them(here, kdlib, monkeypatch):
 
 
 def test_imagenet_is_shown_from_its_files(here, kdlib, monkeypatch):
+    few_photos(monkeypatch, classes=4, n=12)
     file = io.BytesIO()
     Image.fromarray(np.zeros((300, 400, 3), np.uint8)).save(file, "jpeg")
     source = folder(here / "imagenet", {f"{part}/n{c:02}/{i}.JPEG": file.getvalue() for part in ("train", "val")
                                         for c in range(4) for i in range(3)})
-    datasets.import_imagenet(source, classes=4, images={"train": 12, "test": 12})
+    datasets.import_imagenet(source)
     code, out, _ = kdlib("data", "show", "imagenet", "--out", here / "sheet.png")
     assert code == 0 and Path(here / "sheet.png").exists() and "centre" in out

@@ -22,8 +22,9 @@ from filelock import FileLock
 from safetensors.torch import load_file, save
 from test_runs import result
 
-from kdlib import data, datasets, formats, store, train
+from kdlib import data, datasets, store, train
 from kdlib import spec as spec_module
+from kdlib.catalog import DATA_SETS
 from kdlib.compute import compute, levels
 from kdlib.data import read_by
 from kdlib.experiments import CHAPTERS
@@ -595,7 +596,7 @@ def test_a_record_that_says_no_data_was_made_on_the_official_ones(store_here, im
     official = "dc595b1cc85e24236fa48a24475b577c"
     with refusal(official, first):
         compute([on_images()], workers=1)
-    monkeypatch.setitem(formats.SETS, "mnist", dataclasses.replace(formats.SETS["mnist"], fingerprint=first))
+    monkeypatch.setitem(DATA_SETS, "mnist", dataclasses.replace(DATA_SETS["mnist"], fingerprint=first))
     assert compute([on_images()], workers=1).reused == 1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from kdlib import augment
+from kdlib import augment, data
 from kdlib.catalog import BASELINE
 from kdlib.models import Ensemble
 from kdlib.runs.training import pixels
@@ -67,7 +67,7 @@ def table(teacher, inputs, draws, outcomes):
 def live(teacher, inputs, draws, policy, pool):
     """Of anything else: the teachers see what the student sees."""
     def label(rows):
-        x = pixels(augment.augment(inputs[rows], policy, draws, pool))
+        x = pixels(data.augmented(inputs[rows], policy, draws, pool))
         return x, logits_of(teacher, x)
 
     return label

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, catalog, data, gan, losses, metrics
+from kdlib import catalog, data, gan, losses, metrics
 from kdlib.devices import device
 from kdlib.models import Ensemble, build
 from kdlib.runs import cost
@@ -94,7 +94,7 @@ class Lessons:
             rows = rows.to(where)
             return (*label(rows), y[rows]) if spec.alpha > 0 else label(rows)
 
-        self.source, self.inputs, self.pool = batches(spec.key, inputs, labelled, draws, *streams), inputs, pool
+        self.source, self.inputs, self.pool = batches(spec, inputs, labelled, draws, *streams), inputs, pool
 
     @cached_property
     def foil(self) -> Ensemble | None:
@@ -105,7 +105,7 @@ class Lessons:
     @cached_property
     def seen(self):
         """The distillation inputs as they are in training."""
-        return augment.augment(self.inputs, self.spec.policy, stream(self.spec.data.trial, "evaluation"), self.pool)
+        return data.augmented(self.inputs, self.spec.policy, stream(self.spec.data.trial, "evaluation"), self.pool)
 
     @cached_property
     def test_x(self):
@@ -150,9 +150,9 @@ def fidelity(net, lessons: Lessons) -> dict:
         result["independent_train_kl"] = metrics.predictive_kl(seen_foil, seen_student)
     for name, other in (("cka", lessons.teacher), ("independent_cka", lessons.foil)):
         if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
-            x = lessons.test_x
+            photographs = lessons.spec.data.inputs.files
             with torch.no_grad():
-                few = x[:CKA_INPUTS] if isinstance(x, torch.Tensor) else x[:CKA_PHOTOS].pixels()
+                few = data.pixels(lessons.test_x[: CKA_PHOTOS if photographs else CKA_INPUTS])
                 pairs = zip(net.features(few), other.members[0].features(few), strict=True)
                 for stage, (a, b) in enumerate(pairs, 1):
                     result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())

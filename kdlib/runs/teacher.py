@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from kdlib import augment, data, losses, metrics
+from kdlib import data, losses, metrics
 from kdlib.catalog import BASELINE
 from kdlib.devices import device
 from kdlib.runs import cost
@@ -29,7 +29,7 @@ def prepare(spec: Teacher) -> Prepared:
 
     def labelled(rows):
         rows = rows.to(where)
-        return pixels(augment.augment(x[rows], BASELINE, draws)), y[rows]
+        return pixels(data.augmented(x[rows], BASELINE, draws)), y[rows]
 
     def evaluate():
         test = logits_of(net, splits.test_x.to(where)).cpu()
@@ -41,7 +41,7 @@ def prepare(spec: Teacher) -> Prepared:
         }
 
     loss = partial(losses.nll, **dict(spec.objective))
-    return Prepared(net, batches(spec.key, x, labelled, draws, *streams), loss, evaluate)
+    return Prepared(net, batches(spec, x, labelled, draws, *streams), loss, evaluate)
 
 
 KIND = Kind(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from kdlib import data
 from kdlib.devices import DeviceError, device, devices
 from kdlib.models import build
 from kdlib.processes import end_with
@@ -50,16 +51,16 @@ def initial(teacher: Teacher) -> torch.nn.Module:
                  draw=teacher.draw)
 
 
-def batches(name: str, inputs, prepare: Callable, draws: torch.Generator, *streams) -> Source:
+def batches(spec: Teacher | Student, inputs, prepare: Callable, draws: torch.Generator, *streams) -> Source:
     """Batches of a run whose random streams are called `streams`."""
     # of photographs a single batch fills as much memory as is good
-    return Source(name, len(inputs), prepare, stream(*streams, "order"), draws, (*streams, "inside"),
-                  BLOCK if isinstance(inputs, torch.Tensor) else 1)
+    return Source(spec.key, len(inputs), prepare, stream(*streams, "order"), draws, (*streams, "inside"),
+                  1 if spec.data.inputs.files else BLOCK)
 
 
 def pixels(x):
-    """A batch: a tensor as it is, of Photos those decoded that this process trains on."""
-    return x if isinstance(x, torch.Tensor) else x.pixels(share(len(x)))
+    """A batch, of photographs those decoded that this process trains on."""
+    return data.pixels(x, share(len(x)))
 
 
 def on_devices(execute: Callable, specs, weights: dict, kept):
