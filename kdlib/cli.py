@@ -147,13 +147,13 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="teacher, generator, student, surface, labels or defects")] = ""):
+         kind: Annotated[str, typer.Option(help="only those of this kind, as in teacher")] = ""):
     """List the runs in the store; with KEY, show one whole."""
+    from kdlib.spec import KINDS
     from kdlib.store import Foreign, Store, StoreError, summary
 
-    kinds = "teacher", "generator", "student", "surface", "labels", "defects"
-    if kind not in ("", *kinds):
-        raise StoreError(f"unknown kind {kind!r}; there are {', '.join(kinds)}")
+    if kind not in ("", *KINDS):
+        raise StoreError(f"unknown kind {kind!r}; there are {', '.join(KINDS)}")
     records, wrong = Store().all()
     found = [r for r in records if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     wrong = [error for path, error in wrong.items() if path.name.startswith(key)]

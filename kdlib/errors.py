@@ -21,6 +21,8 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: it needs a kind: teacher, generator, student, surface, labels or defects"
+        from kdlib.spec import KINDS
+
+        return f"{where}: it needs a kind: {', '.join(KINDS)}"
     got = repr(first.get("input"))
     return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"

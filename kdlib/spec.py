@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, Union
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -326,4 +326,6 @@ class Defects(Run):
         return self.student
 
 
-Spec = Annotated[Teacher | Generator | Student | Surface | Labels | Defects, Field(discriminator="kind")]
+RUNS = Teacher, Generator, Student, Surface, Labels, Defects
+KINDS = tuple(run.model_fields["kind"].default for run in RUNS)
+Spec = Annotated[Union[RUNS], Field(discriminator="kind")]  # noqa: UP007

@@ -40,7 +40,7 @@ def started_by(tasks, finish, slots=10):
 def test_a_task_starts_when_what_it_needs_is_done_and_not_before():
     slow, quick, other = teacher(0), teacher(1), teacher(2)
     one, two = student(1), student(1, fresh=3)
-    one, two = (s.model_copy(update={"teachers": (t,), "foil": ()}) for s, t in ((one, slow), (two, quick)))
+    one, two = (s.but(teachers=(t,), foil=()) for s, t in ((one, slow), (two, quick)))
     tasks = [[slow], [quick], [other], [one], [two]]
     # the student of the quick teacher does not wait for the slow one
     assert started_by(tasks, [quick, two, slow, one]) == [[slow, quick, other], [two], [], [one]]
@@ -48,7 +48,7 @@ def test_a_task_starts_when_what_it_needs_is_done_and_not_before():
 
 
 def test_a_cohort_waits_for_the_teachers_of_all_its_runs():
-    both = [student(1).model_copy(update={"teachers": (teacher(i),), "foil": ()}) for i in range(2)]
+    both = [student(1).but(teachers=(teacher(i),), foil=()) for i in range(2)]
     tasks = [[teacher(0)], [teacher(1)], both]
     assert started_by(tasks, [teacher(1), teacher(0), both[0]]) == [[teacher(0), teacher(1)], [], [both[0]]]
 
@@ -76,7 +76,7 @@ def cluster():
 
 @pytest.mark.slow
 def test_a_run_that_diverges_on_the_cluster_is_named_as_it_is_here(cluster, store_here):
-    wild = teacher(steps=40).model_copy(update={"training": Training(steps=40, batch=10, lr=1e30)})
+    wild = teacher(steps=40).but(training=Training(steps=40, batch=10, lr=1e30))
     with pytest.raises(Diverged, match=f"^run {wild.key}: the loss became non-finite") as here:
         compute([wild], workers=1)
     with pytest.raises(Diverged) as there:
@@ -181,7 +181,7 @@ def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeyp
 @pytest.mark.slow
 def test_a_run_that_diverges_on_two_devices_is_named(store_here, monkeypatch):
     monkeypatch.setenv("KDLIB_DEVICES", "2")
-    wild = teacher(model="resnet1d-bn").model_copy(update={"training": Training(steps=5, batch=10, lr=1e30)})
+    wild = teacher(model="resnet1d-bn").but(training=Training(steps=5, batch=10, lr=1e30))
     with pytest.raises(Diverged, match=f"^run {wild.key}: the loss became non-finite"):
         compute([wild], workers=1)
     assert Store().get(wild) is None

@@ -18,6 +18,7 @@ from kdlib import augment, losses, runs, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
 from kdlib.models import MLP, Ensemble, Net, build
 from kdlib.runs import cohort, labeller, needs
+from kdlib.spec import KINDS as NAMES
 from kdlib.spec import Data, Labels, Student, Teacher, Training
 from kdlib.store import KeptState, Store, StoreError, checksum, fresh
 from kdlib.streams import stream
@@ -152,6 +153,10 @@ def test_every_number_of_a_record_is_documented(spec):
     metrics, *_ = runs.execute([spec], made_weights)[0]
     holds = runs.kind(spec).holds
     assert [name for name in metrics if not names_of(holds).fullmatch(name)] == []
+
+
+def test_there_is_an_entry_for_every_kind_of_run():
+    assert tuple(runs.KINDS) == NAMES
 
 
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)

@@ -94,7 +94,7 @@ class Design:
     def lasting(self, training: Training, inputs: int, times: float = 1) -> Training:
         """A student's training on so many inputs, `times` as long as usual: the profile's epochs, if it counts them."""
         steps = self.profile.epochs * inputs / training.batch if self.profile.epochs else training.steps
-        return training.model_copy(update={"steps": round(times * steps)})
+        return training.but(steps=round(times * steps))
 
     def generator(self, trial: int) -> Generator:
         """The SN-GAN of a trial's training images, judged by the trial's first teacher."""

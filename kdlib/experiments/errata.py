@@ -33,7 +33,7 @@ def runs(d: "Design") -> dict:
 
 def scaled(training: Training, toward_teacher: float) -> Training:
     """The learning rate times the distance that is left, as in the official code's Fig 6b."""
-    return training.model_copy(update={"lr": max(training.lr * (1 - toward_teacher), FLOOR)})
+    return training.but(lr=max(training.lr * (1 - toward_teacher), FLOOR))
 
 
 def confident() -> tuple[float, float]:
