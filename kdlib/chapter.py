@@ -17,6 +17,7 @@ from myst_nb import glue
 from kdlib import figures
 from kdlib.errors import KdlibError
 from kdlib.experiments import standing, trained
+from kdlib.experiments.claims import IN_THE_REGIME
 from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.stats import Estimate, Standing, estimate
 
@@ -157,12 +158,17 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
 
 
 def comparison(claims: list[Standing], r: Results) -> HTML:
-    """The paper's number, the recorded one on real data and that of this page's results, one row per claim."""
-    recorded = standing("workstation")
-    rows = [(c.id, c.statement, c.found, in_words(recorded[c.id]), in_words(c)) for c in claims]
+    """The paper's number, the recorded ones on real data, where the paper's regime decides a claim those too, and that
+    of this page's results, one row per claim."""
+    recorded, regime = standing("workstation"), standing("halves")
+    there = [in_words(regime[c.id]) if c.id in IN_THE_REGIME else "" for c in claims]
+    columns = {"claim": [c.id for c in claims], "statement": [c.statement for c in claims],
+               "paper": [c.found for c in claims]} | ({"the paper's regime (recorded)": there} if any(there) else {})
+    columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
     here = "MNIST-1D (this page)" if r.profile.data_set == "mnist1d" else f"this page (profile {r.profile.name})"
-    return table(("claim", "statement", "paper", "real data (recorded)", here), rows,
-                 "The paper, real data at profile workstation, and this page")
+    columns[here] = [in_words(c) for c in claims]
+    return table(tuple(columns), zip(*columns.values(), strict=True),
+                 "The paper, real data at profiles halves and workstation, and this page")
 
 
 def marked(verdict: str) -> str:
@@ -204,6 +210,8 @@ def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:
                 *((r.device, r.versions["torch"], r.commit) for r in records), strict=True))))
 
     for name, results in chapters.items():
+        if not results.planned:
+            continue  # the profile does not have the chapter
         everything |= {r.key: r for r in results.needed}
         row(name, results.needed)
     row("all, each run once", everything.values())

@@ -20,6 +20,7 @@ GREY = "#666666"
 _KEYS = {
     "m=1": (BLUE, "o"), "m=3": (ORANGE, "s"), "m=5": (GREEN, "^"),
     "teacher": (BLACK, "*"), "unseen": (GREY, "X"), "unseen, τ = 1": (GREY, "<"), "unseen, τ = 4": (GREY, ">"),
+    "paper": (BLACK, "D"), "own teacher": (PURPLE, "s"),
     "SGD": (BLUE, "o"), "Adam": (RED, "D"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),

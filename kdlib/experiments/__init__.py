@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdlib.compute import levels, recorded
-from kdlib.experiments import distillation_data, errata, gap, optimization, paradox, scale
-from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments import distillation_data, errata, gap, halves, optimization, paradox, scale
+from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import PROFILES, Design, DesignError, NotRecorded, Results
 from kdlib.stats import Claim, Standing
 from kdlib.store import Recorded
@@ -17,24 +17,30 @@ class Chapter:
 
     stem: str
     title: str
-    runs: Callable[[Design], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
+    plan: Callable[[Design], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
+    settings: str = ""  # of a profile: one without them has no runs of this chapter
     reads: tuple[str, ...] = ()  # the chapters whose runs it shows, besides its own
+
+    def runs(self, d: Design) -> dict:
+        """{condition: [one spec per trial]} of a design, {} where its profile does not have this chapter."""
+        return self.plan(d) if self.plan and (not self.settings or getattr(d.profile, self.settings)) else {}
 
 
 # in the order of the book; notebooks, records and the command line name a chapter by number and stem
 PAGES = {f"{number:02d}_{page.stem}": page for number, page in enumerate((
-    Chapter("fidelity_gap", "The fidelity gap", gap.runs),
-    Chapter("optimization", "Optimization", optimization.runs),
-    Chapter("distillation_data", "The data", distillation_data.runs),
-    Chapter("paradox", "The paradox", paradox.runs),
-    Chapter("scale", "Size, architecture, labels", scale.runs),
+    Chapter("fidelity_gap", "The fidelity gap", gap.runs, "gap"),
+    Chapter("optimization", "Optimization", optimization.runs, "optimization"),
+    Chapter("distillation_data", "The data", distillation_data.runs, "distillation_data"),
+    Chapter("paradox", "The paradox", paradox.runs, "paradox"),
+    Chapter("scale", "Size, architecture, labels", scale.runs, "scale"),
     Chapter("generator", "The generator", reads=("fidelity_gap", "distillation_data")),
     Chapter("claims", "What replicated", reads=(
-        "fidelity_gap", "optimization", "distillation_data", "paradox", "scale", "errata")),
-    Chapter("errata", "Errata", errata.runs),
+        "fidelity_gap", "optimization", "distillation_data", "paradox", "scale", "errata", "halves")),
+    Chapter("errata", "Errata", errata.runs, "gap"),
     Chapter("speed", "How fast it is"),
+    Chapter("halves", "The paper's own regime", halves.runs, "halves"),
 ), 1)}
-CHAPTERS = {name: page for name, page in PAGES.items() if page.runs}
+CHAPTERS = {name: page for name, page in PAGES.items() if page.plan}
 
 
 def in_order() -> list[str]:
@@ -68,10 +74,12 @@ def trained(name: str, design: Design, workers: int = 2) -> Results:
 
 def judged(name: str, r: Results) -> list[Standing]:
     """Every claim of a chapter, as its results decide it."""
-    return [_judge(claim, name, r) for claim in CLAIMS.values() if claim.chapter == CHAPTERS[name].stem]
+    return [_judge(claim, name, r) for claim in claims_at(r.profile).values() if claim.chapter == CHAPTERS[name].stem]
 
 
 def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
+    if not r.planned:
+        return claim.stands(r, reason=f"profile {r.profile.name} does not have chapter {chapter}")
     try:
         return claim.on(r)
     except NotRecorded as error:

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kdlib.experiments import gap, optimization
+from kdlib.experiments import gap, halves, optimization
 from kdlib.experiments.distillation_data import chosen, policy_table
 from kdlib.experiments.paradox import ALPHAS, ENSEMBLES, rank_correlation
+from kdlib.experiments.profile import Profile
 from kdlib.stats import Claim, Statistic, leave_one_out_best, slope
 
 # Thresholds that several claims share; a share of 0.01 is a point.
@@ -282,3 +283,12 @@ CLAIMS = by_id(
 
 # P2's statistics and rule on generated images in the place of fresh ones, as in the paper
 P2_GENERATED = replace(CLAIMS["P2"], statistics=with_data(1, "below", "gan", ", generated images"))
+
+# where a profile has the paper's regime, its rules decide these claims
+IN_THE_REGIME = {name: replace(CLAIMS[name], chapter="halves", statistics=rules)
+                 for name, rules in halves.RULES.items()}
+
+
+def claims_at(profile: Profile) -> dict[str, Claim]:
+    """The claims by id, as they are tested at a profile."""
+    return CLAIMS | IN_THE_REGIME if profile.halves else CLAIMS

@@ -5,6 +5,7 @@ members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial
 """
 
 import copy
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -152,9 +153,11 @@ class Results:
     @property
     def words(self) -> dict:
         """What differs from profile to profile in the words of a claim."""
-        p = self.profile
-        return {"largest": p.gap.factors[-1], "longest": f"{p.optimization.lengths[-1]:.3g}",
-                "optimizers": list(p.optimization.optimizers), "easy": p.gap.easy.title, "other": p.scale.another.net}
+        p, usual = self.profile, PROFILES["laptop"]  # of a chapter that the profile does not have
+        gap, optimization = p.gap or usual.gap, p.optimization or usual.optimization
+        return {"largest": gap.factors[-1], "longest": f"{optimization.lengths[-1]:.3g}",
+                "optimizers": list(optimization.optimizers), "easy": gap.easy.title,
+                "other": (p.scale or usual.scale).another.net}
 
     def _row(self, name):
         if name not in self.rows:
@@ -179,9 +182,11 @@ class Results:
         return 1 - self(name, metric)
 
     def unseen(self, name, metric="agreement") -> np.ndarray:
-        """[trials] the same metric with a teacher that the student never saw: the independent-student baseline (paper,
-        Sec 3.2)."""
-        return self(name, f"independent_{metric}")
+        """[trials] the same metric with a teacher that the student never saw, the mean over all such: the
+        independent-student baseline (paper, Sec 3.2)."""
+        return np.array([np.mean([record.metrics[unseen] for unseen in record.metrics
+                                  if re.fullmatch(rf"independent\d*_{metric}", unseen)] or np.nan)
+                         for record in self._row(name)])
 
     def specific(self, name, metric="agreement") -> np.ndarray:
         """[trials] what is specific to the student's own teacher: the metric with it minus that with an unseen one, the

@@ -1,66 +1,62 @@
-"""Figures 9 and 4 in the paper's own regime: ResNet-20 on halves of CIFAR-100 at 32 pixels.
+"""The paper's own regime, halves of CIFAR-100: its Figures 9 and 4, cell by cell.
 
 One random, class-balanced split of the 50,000 training images into D0 and D1, the same for all trials as in the
 official code; trials differ in weights, order and augmentation, so that the other trials' ensembles, trained on the
-same D0, are the unseen teachers of a trial. The net, its draw of weights, crops and flips, optimizers, schedules,
-weight decay and the students' batch are the paper's (A.2, A.3). Epochs are fewer: the paper has 200 and 300.
-
-How long, by one rule stated before any student and any recorded teacher: teachers take as few epochs as a pilot needs
-(trial 0, whose runs are not recorded) to reach 53 % on D1's labels, nine tenths of the 59.4 % in the first cell of
-Fig 9; 30 are tried first, then 40, then 60. No other run uses D1's labels, and test labels choose nothing. Students
-take half as many epochs again, as in the paper. `python benchmarks/pilot.py` trains the pilot and writes what it
-reached.
+same D0, are the unseen teachers of a trial.
 """
 
-from kdlib.spec import Data, Student, Teacher, Training
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kdlib.spec import Data, Student, Teacher
 from kdlib.stats import Statistic
 
-EPOCHS = 30  # of a teacher
-HALF = 25_000  # images of D0, and of D1
-BATCH = 128
-ENOUGH = 0.53  # accuracy of the pilot on D1
-PILOT = 0  # its trial
-TRIALS = (5, 6, 7)
-MEMBERS = 3
-NET, DRAW = "resnet20-bn", "he-fan-out"
+if TYPE_CHECKING:
+    from kdlib.experiments.design import Design
 
-# Fig 9 as printed (PAPER, B.1), percent: {(m, tau): (test accuracy, test agreement)}, of one student each
+# Fig 9 as printed (PAPER, B.1), percent: {(m, tau): (test accuracy, test agreement)}
 PAPER = {(1, 1.0): (59.38, 58.04), (1, 4.0): (61.33, 65.31), (3, 1.0): (59.65, 63.91), (3, 4.0): (62.78, 72.77)}
+PILOT = 0  # the trial whose first teacher decides how long all others train; its runs are not recorded
 
 
-def teacher(trial: int, member: int, epochs: int = EPOCHS) -> Teacher:
-    """One member of a trial's ensemble, trained on D0 (A.3: SGD .1, momentum .9, weight decay 1e-4, cosine to 0)."""
-    training = Training(optimizer="sgd", lr=0.1, nesterov=False, weight_decay=1e-4, batch=BATCH,
-                        steps=round(epochs * HALF / BATCH))
-    return Teacher(data=Data(name="cifar100", trial=trial, train=HALF, test=10_000, split=0), model=NET, draw=DRAW,
-                   training=training, member=member)
+@dataclass(frozen=True)
+class Settings:
+    split: int  # the number of the division into halves, which all trials share
+    draw: str  # of initial weights
+    members: int  # of the largest ensemble
+    cells: tuple  # (m, temperature) of Fig 9
+    enough: float  # accuracy of the pilot on D1: it is trained long enough
 
 
-def student(trial: int, m: int, temperature: float, **options) -> Student:
+def teacher(d: "Design", trial: int, member: int) -> Teacher:
+    """One member of a trial's ensemble, trained on D0."""
+    p, s = d.profile, d.profile.halves
+    return Teacher(data=Data(name=p.data_set, trial=trial, train=p.train, test=p.test, split=s.split), model=p.net,
+                   draw=s.draw, training=d.teaching, member=member)
+
+
+def student(d: "Design", trial: int, m: int, temperature: float, **options) -> Student:
     """A student of the trial's first m members, beside the other trials' first m as unseen teachers; on D0 unless
-    `options` say otherwise, for as many steps an image whatever its set (A.3: Nesterov, .05 to 1e-6)."""
-    first, *more = (tuple(teacher(other, i) for i in range(m)) for other in TRIALS if other != trial)
-    images = HALF + options.get("fresh", 0)
-    training = Training(optimizer="sgd", lr=0.05, final_lr=1e-6, weight_decay=1e-4, batch=BATCH,
-                        steps=round(1.5 * EPOCHS * images / BATCH))
-    return Student(teachers=tuple(teacher(trial, i) for i in range(m)), foil=first, foils=tuple(more), model=NET,
-                   draw=DRAW, measures="all", temperature=temperature, training=training, **options)
+    `options` say otherwise, for as many steps an image whatever its set."""
+    foil, *foils = (tuple(teacher(d, other, i) for i in range(m)) for other in d.trials if other != trial)
+    training = d.lasting(d.training, d.profile.train + options.get("fresh", 0))
+    return Student(teachers=tuple(teacher(d, trial, i) for i in range(m)), foil=foil, foils=tuple(foils),
+                   model=d.profile.net, draw=d.profile.halves.draw, measures="all", temperature=temperature,
+                   training=training, **options)
 
 
-# the sets of Fig 4: options of a student
-SETS = {"D0": {}, "D1": {"inputs": "D1"}, "D0+D1": {"fresh": HALF}}
+def runs(d: "Design") -> dict:
+    """In the order in which they are trained; a part is recorded as soon as it is there."""
+    sets = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}}  # besides D0, as a student's options
 
+    def students(m, t, **options):
+        return [student(d, trial, m, t, **options) for trial in d.trials]
 
-def conditions() -> dict:
-    """{condition: [one spec per trial]} in the order in which they are trained, each part recorded as it is there."""
-    parts = [("teachers", i) for i in range(MEMBERS)]
-    rows = {name: [teacher(trial, name[1]) for trial in TRIALS] for name in parts}
-    rows |= {("tau", m, t): [student(trial, m, t) for trial in TRIALS] for m, t in PAPER}
-    rows |= {("recycle", s, m, 4.0): [student(trial, m, 4.0, **SETS[s]) for trial in TRIALS]
-             for m in (1,) for s in ("D1", "D0+D1")}
-    rows["mixup", 1, 4.0] = [student(trial, 1, 4.0, policy="mixup") for trial in TRIALS]
-    rows |= {("recycle", s, 3, 4.0): [student(trial, 3, 4.0, **SETS[s]) for trial in TRIALS] for s in ("D1", "D0+D1")}
-    # D0 at tau = 4 is a cell of Fig 9 already
+    rows = {("teacher", i): [teacher(d, trial, i) for trial in d.trials] for i in range(d.profile.halves.members)}
+    rows |= {("tau", m, t): students(m, t) for m, t in d.profile.halves.cells}  # Fig 9
+    rows |= {("recycle", name, 1, 4.0): students(1, 4.0, **options) for name, options in sets.items()}  # Fig 4
+    rows["policy", 1, "mixup", 4.0] = students(1, 4.0, policy="mixup")
+    rows |= {("recycle", name, 3, 4.0): students(3, 4.0, **options) for name, options in sets.items()}
     return rows | {("recycle", "D0", m, 4.0): rows["tau", m, 4.0] for m in (1, 3)}
 
 
@@ -85,7 +81,7 @@ def lead(name):
 
 
 CELL = {(m, t): ("tau", m, t) for m, t in PAPER}
-D0, D1, BOTH = (("recycle", s, 1, 4.0) for s in SETS)
+D0, D1, BOTH = (("recycle", s, 1, 4.0) for s in ("D0", "D1", "D0+D1"))
 RULES = {
     # The student could match its teacher on everything, and takes less than half of what lies above generic agreement,
     # even in the cell that the paper finds the most faithful. Refuted by a share above one half.

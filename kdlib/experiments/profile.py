@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from kdlib.spec import Training
 
 if TYPE_CHECKING:
-    from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
+    from kdlib.experiments import distillation_data, gap, halves, optimization, paradox, scale
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Profile:
     net: str
     teaching: Training  # of a teacher
     training: Training  # of a student
-    # each chapter's own
-    gap: "gap.Settings"
-    optimization: "optimization.Settings"
-    distillation_data: "distillation_data.Settings"
-    paradox: "paradox.Settings"
-    scale: "scale.Settings"
+    # each chapter's own; a profile without them does not have the chapter
+    gap: "gap.Settings | None" = None
+    optimization: "optimization.Settings | None" = None
+    distillation_data: "distillation_data.Settings | None" = None
+    paradox: "paradox.Settings | None" = None
+    scale: "scale.Settings | None" = None
+    halves: "halves.Settings | None" = None
     extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     generator: dict | None = None  # the sizes of the SN-GAN that makes images, where it does

@@ -1,0 +1,109 @@
+"""The paper's own regime: its settings as printed, and rules that can hold and can fail."""
+
+import numpy as np
+import pytest
+
+from kdlib.experiments import CHAPTERS, Design, halves, judged
+from kdlib.experiments.design import Results
+from kdlib.spec import Student, Teacher
+
+D = Design("halves")
+ROWS = CHAPTERS["10_halves"].runs(D)
+STUDENTS = [spec for row in ROWS.values() for spec in row if isinstance(spec, Student)]
+
+
+def test_the_recipe_is_the_papers_but_for_the_epochs_and_the_teachers_batch():
+    """PAPER, A.2 and A.3."""
+    for spec in {spec for row in ROWS.values() for spec in row}:
+        t, images = spec.training, 25_000 + getattr(spec, "fresh", 0)
+        assert (spec.model, spec.draw, spec.data.train, spec.data.test) == ("resnet20-bn", "he-fan-out", 25_000, 10_000)
+        assert (t.optimizer, t.weight_decay, t.batch, t.warmup) == ("sgd", 1e-4, 128, 0)
+        if isinstance(spec, Teacher):
+            assert (t.lr, t.final_lr, t.nesterov, t.steps) == (0.1, 0.0, False, round(30 * images / 128))
+        else:
+            assert (t.lr, t.final_lr, t.nesterov, t.steps) == (0.05, 1e-6, True, round(45 * images / 128))
+
+
+def test_all_trials_share_one_split_and_nothing_else():
+    assert {spec.data.split for row in ROWS.values() for spec in row} == {0}
+    for row in ROWS.values():
+        assert [spec.data.trial for spec in row] == [5, 6, 7]
+    assert len({t for s in STUDENTS for t in s.teachers}) == 9
+
+
+def test_the_unseen_teachers_are_the_other_trials_ensembles_of_the_same_size():
+    for s in STUDENTS:
+        foils = s.foil, *s.foils
+        assert [len(f) for f in foils] == [len(s.teachers)] * 2
+        assert {f[0].data.trial for f in foils} == {5, 6, 7} - {s.data.trial}
+        assert s.measures == "all"
+
+
+def test_the_pilot_is_none_of_the_recorded_runs():
+    pilot = halves.teacher(D, halves.PILOT, 0)
+    assert pilot not in {t for s in STUDENTS for t in (*s.teachers, *s.unseen)}
+
+
+def test_targets_are_differences_of_the_printed_cells():
+    """PAPER: tau 1 to 4 raises agreement by 7.3 (m = 1) and 8.9 (m = 3) points, m 1 to 3 by 5.9 and 7.5."""
+    printed = {what: value for what, *_, value in halves.TARGETS}
+    assert [round(printed[f"agreement, {label}"], 1) for label in (
+        "tau = 4 minus 1, m = 1", "tau = 4 minus 1, m = 3", "m = 3 minus 1, tau = 1", "m = 3 minus 1, tau = 4")
+            ] == [7.3, 8.9, 5.9, 7.5]
+
+
+class Made:
+    """A record of made-up metrics."""
+
+    key = "made"
+
+    def __init__(self, metrics):
+        self.metrics = metrics
+
+
+def results(**metrics):
+    """{condition: {metric: mean}}: three trials about each mean, the same noise everywhere, so that differences have
+    none."""
+    noise = (-0.002, 0.0, 0.002)
+    rows = {}
+    for name in ROWS:
+        own = {key: value(name) if callable(value) else value for key, value in metrics.items()}
+        rows[name] = [Made({key: value + e for key, value in own.items()}) for e in noise]
+    return Results(D.profile, rows, frozenset(ROWS))
+
+
+def as_in_the_paper(name):
+    kind, *rest = name
+    if kind == "tau":
+        return halves.PAPER[tuple(rest)][1] / 100
+    return {"D0": 0.65, "D1": 0.67, "D0+D1": 0.72}.get(rest[0], 0.65)
+
+
+def test_every_rule_can_hold_and_can_fail():
+    def ece(name):
+        return 0.1 if "D1" in name else 0.2
+
+    def accuracy(name):
+        return {"D1": 0.58, "D0+D1": 0.63}.get(name[1], 0.61)
+
+    good = results(agreement=as_in_the_paper, kl=ece, ece=ece, accuracy=accuracy, teacher_accuracy=0.55,
+                   independent_agreement=lambda name: 0.57 if as_in_the_paper(name) > 0.6 else 0.55,
+                   independent2_agreement=lambda name: 0.57 if as_in_the_paper(name) > 0.6 else 0.55)
+    bad = results(agreement=lambda name: 1.4 - as_in_the_paper(name), kl=lambda name: -ece(name),
+                  ece=lambda name: -ece(name), accuracy=lambda name: -accuracy(name), teacher_accuracy=0.55,
+                  independent_agreement=0.3, independent2_agreement=0.3)
+    verdicts = [{claim.id: [part.verdict for part in claim.parts] for claim in judged("10_halves", r)}
+                for r in (good, bad)]
+    assert set(verdicts[0]) == {"F2", "F4", "F5", "P1", "D1", "D4"} == set(halves.RULES)
+    for name, parts in verdicts[0].items():
+        assert set(parts) == {"holds"}, name
+    for name, parts in verdicts[1].items():
+        assert "does not hold" in parts, name
+
+
+def test_the_baseline_is_the_mean_over_all_unseen_ensembles():
+    r = results(agreement=0.7, independent_agreement=0.5, independent2_agreement=0.6)
+    name = ("tau", 1, 4.0)
+    assert r.unseen(name).mean() == pytest.approx(0.55)
+    assert r.specific(name) == pytest.approx(np.full(3, 0.15))
+    assert halves.room(name)(r).mean() == pytest.approx(0.15 / 0.45, abs=1e-3)
