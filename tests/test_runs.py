@@ -14,7 +14,7 @@ import torch
 from conftest import Killed, defects, die_keeping, same_result, student, surface, teacher
 from safetensors.torch import load, save
 
-from kdlib import augment, losses, runs, train
+from kdlib import augment, data, losses, metrics, runs, train
 from kdlib.compute import TOGETHER, cohorts, compute, levels
 from kdlib.models import MLP, Ensemble, Net, build
 from kdlib.runs import cohort, labeller, needs
@@ -104,8 +104,8 @@ def test_every_run_has_its_own_objective_whatever_it_is_executed_with(model):
         {}, {"temperature": 4.0}, {"alpha": 0.5}, {"policy": "jitter", "temperature": 2.0})]
     alone = [runs.execute([spec], made_weights)[0] for spec in specs]
     for group in (specs[:2], [specs[1], specs[3]]):  # batches of one have as many parts
-        for (metrics, curves, weights), spec in zip(runs.execute(group, made_weights), group, strict=True):
-            assert (metrics, curves) == alone[specs.index(spec)][:2]
+        for (numbers, curves, weights), spec in zip(runs.execute(group, made_weights), group, strict=True):
+            assert (numbers, curves) == alone[specs.index(spec)][:2]
             assert same(weights, alone[specs.index(spec)][2])
 
 
@@ -122,8 +122,8 @@ def test_students_of_the_same_batches_have_them_labelled_once(monkeypatch):
     asked.clear()
     together = runs.execute(SHARING, made_weights)
     assert sum(asked) == each == 45 * 10
-    for [(metrics, curves, weights)], (metrics_too, curves_too, weights_too) in zip(alone, together, strict=True):
-        assert (metrics, curves) == (metrics_too, curves_too) and same(weights, weights_too)
+    for [(numbers, curves, weights)], (numbers_too, curves_too, weights_too) in zip(alone, together, strict=True):
+        assert (numbers, curves) == (numbers_too, curves_too) and same(weights, weights_too)
 
 
 def test_students_that_share_batches_go_on_from_their_kept_state_with_the_same_bits():
@@ -141,13 +141,54 @@ def test_students_of_other_batches_share_none(spec):
     assert spec.batches != student().batches
 
 
+def test_a_student_is_compared_with_each_of_its_unseen_ensembles():
+    """Exchanged, they exchange their metrics; the student itself stays as it is."""
+    one, other = (student(foil=foil, foils=foils) for foil, foils in (
+        ((teacher(20),), ((teacher(21), teacher(22)),)), ((teacher(21), teacher(22)), ((teacher(20),),))))
+    (first, _, weights), (second, _, weights_too) = (runs.execute([spec], made_weights)[0] for spec in (one, other))
+    plain = runs.execute([student()], made_weights)[0][0]
+    assert same(weights, weights_too) and plain.items() <= first.items()
+    for name in ("agreement", "kl", "train_agreement", "train_kl"):
+        assert (first[f"independent_{name}"], first[f"independent2_{name}"]) == (
+            second[f"independent2_{name}"], second[f"independent_{name}"])
+    assert first["independent_cka1"] == second["independent2_cka1"] and "independent2_cka1" not in first
+
+
+def test_all_measures_are_those_of_the_metrics_beside_every_judge():
+    spec = student(3, model="resnet1d-bn", measures="all")
+    found, _, weights = runs.execute([spec], made_weights)[0]
+    fewer, *_ = runs.execute([spec.but(measures="paper")], made_weights)[0]
+    assert fewer.items() <= found.items()
+    splits = data.load(**dict(spec.data))
+    net, own, unseen = (build("resnet1d-bn", "mnist1d"), Ensemble([build("cnn1d", "mnist1d") for _ in range(3)]),
+                        Ensemble([build("cnn1d", "mnist1d")]))
+    net.load_state_dict(weights)
+    for member, needed in zip([*own.members, *unseen.members], spec.teachers + spec.foil, strict=True):
+        member.load_state_dict(made_weights(needed))
+    z = train.logits_of(net, splits.test_x)
+    for prefix, judge in (("", own), ("independent_", unseen)):
+        t = train.logits_of(judge, splits.test_x)
+        right, wrong = metrics.agreement_by_correctness(z, t, splits.test_y)
+        expected = {"reverse_kl": metrics.predictive_kl(z, t), "jensen_shannon": metrics.jensen_shannon(z, t),
+                    "total_variation": metrics.total_variation(z, t), "kappa": metrics.cohen_kappa(z, t),
+                    "log_odds_slope": metrics.log_odds_slope(z, t), "agreement_right": right, "agreement_wrong": wrong}
+        assert {name: found[prefix + name] for name in expected} == pytest.approx(expected)
+    assert [found[f"member{i}_agreement"] for i in (1, 2, 3)] == [
+        metrics.agreement(z, train.logits_of(member, splits.test_x)) for member in own.members]
+    # in train mode BatchNorm takes its moments from each batch of 10, as here by hand
+    seen = splits.train_x
+    by_hand = torch.cat([net.train()(part).detach() for part in seen.split(10)])
+    assert found["logged_train_agreement"] == metrics.agreement(by_hand, train.logits_of(own, seen))
+
+
 def names_of(holds):
     """The patterns of names as one expression."""
     return re.compile("|".join(re.sub(r"{([^}]*)}", lambda found: f"({found[1]})" if "|" in found[1] else "[^_]+",
                                       name) for name in holds))
 
 
-@pytest.mark.parametrize("spec", [teacher(), student(), student(3), surface(), defects(),
+@pytest.mark.parametrize("spec", [teacher(), student(), student(3), student(3, measures="all", foils=((teacher(21),),)),
+                                  surface(), defects(),
                                   Labels(teachers=(teacher(),))], ids=lambda spec: spec.kind)
 def test_every_number_of_a_record_is_documented(spec):
     metrics, *_ = runs.execute([spec], made_weights)[0]

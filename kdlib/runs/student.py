@@ -1,5 +1,7 @@
 """A student: a net distilled from a teacher or an ensemble, measured against it and against one it never saw."""
 
+import copy
+import math
 from dataclasses import replace
 from functools import cached_property
 
@@ -8,13 +10,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import catalog, data, gan, losses, metrics
 from kdlib.devices import device
-from kdlib.models import Ensemble, build
+from kdlib.models import Ensemble, build, laid_for
 from kdlib.runs import cost
 from kdlib.runs.kind import Kind, Work, loaded
 from kdlib.runs.labeller import asked, labeller
 from kdlib.runs.training import Prepared, batches, cohort, initial, trained
 from kdlib.spec import Student
-from kdlib.streams import stream
+from kdlib.streams import GlobalStream, seed_of, stream
 from kdlib.train import logits_of
 
 CKA_INPUTS, CKA_PHOTOS = 2000, 200  # test inputs whose features are compared
@@ -27,9 +29,20 @@ HOLDS = {
     "agreement": "share of the test set where its most likely class is the teacher's (paper, Eq. 4)",
     "kl": "mean KL of the teacher's distribution from its own on the test set, nats (paper, Eq. 5)",
     "train_{agreement|kl}": "the same on its distillation inputs, as augmented as in training",
-    "independent_{agreement|kl|train_agreement|train_kl}": "the same with a teacher that it never saw (`foil`)",
-    "{cka|independent_cka}{1|2|3|4}": "linear CKA with the (independent) teacher's features, by stage",
+    "cka{1|2|3|4}": "linear CKA with its teacher's features, by stage, where both are single nets of one design",
+    "independent_{agreement|kl|train_agreement|train_kl|cka1|cka2|cka3|cka4}": "the same with teachers that it never "
+    "saw (`foil`)",
     "inputs": "how many inputs it was distilled on",
+}
+# of students that ask for all measures, or have several unseen ensembles
+MORE = {
+    "independent{2|3|4|5|6|7|8|9}_{agreement|kl|train_agreement|train_kl|cka1|cka2|cka3|cka4}": "with each of `foils`",
+    "{|independent_|independent2_}{reverse_kl|jensen_shannon|total_variation|kappa|log_odds_slope}": "as in "
+    "`kdlib.metrics`, on the test set",
+    "{|independent_|independent2_}agreement_{right|wrong}": "agreement where the teacher is right, where it is wrong",
+    "member{1|2|3}_agreement": "agreement with each member of its ensemble",
+    "logged_train_agreement": "train agreement of the student in train mode, as the official code logs it: BatchNorm "
+    "takes its moments from each batch",
 }
 
 
@@ -97,10 +110,12 @@ class Lessons:
         self.source, self.inputs, self.pool = batches(spec, inputs, labelled, draws, *streams), inputs, pool
 
     @cached_property
-    def foil(self) -> Ensemble | None:
-        """The teachers that are never seen."""
-        members = [loaded(t, self.weights_of) for t in self.spec.foil]
-        return Ensemble(members).to(device()) if members else None
+    def judges(self) -> dict[str, Ensemble]:
+        """Whom the student is compared with, by the prefix of the metrics: its teacher, and those it never sees."""
+        unseen = [foil for foil in (self.spec.foil, *self.spec.foils) if foil]
+        return {"": self.teacher} | {
+            f"independent{i if i > 1 else ''}_": Ensemble([loaded(t, self.weights_of) for t in foil]).to(device())
+            for i, foil in enumerate(unseen, 1)}
 
     @cached_property
     def seen(self):
@@ -113,9 +128,15 @@ class Lessons:
 
     @cached_property
     def said(self) -> dict:
-        """Logits on the test inputs and on those seen, of the teacher and of the foil, by name."""
-        return {name: (logits_of(other, self.test_x).cpu(), logits_of(other, self.seen).cpu())
-                for name, other in (("teacher", self.teacher), ("foil", self.foil)) if other is not None}
+        """Logits of each of the judges on the test inputs and on those seen."""
+        return {name: (logits_of(judge, self.test_x).cpu(), logits_of(judge, self.seen).cpu())
+                for name, judge in self.judges.items()}
+
+    @cached_property
+    def members_said(self) -> list:
+        """Logits on the test inputs of each member of the teacher, if it is an ensemble."""
+        members = self.teacher.members
+        return [logits_of(member, self.test_x).cpu() for member in members] if len(members) > 1 else []
 
 
 def prepare(spec: Student, lessons: Lessons, weights_of) -> Prepared:
@@ -126,37 +147,56 @@ def prepare(spec: Student, lessons: Lessons, weights_of) -> Prepared:
 
 def fidelity(net, lessons: Lessons) -> dict:
     """Every metric of a student: on the test set, and on its distillation inputs as seen in training."""
-    y = lessons.splits.test_y
-    of_student, seen_student = logits_of(net, lessons.test_x).cpu(), logits_of(net, lessons.seen).cpu()
-    of_teacher, seen_teacher = lessons.said["teacher"]
-    result = {
-        "accuracy": metrics.accuracy(of_student, y),
-        "nll": metrics.nll(of_student, y),
-        "ece": metrics.ece(of_student, y),
-        "teacher_accuracy": metrics.accuracy(of_teacher, y),
-        "teacher_nll": metrics.nll(of_teacher, y),
-        "teacher_ece": metrics.ece(of_teacher, y),
-        "agreement": metrics.agreement(of_student, of_teacher),
-        "kl": metrics.predictive_kl(of_teacher, of_student),
-        "train_agreement": metrics.agreement(seen_student, seen_teacher),
-        "train_kl": metrics.predictive_kl(seen_teacher, seen_student),
-        "inputs": len(lessons.seen),
-    }
-    if lessons.foil is not None:
-        of_foil, seen_foil = lessons.said["foil"]
-        result["independent_agreement"] = metrics.agreement(of_student, of_foil)
-        result["independent_kl"] = metrics.predictive_kl(of_foil, of_student)
-        result["independent_train_agreement"] = metrics.agreement(seen_student, seen_foil)
-        result["independent_train_kl"] = metrics.predictive_kl(seen_foil, seen_student)
-    for name, other in (("cka", lessons.teacher), ("independent_cka", lessons.foil)):
-        if other is not None and len(other.members) == 1 and type(other.members[0]) is type(net):
-            photographs = lessons.spec.data.inputs.files
-            with torch.no_grad():
-                few = data.pixels(lessons.test_x[: CKA_PHOTOS if photographs else CKA_INPUTS])
-                pairs = zip(net.features(few), other.members[0].features(few), strict=True)
-                for stage, (a, b) in enumerate(pairs, 1):
-                    result[f"{name}{stage}"] = metrics.cka(a.cpu(), b.cpu())
+    y, everything = lessons.splits.test_y, lessons.spec.measures == "all"
+    test, seen = logits_of(net, lessons.test_x).cpu(), logits_of(net, lessons.seen).cpu()
+    result = {"accuracy": metrics.accuracy(test, y), "nll": metrics.nll(test, y), "ece": metrics.ece(test, y)}
+    teacher, _ = lessons.said[""]
+    result |= {"teacher_accuracy": metrics.accuracy(teacher, y), "teacher_nll": metrics.nll(teacher, y),
+               "teacher_ece": metrics.ece(teacher, y), "inputs": len(lessons.seen)}
+    for name, (judged, seen_judged) in lessons.said.items():
+        found = {"agreement": metrics.agreement(test, judged), "kl": metrics.predictive_kl(judged, test),
+                 "train_agreement": metrics.agreement(seen, seen_judged),
+                 "train_kl": metrics.predictive_kl(seen_judged, seen)}
+        found |= similarities(net, lessons.judges[name], lessons)
+        found |= more_of(test, judged, y) if everything else {}
+        result |= {f"{name}{metric}": value for metric, value in found.items()}
+    if everything:
+        result["logged_train_agreement"] = metrics.agreement(logged(net, lessons), lessons.said[""][1])
+        result |= {f"member{i}_agreement": metrics.agreement(test, member)
+                   for i, member in enumerate(lessons.members_said, 1)}
     return result
+
+
+def more_of(test, judged, y) -> dict:
+    """What `measures="all"` adds for one judge; a part without inputs has no agreement."""
+    right, wrong = metrics.agreement_by_correctness(test, judged, y)
+    return {
+        "reverse_kl": metrics.predictive_kl(test, judged),
+        "jensen_shannon": metrics.jensen_shannon(test, judged),
+        "total_variation": metrics.total_variation(test, judged),
+        "kappa": metrics.cohen_kappa(test, judged),
+        "log_odds_slope": metrics.log_odds_slope(test, judged),
+    } | {name: value for name, value in (("agreement_right", right), ("agreement_wrong", wrong))
+         if not math.isnan(value)}
+
+
+@torch.no_grad()
+def similarities(net, judge: Ensemble, lessons: Lessons) -> dict:
+    """CKA by stage, where both are single nets of one design."""
+    if len(judge.members) > 1 or type(judge.members[0]) is not type(net):
+        return {}
+    few = data.pixels(lessons.test_x[: CKA_PHOTOS if lessons.spec.data.inputs.files else CKA_INPUTS])
+    pairs = zip(net.features(few), judge.members[0].features(few), strict=True)
+    return {f"cka{stage}": metrics.cka(a.cpu(), b.cpu()) for stage, (a, b) in enumerate(pairs, 1)}
+
+
+@torch.no_grad()
+def logged(net, lessons: Lessons) -> torch.Tensor:
+    """Logits of a net in train mode on the inputs seen, batch by batch; the net stays as it is."""
+    spec, net = lessons.spec, copy.deepcopy(net).train()
+    with GlobalStream(device()) as inside:
+        inside.seed(seed_of(spec.data.trial, "student", len(spec.teachers), "logged"))
+        return torch.cat([net(laid_for(net, part)) for part in lessons.seen.split(spec.training.batch)]).cpu()
 
 
 def execute(specs, weights_of, kept):
@@ -177,7 +217,7 @@ KIND = Kind(
     needs=lambda spec: spec.teachers + spec.unseen + ((spec.generator,) if spec.generator else ()),
     priced=cost.of_run,
     work=work,
-    holds=HOLDS,
+    holds=HOLDS | MORE,
     judge=lambda spec: cost.of_run(spec.teachers[0]),
     cohort=cohort,
     spreads=True,
