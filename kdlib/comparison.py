@@ -8,7 +8,8 @@ draws, so differences are paired.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -251,73 +252,62 @@ def compare(*, teacher, student, data=None, unseen=(), labels=None, modules=(), 
     Logits of -inf are of classes that are ruled out; where only the student rules one out, KL is infinite.
     LogitsError, one sentence, if there is nothing to compare.
     """
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 100:
-        raise LogitsError(f"resamples must be a whole number of at least 100 (got {resamples!r})")
+    for name, value, least in (("resamples", resamples, 100), ("cka_inputs", cka_inputs, 2)):
+        if not isinstance(value, Integral) or value < least:
+            raise LogitsError(f"{name} must be a whole number of at least {least} (got {value!r})")
     students, others = ([*given] if isinstance(given, list | tuple) else [given] for given in (student, unseen))
-    if isinstance(cka_inputs, bool) or not isinstance(cka_inputs, int) or cka_inputs < 2:
-        raise LogitsError(f"cka_inputs must be a whole number of at least 2 (got {cka_inputs!r})")
     if not students:
         raise LogitsError("there is no student")
     names = [f"student {i}" if len(students) > 1 else "the student" for i in range(1, len(students) + 1)]
-    foils = [f"unseen teacher {i}" for i in range(1, len(others) + 1)]
+    teachers = ["the teacher", *(f"unseen teacher {i}" for i in range(1, len(others) + 1))]
     given = {name: list(one) if isinstance(one, list | tuple) else [one]
-             for name, one in zip(("the teacher", *names, *foils), (teacher, *students, *others), strict=True)}
-    entries = _modules(modules, given)
-    features = Features(cka_inputs, seed)
+             for name, one in zip((*teachers, *names), (teacher, *others, *students), strict=True)}
+    entries, features = _modules(modules, given), Features(cka_inputs, seed)
     watched = {name: {label: entry["student" if name in names else "teacher"] for label, entry in entries.items()}
                for name in given if entries}
     logits, labels = _gather(given, data, labels, watched, features, probabilities)
-    for foil in foils:
+    for foil in teachers[1:]:
         if torch.equal(logits[foil], logits["the teacher"]):
             raise LogitsError(f"{foil} is the student's own teacher: it must be another net, trained like it")
-    n, classes = logits["the teacher"].shape
 
     alone = {name: _alone(z, labels) for name, z in logits.items()} if labels is not None else {}
-    pairs = {(s, t): _pair(logits[s], logits[t], labels) for s in names for t in ("the teacher", *foils)}
-
-    def of_teachers(w):
-        found = {("teacher", m): v for m, v in _quality(alone["the teacher"], w).items()} if alone else {}
-        if alone and foils:
-            found |= {("unseen teachers", m): v for m, v in _mean(_quality(alone[foil], w) for foil in foils).items()}
-        return found
-
-    def of_student(name, w):
-        found = {("student", m): v for m, v in _quality(alone[name], w).items()} if alone else {}
-        return found | _sides([_fidelity(pairs[name, t], w) for t in ("the teacher", *foils)])
-
-    once = torch.ones(n, 1, dtype=torch.double)
-    grams = {(net, label): Gram(features.of(net, label)) for net, label in features.kept}
+    pairs = {(s, t): _pair(logits[s], logits[t], labels) for s in names for t in teachers}
+    grams = {key: Gram(features.of(*key)) for key in features.kept}
+    n, classes = logits["the teacher"].shape
     sample = torch.tensor(features.rows, dtype=torch.long)
 
-    def of_modules(name, w):
-        return _sides([{CKA + label: grams[name, label].cka(grams[t, label], w) for label in entries}
-                       for t in ("the teacher", *foils)]) if entries else {}
+    def of_teachers(w):
+        own, *foils = [_quality(alone[t], w) for t in teachers] if alone else [{}]
+        return _named("teacher", own) | _named("unseen teachers", _mean(foils))
 
-    drawn = of_teachers if len(students) > 1 else lambda w: of_teachers(w) | of_student(names[0], w)
-    found, counts = _bootstrap(drawn, n, resamples, seed, sample)
-    if len(students) == 1:
-        of_sample = of_modules(names[0], once[sample])
-        draws = of_modules(names[0], counts.double())
-        found |= {key: _interval(float(v), draws[key], len(sample)) for key, v in of_sample.items()}
+    def of_student(s, w):
+        own, *foils = [_fidelity(pairs[s, t], w) | {
+            CKA + label: grams[s, label].cka(grams[t, label], w[sample]) for label in entries} for t in teachers]
+        unseen, quality = _mean(foils), _quality(alone[s], w) if alone else {}
+        return (_named("student", quality) | _named("own", own) | _named("unseen", unseen)
+                | _named("specific", {m: own[m] - v for m, v in unseen.items()}))
+
+    if len(names) == 1:
+        found = _bootstrap(lambda w: of_teachers(w) | of_student(names[0], w), n, resamples, seed)
+        found |= {key: replace(e, n=len(sample)) for key, e in found.items() if key[0].startswith(CKA)}
     else:
-        each = [of_student(name, once) | of_modules(name, once[sample]) for name in names]
-        found |= {key: _over_students([float(one[key]) for one in each]) for key in each[0]}
-
+        each = [of_student(s, torch.ones(n, 1, dtype=torch.double)) for s in names]
+        found = _bootstrap(of_teachers, n, resamples, seed) | {
+            key: _over_students([float(one[key]) for one in each]) for key in each[0]}
     order = [*ALONE, *FIDELITY, *(CKA + label for label in entries)]
-    estimates = {(m, of): found[of, m] for m in order for of in (*NETS, *SIDES) if (of, m) in found}
-    return Comparison(n, classes, len(students), len(others), resamples, estimates, _notes(estimates, bool(foils)))
+    estimates = {(m, of): found[m, of] for m in order for of in (*NETS, *SIDES) if (m, of) in found}
+    return Comparison(n, classes, len(names), len(others), int(resamples), estimates, _notes(estimates, bool(others)))
 
 
 def _modules(modules, given) -> dict[str, dict[str, str]]:
     """{label: {"teacher": name, "student": name}}"""
     entries = {}
-    for entry in [modules] if isinstance(modules, str | dict) else modules:
+    for entry in [modules] if isinstance(modules, str | dict) else modules or ():
         entry = {"teacher": entry, "student": entry} if isinstance(entry, str) else entry
-        if set(entry) != {"teacher", "student"}:
+        if not isinstance(entry, dict) or set(entry) != {"teacher", "student"}:
             raise LogitsError('modules must be names, or {"teacher": name, "student": name} where they differ '
                               f"(got {entry!r})")
-        label = entry["teacher"] if entry["teacher"] == entry["student"] else " and ".join(entry.values())
-        entries[label] = entry
+        entries[" and ".join(dict.fromkeys((entry["teacher"], entry["student"])))] = entry
     several = [name for name, members in given.items() if len(members) > 1]
     if entries and several:
         raise LogitsError(f"CKA of modules is of single nets, and {several[0]} is an ensemble")
@@ -480,32 +470,22 @@ def _hsic(k, h, w):
     return (w * (products @ w)).sum(0) - ((w * w - w) * products.diagonal()[:, None]).sum(0)
 
 
-def _mean(each) -> dict:
-    each = list(each)
-    return {m: torch.stack([one[m] for one in each]).mean(0) for m in each[0]}
+def _mean(each: list[dict]) -> dict:
+    return {m: torch.stack([one[m] for one in each]).mean(0) for m in each[0]} if each else {}
 
 
-def _sides(found: list[dict]) -> dict:
-    """From {measure: [r]} with the own teacher and with each unseen one: {(side, measure): [r]}."""
-    own, *others = found
-    sides = {("own", m): v for m, v in own.items()}
-    if others:
-        unseen = _mean(others)
-        sides |= {("unseen", m): v for m, v in unseen.items()} | {("specific", m): own[m] - unseen[m] for m in own}
-    return sides
+def _named(whom: str, values: dict) -> dict:
+    return {(measure, whom): value for measure, value in values.items()}
 
 
-def _bootstrap(of: Callable, n: int, resamples: int, seed: int, sample):
-    """({key: Estimate} of what `of` gives for w [n, r], counts [k, resamples] of the inputs in a sample)."""
-    points, draws, counts = of(torch.ones(n, 1, dtype=torch.double)), [], []
+def _bootstrap(of: Callable, n: int, resamples: int, seed: int) -> dict[tuple[str, str], Estimate]:
+    """Estimates of what `of` gives for counts w [n, r]: {key: [r]}."""
+    points, draws = of(torch.ones(n, 1, dtype=torch.double)), []
     generator, one = stream(seed, "bootstrap"), torch.ones((), dtype=torch.double)
     for part in torch.arange(resamples).split(max(1, COUNTS // n)):
         rows = torch.randint(n, (n, len(part)), generator=generator)
-        w = torch.zeros(n, len(part), dtype=torch.double).scatter_add_(0, rows, one.expand(rows.shape))
-        draws.append(of(w))
-        counts.append(w[sample].to(torch.int32))
-    found = {key: _interval(float(point), torch.cat([d[key] for d in draws]), n) for key, point in points.items()}
-    return found, torch.cat(counts, 1)
+        draws.append(of(torch.zeros(n, len(part), dtype=torch.double).scatter_add_(0, rows, one.expand(rows.shape))))
+    return {key: _interval(float(point), torch.cat([d[key] for d in draws]), n) for key, point in points.items()}
 
 
 def _interval(point: float, draws: torch.Tensor, n: int) -> Estimate:

@@ -296,7 +296,7 @@ def test_two_classes_and_many_are_compared():
     ({"data": T}, "the teacher must be a net, an nn.Module, since there are data"), ({"resamples": 5}, "at least 100"),
     ({"modules": ["layer"]}, "CKA of modules needs nets and data"),
     ({"student": "nowhere.npz"}, "nowhere.npz cannot be"),
-    ({"modules": [{"teacher": "a"}]}, "modules must be names"), ({"cka_inputs": 1}, "cka_inputs must be"),
+    ({"modules": [{"teacher": "a"}]}, "modules must be names"), ({"cka_inputs": 1.5}, "cka_inputs must be"),
     ({"teacher": T[:, :1], "student": S[:, :1]}, "one class"),
     ({"teacher": [T, U[1:]]}, "members of an ensemble differ")])
 def test_what_cannot_be_compared_is_named_in_a_sentence(change, says):
