@@ -72,8 +72,8 @@ def array(name: str, part: str) -> np.ndarray:
 
     DataError if the set is not here, only partly here, or this file is not as it was stored (size, shape, type).
     """
-    if name == "imagenet":
-        raise DataError("imagenet is never in memory: `datasets.imagenet_files` lists it")
+    if _in_place(name):
+        raise DataError(f"{name} is never in memory: `datasets.imagenet_files` lists it")
     stored, path, mend = info(name)["arrays"].get(part), data_dir() / name / f"{part}.npy", _again(name)
     if stored is None:
         raise DataError(f"{name} is a part of a data set and has no {part}: it is there for inputs that are added")
@@ -85,20 +85,25 @@ def array(name: str, part: str) -> np.ndarray:
     return values
 
 
+def _in_place(name):
+    """Whether a data set stays where its owner has it, so that only the list of its files is stored."""
+    return name in DATA_SETS and DATA_SETS[name].inputs.files
+
+
 def _again(name):
-    return "import imagenet again" if name == "imagenet" else f"import or fetch {name} again"
+    return f"import {'or fetch ' * (not _in_place(name))}{name} again"
 
 
 def info(name: str) -> dict:
     """What was noted when a data set was stored: its source, fingerprint, examples per class and arrays (`Note`)."""
     path = data_dir() / name / "info.json"
     try:
-        return (PhotoNote if name == "imagenet" else Note).model_validate_json(path.read_bytes()).model_dump()
+        return (PhotoNote if _in_place(name) else Note).model_validate_json(path.read_bytes()).model_dump()
     except FileNotFoundError:
         if any((path.parent / f"{part}.npy").exists() for part in ARRAYS):
             raise DataError(f"{name} is only partly here, its import did not end: {_again(name)}") from None
         raise DataError(f"{name} is not here: run "
-                        + f"`kdlib data fetch {name}` (needs the internet) or " * (name != "imagenet")
+                        + f"`kdlib data fetch {name}` (needs the internet) or " * (not _in_place(name))
                         + f"`kdlib data import {name} PATH` with a local copy") from None
     except ValidationError:
         raise DataError(f"{path} is damaged: {_again(name)}") from None
@@ -196,7 +201,7 @@ def fingerprint(arrays: dict) -> str:
 def check(name: str) -> None:
     """Read a stored data set whole and compare it with what was stored, and with the official content if that is
     known; DataError says what is wrong."""
-    if name == "imagenet":
+    if _in_place(name):
         return _check_imagenet()
     about = info(name)
     arrays = {part: array(name, part) for part in about["arrays"]}
@@ -234,7 +239,7 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
     except DataError as error:
         if size:
             return f"not usable: {error}", size
-        return f"not here: kdlib data {'import imagenet PATH' if name == 'imagenet' else f'fetch {name}'}", size
+        return f"not here: kdlib data {f'import {name} PATH' if _in_place(name) else f'fetch {name}'}", size
     return (f"here, from {about['source']}" + ", checked" * whole + _unverified(name, about)
             + "; it only lends its images" * DATA_SETS[name].lends_only), size
 
@@ -260,7 +265,7 @@ def import_(name: str, source: Path) -> str:
 
     DataError if it is not that data set whole; what was stored before is then still there.
     """
-    known = None if name == "imagenet" else forms(name)
+    known = None if _in_place(name) else forms(name)
     source, before = Path(source), _stored(name)
     if not known:
         import_imagenet(source)
@@ -309,7 +314,7 @@ def _stored_sentence(name, before):
 
 
 def _unverified(name, about):
-    known = DATA_SETS[name].fingerprint or name == "imagenet" or about["official"]
+    known = DATA_SETS[name].fingerprint or _in_place(name) or about["official"]
     return "" if known else ", not compared with the official files"
 
 
@@ -385,8 +390,8 @@ def _download(address: str, path: Path, md5: str) -> None:
 def fetch(name: str) -> str:
     """Download a data set and store it, unless it is here and whole. Interrupted, the next call goes on from there;
     what was downloaded goes once it is stored. Returns a sentence on what is stored."""
-    if name == "imagenet":
-        raise DataError("imagenet needs an account of your own to download; then `kdlib data import imagenet PATH` "
+    if _in_place(name):
+        raise DataError(f"{name} needs an account of your own to download; then `kdlib data import {name} PATH` "
                         f"takes {IMAGENET_TAKES}")
     known, folder = forms(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):

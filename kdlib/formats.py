@@ -89,8 +89,8 @@ def idx_files(name, files, source):
 
 def cifar_binary(name, files, source):
     """The "binary version": a label (of CIFAR-100 the coarse one, then the fine) and 3072 pixels after each other."""
-    batches = {"train": ["train"], "test": ["test"]} if name == "cifar100" else CIFAR10_BATCHES
-    labels = 2 if name == "cifar100" else 1
+    batches = {"train": ["train"], "test": ["test"]} if FORMS[name].coarse else CIFAR10_BATCHES
+    labels = 2 if FORMS[name].coarse else 1
 
     def rows(raw, file, _):
         if len(raw) % (labels + 3072):
@@ -114,7 +114,7 @@ def cifar_pickled(name, files, source):
 
     def batch(raw, file, md5):
         pixels, numbers = archives.read_pickled(_same(raw, file, md5, source),
-                                                "fine_labels" if name == "cifar100" else "labels")
+                                                "fine_labels" if FORMS[name].coarse else "labels")
         if len(pixels) != 3072 * len(numbers):
             raise DataError(f"{file} in {source} is not a batch of CIFAR")
         return np.frombuffer(pixels, np.uint8).reshape(-1, 3, 32, 32), np.array(numbers, np.uint8)
@@ -224,6 +224,7 @@ class Forms:
     idx: dict = field(default_factory=dict)  # of MNIST's kind: {part: (official name unpacked, its md5 if known)}
     on_their_sides: bool = False  # the images in these
     first_label: int = 0  # in these
+    coarse: bool = False  # of CIFAR's kind: each label follows that of a coarser class, and a part is one file
 
 
 def _idx_names(prefix, test, md5=(None,) * 4):
@@ -255,7 +256,8 @@ FORMS = {
                             _idx_names("emnist-letters-", "test"), on_their_sides=True, first_label=1),
     "cifar10": Forms("CIFAR10", re.compile(rf"((^|/)(data_batch_\d|test_batch)(\.bin)?$)|{FOLDERS}"), 512, CIFAR,
                      CIFAR_TAKES),
-    "cifar100": Forms("CIFAR100", re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"), 512, CIFAR, CIFAR_TAKES),
+    "cifar100": Forms("CIFAR100", re.compile(rf"((^|/)(train|test)(\.bin)?$)|{FOLDERS}"), 512, CIFAR, CIFAR_TAKES,
+                      coarse=True),
     "svhn": Forms("SVHN", re.compile(rf"((^|/)(train|test)_32x32\.mat$)|{FOLDERS}"), 512,
                   ("svhn_files", "class_folders"), "a folder with train_32x32.mat and test_32x32.mat, or of "
                   "train/<digit>/*.png and test/<digit>/*.png"),
