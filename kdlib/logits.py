@@ -182,7 +182,9 @@ def batches(data) -> Iterable[tuple[torch.Tensor, torch.Tensor | None]]:
 
 def shuffles(data) -> bool:
     """Whether a loader is known to give its inputs in another order than they have."""
-    return isinstance(getattr(data, "sampler", None), RandomSampler | SubsetRandomSampler | WeightedRandomSampler)
+    of_batches = getattr(getattr(data, "batch_sampler", None), "sampler", None)
+    random = RandomSampler | SubsetRandomSampler | WeightedRandomSampler
+    return isinstance(getattr(data, "sampler", None), random) or isinstance(of_batches, random)
 
 
 @contextmanager

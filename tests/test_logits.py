@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 from kdlib import logits
 from kdlib.errors import KdlibError
@@ -206,6 +213,15 @@ def test_a_shuffling_loader_gives_all_nets_the_same_inputs():
     outputs, labels = of_nets(nets, DataLoader(TensorDataset(X, Y), 3, shuffle=True), NO_FEATURES, {})
     assert torch.equal(outputs["one"][0], outputs["two"][0]) and not torch.equal(outputs["one"][0], X)
     assert torch.equal(labels, (outputs["one"][0][:, 0] / 3).long() % 2)
+
+
+@pytest.mark.parametrize(("options", "shuffled"), [
+    ({}, False), ({"shuffle": True}, True), ({"sampler": SubsetRandomSampler(range(5))}, True),
+    ({"batch_sampler": BatchSampler(RandomSampler(X), 3, False)}, True),
+    ({"batch_sampler": BatchSampler(SequentialSampler(X), 3, False)}, False)])
+def test_a_loader_that_shuffles_is_known_to(options, shuffled):
+    assert logits.shuffles(DataLoader(TensorDataset(X), **options)) == shuffled
+    assert not logits.shuffles(X)
 
 
 @pytest.mark.parametrize("fails", [False, True])
