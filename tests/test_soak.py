@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import student, teacher
 
-from kdlib.spec import Training
+from kdlib.spec import RESULTS_VERSION, Training
 
 KILLS = 20
 SPECS = [
@@ -83,6 +83,69 @@ def test_a_kill_while_a_file_is_written_leaves_the_old_one_or_none(tmp_path):
             assert len(text) == 100_000 and text == text[:20] * 5000
             whole += 1
     assert whole > 0
+
+
+@pytest.mark.soak
+def test_two_versions_on_one_store_lose_and_move_nothing_of_each_other(tmp_path):
+    """Two RESULTS_VERSIONs at the same time, each killed and started again at random moments, while both list the runs
+    and every file that a kill left half-written looks old enough to be tidied."""
+    file, chance, versions = tmp_path / "specs.json", random.Random(0), (RESULTS_VERSION, RESULTS_VERSION + 1)
+    file.write_text(json.dumps([spec.model_dump(mode="json") for spec in SPECS]))
+
+    def start(version, store, *args, **to):
+        code = (f"import sys; from kdlib import spec; spec.RESULTS_VERSION = {version}; sys.argv = ['kdlib', "
+                f"*{args!r}]; from kdlib.cli import main; main()")
+        return subprocess.Popen([sys.executable, "-c", code], text=True, **to, env=os.environ | {
+            "KDLIB_STORE": str(store), "KDLIB_CHECKPOINT_SECONDS": "0.3"})
+
+    def train(version, store):
+        return start(version, store, "run", str(file), "--workers", "1", stdout=subprocess.DEVNULL,
+                     stderr=subprocess.DEVNULL)
+
+    began, alone = time.monotonic(), {}
+    for version in versions:
+        assert train(version, tmp_path / str(version)).wait() == 0
+        alone[version] = records(tmp_path / str(version))
+    whole = (time.monotonic() - began) / len(versions)
+    expected = alone[versions[0]] | alone[versions[1]]
+    assert len(expected) == 2 * len(alone[versions[0]])
+    kills = lists = rounds = tidied = 0
+    while kills < KILLS:
+        store, seen = tmp_path / f"shared-{rounds}", {}
+        rounds += 1
+        running = {version: train(version, store) for version in versions}
+        while running:
+            try:
+                next(iter(running.values())).wait(chance.uniform(0.2, 0.7) * whole)
+            except subprocess.TimeoutExpired:
+                victim = chance.choice(list(running))
+                running[victim].kill()
+                running[victim].wait()
+                kills += 1
+                left = list(store.glob("*/.*"))
+                for path in left:
+                    try:
+                        os.utime(path, (time.time() - 7200,) * 2)
+                    except FileNotFoundError:  # the other one has finished writing it
+                        left.remove(path)
+                running[victim] = train(victim, store)
+                out, error = start(victim, store, "runs", stdout=subprocess.PIPE, stderr=subprocess.PIPE).communicate()
+                assert "runs" in out and not error
+                lists += 1
+                tidied += len(left)
+            for version, process in list(running.items()):
+                if process.poll() is not None:
+                    assert process.returncode == 0
+                    del running[version]
+            now = {path.name: path.read_bytes() for path in (store / "runs").glob("*.json")}
+            assert seen.items() <= now.items()
+            seen = now
+        assert records(store) == expected and not (store / "set-aside").exists()
+        assert not list((store / "kept").iterdir())
+        weights = {path.stem for path in (store / "weights").glob("*.safetensors")}
+        assert weights == {name.removesuffix(".json") for name in expected}
+    print(f"\n2 versions: {kills} kills in {rounds} stores, {lists} lists, {tidied} half-written files aged, "
+          f"{rounds * len(expected)} records compared, all equal, none moved")
 
 
 @pytest.fixture
