@@ -37,10 +37,13 @@ from kdlib.spec import Spec
 
 
 def _numbers(curve):
-    for part in curve.values() if isinstance(curve, dict) else [curve]:
-        if np.asarray(part).dtype.kind not in "if":
-            raise ValueError("a curve is made of numbers")
-    return curve
+    parts = curve.values() if isinstance(curve, dict) else [curve]
+    try:
+        if all(np.asarray(part).dtype.kind in "if" for part in parts):
+            return curve
+    except OverflowError:  # a whole number beyond all others
+        pass
+    raise ValueError("a curve is made of numbers")
 
 
 Number = StrictInt | StrictFloat
@@ -126,18 +129,19 @@ def checksum(body: dict) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def digest(tensors: dict[str, torch.Tensor]) -> str:
-    """A checksum over names, types, shapes and values of CPU tensors."""
-    total = hashlib.sha256()
+def digest(tensors: dict[str, torch.Tensor], data: str = "") -> str:
+    """A checksum over names, types, shapes and values of CPU tensors, and over the note of the data behind them."""
+    total = hashlib.sha256(data.encode())
     for name, value in sorted(tensors.items()):
         total.update(f"{name} {value.dtype} {list(value.shape)}".encode())
         total.update(value.numpy().tobytes())
     return total.hexdigest()
 
 
-def pack(tensors: dict[str, torch.Tensor], key: str, **more: str) -> bytes:
-    """A safetensors file with a note of whose tensors they are and of their checksum; equal tensors, equal bytes."""
-    raw = save(tensors, {"key": key, "digest": digest(tensors)} | more)
+def pack(tensors: dict[str, torch.Tensor], key: str, data: str = "", **more: str) -> bytes:
+    """A safetensors file with a note of whose tensors they are, of the data behind them and of their checksum; equal
+    tensors, equal bytes."""
+    raw = save(tensors, {"key": key, "digest": digest(tensors, data), "data": data} | more)
     size = int.from_bytes(raw[:8], "little")
     header = json.dumps(json.loads(raw[8 : 8 + size]), sort_keys=True).encode()  # save puts the note in any order
     header += b" " * (-len(header) % 8)
@@ -198,13 +202,13 @@ def unpack(path: Path, key: str, specs=()) -> dict[str, torch.Tensor]:
         note, tensors = _note(io.BytesIO(raw)), load(raw)
     except (SafetensorError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise Damaged(f"the checkpoint {path} is damaged ({error})") from None
-    if note.get("digest") != digest(tensors):
+    if note.get("digest") != digest(tensors, note.get("data", "")):
         raise Damaged(f"the checkpoint {path} was changed after it was written, or is not one of kdlib's")
     if note.get("key") != key:
         raise StoreError(f"the checkpoint {path} belongs to another run: move it away, and its run's record "
                          "runs/*.json too")
     for spec in specs:
-        if other := other_data(spec, json.loads(note.get("data", "{}")), data_here([spec])):
+        if other := other_data(spec, json.loads(note.get("data") or "{}"), data_here([spec])):
             raise StoreError(f"the checkpoint {path} was made on {other}: {OTHER_DATA}")
     return tensors
 

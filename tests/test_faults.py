@@ -30,6 +30,7 @@ from kdlib.data import read_by
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
 from kdlib.paths import atomic, project_root
+from kdlib.plan import plan
 from kdlib.spec import RESULTS_VERSION, Defects, Labels, Student, Training
 from kdlib.store import KeptState, Recorded, Store, StoreError, checksum, digest, pack, unpack
 
@@ -365,7 +366,8 @@ def a_field_less(body):
     lambda body: body.update(metrics=[]), lambda body: body.update(seconds=None), lambda body: body.update(seconds=-1),
     lambda body: body.update(device=0), lambda body: body["versions"].update(torch=2), lambda body: body.update(key=1),
     lambda body: body["curves"].update(loss="falls"), lambda body: body["curves"].update(loss=[[1], [1, 2]]),
-    lambda body: body["curves"].update(loss={"a": [1], "b": ["x"]}), lambda body: body["spec"].update(member="first")])
+    lambda body: body["curves"].update(loss={"a": [1], "b": ["x"]}), lambda body: body["metrics"].update(accuracy=True),
+    lambda body: body["curves"].update(loss=[1.0, 10**400]), lambda body: body["spec"].update(member="first")])
 def test_a_whole_record_that_is_not_of_this_version_is_refused_skipped_and_left(store_here, kdlib, change):
     Store().run([teacher()])
     path = Store().record_path(teacher().key)
@@ -424,6 +426,13 @@ def test_weights_and_states_that_cannot_be_read_are_named_and_left(store_here):
     with pytest.raises(StoreError, match=f"{kept.path} cannot be read"):
         compute([student()], workers=1)
     assert kept.path.is_dir() and not (store_here / "set-aside").exists()
+
+
+def test_a_plan_moves_nothing(kdlib, store_here):
+    Store().run([teacher()])
+    Store().record_path(teacher().key).write_text("{")
+    before = tree(store_here)
+    assert "1 runs" in plan({"a chapter": [teacher()]}, 1) and tree(store_here) == before
 
 
 def test_a_folder_of_runs_that_cannot_be_read_is_not_an_empty_one(kdlib, store_here, monkeypatch):

@@ -287,6 +287,7 @@ def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store
     pytest.param(lambda b: b[:100], id="truncated"), pytest.param(lambda b: b"", id="empty"),
     pytest.param(lambda b: b[:-1] + bytes([b[-1] ^ 1]), id="one bit of the last weight"),
     pytest.param(lambda b: b.replace(b"second.bias", b"secund.bias"), id="a name"),
+    pytest.param(lambda b: b.replace(b'mnist1d\\": \\"0', b'mnist1d\\": \\"1'), id="its data"),
     pytest.param(lambda b: save(load(b)), id="without its note")])
 def test_a_damaged_or_edited_checkpoint_is_named_and_set_aside(store_here, damage):
     store = Store()
