@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Killed, die_keeping, painter, store_images, student, surface, teacher
+from conftest import Killed, die_keeping, painter, same_result, store_images, student, surface, teacher
 from filelock import FileLock
 from safetensors.torch import load_file, save
 from test_runs import result
@@ -161,7 +161,7 @@ def test_a_disk_full_at_any_write_loses_nothing_finished_and_the_same_command_go
     disk.left = math.inf
     again = Store().run(specs)
     assert [trained for _, trained in again].count(False) == finished
-    assert all(record.same_result(one) for (record, _), one in zip(again, undisturbed, strict=True))
+    assert all(same_result(record, one) for (record, _), one in zip(again, undisturbed, strict=True))
     assert all(torch.equal(value, other.weights(spec)[name]) for spec in specs
                for name, value in Store().weights(spec).items())
     assert not list((store_here / "kept").iterdir())
@@ -172,7 +172,7 @@ def test_a_state_that_cannot_be_kept_is_a_warning_and_the_run_goes_on(store_here
     disk = Disk(0, ["kept"])
     monkeypatch.setattr(store, "atomic", disk.atomic)
     spec = teacher(steps=65)
-    assert Store().run([spec])[0][0].same_result(result(spec))
+    assert same_result(Store().run([spec])[0][0], result(spec))
     assert disk.refused == 3  # after every block but the last
     [warning] = caplog.messages
     assert "No space left on device" in warning and not list((store_here / "kept").iterdir())
@@ -194,7 +194,7 @@ def test_a_clock_that_jumps_by_days_changes_nothing(store_here, monkeypatch):
     saves, save = [], KeptState.save
     monkeypatch.setattr(KeptState, "save", lambda self, tensors: (saves.append(self.path), save(self, tensors)))
     record = compute([spec], workers=1)[spec]
-    assert record.same_result(undisturbed) and 0 <= record.seconds < 600
+    assert same_result(record, undisturbed) and 0 <= record.seconds < 600
     assert len(saves) == -(-65 // train.BLOCK) - 1
 
 
@@ -228,7 +228,7 @@ def test_all_damaged_records_are_named_at_once_and_only_they_are_trained_again(s
     assert len(list((store.root / "set-aside").iterdir())) == 5
     again = compute(specs, workers=1)
     assert (again.trained, again.reused) == (5, 1)
-    assert all(again[spec].same_result(record) for spec, (record, _) in zip(specs, good, strict=True))
+    assert all(same_result(again[spec], record) for spec, (record, _) in zip(specs, good, strict=True))
 
 
 def test_all_damaged_weights_that_a_command_needs_are_named_before_it_trains(store_here, monkeypatch):
@@ -595,7 +595,7 @@ def test_a_run_does_not_go_on_on_other_data_than_it_began(store_here, images, mo
     with refusal(first, other):
         Store().run([spec])
     images(80)
-    assert Store().run([spec])[0][0].same_result(result(spec)) and not list((store_here / "kept").iterdir())
+    assert same_result(Store().run([spec])[0][0], result(spec)) and not list((store_here / "kept").iterdir())
 
 
 def test_a_record_that_says_no_data_was_made_on_the_official_ones(store_here, images, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import Killed, die_keeping, painter, store_images, teacher
+from conftest import Killed, die_keeping, painter, same_result, store_images, teacher
 
 from kdlib import data, gan
 from kdlib.devices import DeviceError
@@ -128,7 +128,7 @@ def test_a_generator_that_goes_on_from_its_kept_state_ends_with_the_same_bits(im
     monkeypatch.setattr(gan.Adversaries, "advance", lambda self: (steps.append(1), advance(self)))
     [(again, _)] = store.run([spec])
     assert len(steps) == spec.steps - at and not list((store.root / "kept").iterdir())
-    assert again.same_result(undisturbed)
+    assert same_result(again, undisturbed)
     assert all(torch.equal(value, store.weights(spec)[name]) for name, value in weights.items())
 
 
