@@ -61,6 +61,14 @@ def test_every_block_of_every_recipe_is_applied():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["A net", "A policy of augmentation"])
+def test_a_net_or_a_policy_is_its_code_and_one_entry(done, name):
+    _, out = done(name)
+    first, second = map(float, re.findall(r"[\d.]+", out))  # two trials
+    assert 0 < first < 1 and 0 < second < 1
+
+
+@pytest.mark.slow
 def test_a_claim_is_one_entry(done):
     _, out = done("A claim")
     assert re.search(r"^F6  (holds|does not hold|undecided) ", out, re.M) and "27 claims" in out
