@@ -1,4 +1,4 @@
-"""What exists: kinds of inputs, data sets, policies of augmentation, and nets.
+"""What exists: kinds of inputs, data sets, policies of augmentation, optimizers, and nets.
 
 Here, once, names become values; all other modules ask these for their properties and know no name. It is without torch:
 an entry names its code, a class of `models` or a function of `augment`, or of any other module as "my.module:name".
@@ -169,6 +169,25 @@ POLICIES = {
     "ood": _each(SIGNAL, *COLOURS, pool="unlike"),
     "fresh": _each(SIGNAL, *COLOURS, pool="fresh"),
     "gan": _each(*COLOURS, pool="generated"),
+}
+
+# --- optimizers
+
+
+@dataclass(frozen=True, eq=False)
+class Optimizer:
+    """A class that is called with the weights, their learning rate and decay, and what is said here. It must treat each
+    weight by itself: the nets of a cohort are one vector to it."""
+
+    code: str
+    always: dict = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()  # fields of a training that it takes, too
+
+
+OPTIMIZERS = {
+    "adamw": Optimizer("torch.optim:AdamW", {"fused": True}),
+    "adam": Optimizer("torch.optim:Adam", {"fused": True}),
+    "sgd": Optimizer("torch.optim:SGD", {"fused": True, "momentum": 0.9}, ("nesterov",)),
 }
 
 # --- nets

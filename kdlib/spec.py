@@ -90,7 +90,7 @@ class Data(Frozen):
 class Training(Frozen):
     """One optimisation: linear warm-up to `lr`, then cosine to `final_lr` at `steps`, wherever it starts from."""
 
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal[tuple(catalog.OPTIMIZERS)] = "adamw"
     lr: Positive = 1e-2
     final_lr: NotNegative = added(0.0)
     warmup: Index = added(0)  # steps

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.nn as nn
 
+from kdlib import catalog
 from kdlib.errors import KdlibError
 from kdlib.models import Together, laid_for
 from kdlib.spec import Training
@@ -137,11 +138,10 @@ class _Run:
         self.training, self.sources, self.step = training, sources, 0
         self.together = Together(nets)
         flat = self.together.flat
-        options = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": True}
-        if training.optimizer == "sgd":
-            options |= {"momentum": 0.9, "nesterov": training.nesterov}
-        self.optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[
-            training.optimizer]([flat], **options)
+        known = catalog.OPTIMIZERS[training.optimizer]
+        self.optimizer = catalog.code(known.code, "train")(
+            [flat], lr=training.lr, weight_decay=training.weight_decay, **known.always,
+            **{name: getattr(training, name) for name in known.chosen})
         self.batches = [Batches(source.n, training.batch, source.order) for source in sources]
         first = {}
         self.of = [first.setdefault(id(source.order), i) for i, source in enumerate(sources)]  # whose batches it sees

@@ -13,23 +13,24 @@ from kdlib.paths import project_root
 
 PAGE = (project_root() / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
-BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+?)(?:: (?:in (\w+)|after \"(.*?)\"))?\n(.*?)^```", re.M | re.S)
+BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+?)(?:: (in|after|instead of) \"?(.*?)\"?)?\n(.*?)^```", re.M | re.S)
 COMMANDS = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
 
 
-def put(file: Path, table: str, line: str, text: str) -> None:
-    """Write a new file, or put the text at the end of a table or after the first line that contains `line`."""
-    if not (table or line):
+def put(file: Path, how: str, where: str, text: str) -> None:
+    """Write a new file, or put the text at the end of a table, after a line or in its place."""
+    if not how:
         assert not file.exists()
         file.write_text(text)
         return
     lines = file.read_text().splitlines(keepends=True)
-    if table:
-        start = next(i for i, old in enumerate(lines) if re.match(rf"{table}\b.*[(\[{{]$", old))
-        at = next(i for i, old in enumerate(lines) if i > start and re.match(r"[)\]}]", old))
+    if how == "in":
+        start = next(i for i, line in enumerate(lines) if re.match(rf"{where}\b.*[(\[{{]$", line))
+        before = after = next(i for i, line in enumerate(lines) if i > start and re.match(r"[)\]}]", line))
     else:
-        at = 1 + next(i for i, old in enumerate(lines) if line in old)
-    file.write_text("".join(lines[:at]) + text + "".join(lines[at:]))
+        after = 1 + next(i for i, line in enumerate(lines) if where in line)
+        before = after if how == "after" else after - 1
+    file.write_text("".join(lines[:before]) + text + "".join(lines[after:]))
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def done(tmp_path):
     shutil.copy(project_root() / "_toc.yml", root)
 
     def apply(name):
-        for path, table, line, text in BLOCK.findall(RECIPES[name]):
-            put(root / path, table, line, text)
+        for path, *where, text in BLOCK.findall(RECIPES[name]):
+            put(root / path, *where, text)
         (commands,) = COMMANDS.findall(RECIPES[name])
         environment = os.environ | {"PYTHONPATH": str(root), "KDLIB_STORE": str(tmp_path / "store"),
                                     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -61,11 +62,17 @@ def test_every_block_of_every_recipe_is_applied():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["A net", "A policy of augmentation"])
-def test_a_net_or_a_policy_is_its_code_and_one_entry(done, name):
+@pytest.mark.parametrize("name", ["A net", "A policy of augmentation", "An optimizer"])
+def test_a_net_a_policy_or_an_optimizer_is_its_code_and_one_entry(done, name):
     _, out = done(name)
     first, second = map(float, re.findall(r"[\d.]+", out))  # two trials
     assert 0 < first < 1 and 0 < second < 1
+
+
+@pytest.mark.slow
+def test_a_loss_is_a_field_of_a_spec_and_an_argument_of_the_objective(done):
+    _, out = done("A loss")
+    assert len([change for change in out.strip().strip("[]").split() if float(change)]) == 2  # in both trials
 
 
 @pytest.mark.slow
