@@ -288,6 +288,8 @@ def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> tor
     any data set of images, or all of them if there are fewer. Without one, the catalog's."""
     g, known = stream(trial, "out-of-domain"), DATA_SETS[name]
     if known.generator is None:
+        if not (pool or known.unlike):
+            raise DataError(f"the catalog knows no set whose images are unlike {name}'s")
         x = lent(pool or known.unlike, n, g)
         if x.shape[1] == 1:
             x = torch.nn.functional.pad(x, (2,) * 4).expand(-1, 3, -1, -1)

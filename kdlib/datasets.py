@@ -396,6 +396,9 @@ def fetch(name: str) -> str:
     known, folder = forms(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):
         return _stored_sentence(name, None)
+    if not known.torchvision and name != "imdb":
+        raise DataError(f"nobody knows where {name} is to be downloaded; `kdlib data import {name} PATH` takes "
+                        f"{known.takes}")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         before, downloads = socket.getdefaulttimeout(), _downloads(name)

@@ -267,3 +267,7 @@ FORMS = {
     "imdb": Forms("", re.compile(r"(train|test)/(neg|pos)/[^/]+\.txt$"), 256, ("reviews",),
                   "the official archive aclImdb_v1.tar.gz, or a folder, zip or tar of {train,test}/{neg,pos}/*.txt"),
 }
+# any other set on disk comes in class folders
+FORMS |= {name: Forms("", re.compile(FOLDERS), 512, ("class_folders",),
+                      "a folder, zip or tar of train/<class>/*.png and test/<class>/*.png")
+          for name, known in DATA_SETS.items() if name not in FORMS and known.counts and not known.inputs.files}

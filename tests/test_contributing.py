@@ -41,14 +41,15 @@ def done(tmp_path):
         shutil.copytree(project_root() / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(project_root() / "_toc.yml", root)
 
-    def apply(name):
+    def apply(name, first=""):
         for path, *where, text in BLOCK.findall(RECIPES[name]):
             put(root / path, *where, text)
         (commands,) = COMMANDS.findall(RECIPES[name])
         environment = os.environ | {"PYTHONPATH": str(root), "KDLIB_STORE": str(tmp_path / "store"),
                                     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         environment.pop("KDLIB_FROM_RECORDS", None)
-        ran = subprocess.run(["bash", "-euc", commands], cwd=root, env=environment, capture_output=True, text=True)
+        ran = subprocess.run(["bash", "-euc", first + commands], cwd=root, env=environment, capture_output=True,
+                             text=True)
         assert ran.returncode == 0, ran.stderr[-2000:]
         return root, ran.stdout
 
@@ -67,6 +68,14 @@ def test_a_net_a_policy_or_an_optimizer_is_its_code_and_one_entry(done, name):
     _, out = done(name)
     first, second = map(float, re.findall(r"[\d.]+", out))  # two trials
     assert 0 < first < 1 and 0 < second < 1
+
+
+@pytest.mark.slow
+def test_a_data_set_is_one_entry_and_its_files(done):
+    root, out = done("A data set", first="kdlib data fetch stripes 2>&1 || true\n")
+    assert "stripes is stored" in out and "1 runs trained" in out and (root / "stripes.png").is_file()
+    assert "without ood (the catalog knows no set whose images are unlike stripes's)" in out
+    assert "nobody knows where stripes is to be downloaded" in out
 
 
 @pytest.mark.slow
