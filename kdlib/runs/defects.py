@@ -13,9 +13,9 @@ from kdlib.streams import stream
 from kdlib.train import logits_of
 
 HOLDS = {
-    "{|teacher_}nll{|_batches|_table}": "the student's (its teacher's) NLL: right, mean of batch means, wrong table",
-    "kl{|_batches}": "mean KL of the teacher's distribution from the student's, right and as a mean of batch means",
-    "{|shuffled_|untrained_|unseen_}{cka|places|columns}{1|2|3}": "CKA with the teacher's maps by stage: linear, and "
+    "{,teacher_}nll{,_batches,_table}": "the student's (its teacher's) NLL: right, mean of batch means, wrong table",
+    "kl{,_batches}": "mean KL of the teacher's distribution from the student's, right and as a mean of batch means",
+    "{,shuffled_,untrained_,unseen_}{cka,places,columns}{1,2,3}": "CKA with the teacher's maps by stage: linear, and "
     "the official code's with its axes put right and as it is; of shuffled inputs, with an untrained or an unseen net",
 }
 

@@ -25,7 +25,9 @@ HOLDS = {
     "judge_top_real": "the same of the test images",
     "nearest": "mean root-mean-square difference of its samples from the training image nearest to each",
     "nearest_real": "the same of the test images",
-    "{fid|is}": "Frechet distance and inception score with Inception's net, where its weights are at hand",
+    "{discriminator,generator}": "curves of both losses: means over up to 20 equal parts of training",
+    "samples": "the pixels of its first 24 samples, 0 to 255",
+    "{fid,is}": "Frechet distance and inception score with Inception's net, where its weights are at hand",
 }
 
 

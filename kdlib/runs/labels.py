@@ -11,8 +11,11 @@ from kdlib.spec import Labels
 from kdlib.train import logits_of
 
 HOLDS = {
-    "{train|test}_top_{temperature}": "mean largest probability of the teachers' distributions at that temperature",
-    "{train|test}_entropy_{temperature}": "their mean entropy, nats",
+    "{train,test}_top_{temperature}": "mean largest probability of the teachers' distributions at that temperature",
+    "{train,test}_entropy_{temperature}": "their mean entropy, nats",
+    "{train,test}-ranks-{temperature}": "curve: the mean of the ten largest probabilities, in order",
+    "{train,test}-examples-{temperature}": "the whole distributions of the first examples",
+    "{train,test}-labels": "the labels of these",
 }
 
 

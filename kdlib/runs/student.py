@@ -25,22 +25,25 @@ HOLDS = {
     "accuracy": "share of the test set that it classifies as labelled",
     "nll": "mean negative log-likelihood of the test labels, nats",
     "ece": "expected calibration error on the test set, 15 bins",
-    "teacher_{accuracy|nll|ece}": "the same of its teacher (an ensemble's mean probability)",
+    "teacher_{accuracy,nll,ece}": "the same of its teacher (an ensemble's mean probability)",
     "agreement": "share of the test set where its most likely class is the teacher's (paper, Eq. 4)",
     "kl": "mean KL of the teacher's distribution from its own on the test set, nats (paper, Eq. 5)",
-    "train_{agreement|kl}": "the same on its distillation inputs, as augmented as in training",
-    "cka{1|2|3|4}": "linear CKA with its teacher's features, by stage, where both are single nets of one design",
-    "independent_{agreement|kl|train_agreement|train_kl|cka1|cka2|cka3|cka4}": "the same with teachers that it never "
-    "saw (`foil`)",
+    "train_{agreement,kl}": "the same on its distillation inputs, as augmented as in training",
+    "cka{stage}": "linear CKA with its teacher's features, by stage, where both are single nets of one design",
+    "independent_{agreement,kl,train_agreement,train_kl}": "the same with a teacher that it never saw (`foil`)",
+    "independent_cka{stage}": "likewise",
     "inputs": "how many inputs it was distilled on",
+    "loss": "curve: means over up to 20 equal parts of training",
 }
 # of students that ask for all measures, or have several unseen ensembles
+FURTHER = "reverse_kl,jensen_shannon,total_variation,kappa,log_odds_slope,agreement_right,agreement_wrong"
 MORE = {
-    "independent{2|3|4|5|6|7|8|9}_{agreement|kl|train_agreement|train_kl|cka1|cka2|cka3|cka4}": "with each of `foils`",
-    "{|independent_|independent2_}{reverse_kl|jensen_shannon|total_variation|kappa|log_odds_slope}": "as in "
-    "`kdlib.metrics`, on the test set",
-    "{|independent_|independent2_}agreement_{right|wrong}": "agreement where the teacher is right, where it is wrong",
-    "member{1|2|3}_agreement": "agreement with each member of its ensemble",
+    f"{{{FURTHER}}}": "as in `kdlib.metrics`, on the test set; agreement where the teacher is right, and where not",
+    f"independent_{{{FURTHER}}}": "the same with a teacher that it never saw",
+    f"independent{{n}}_{{agreement,kl,train_agreement,train_kl,{FURTHER}}}": "all that with the other unseen ensembles "
+    "(`foils`), n = 2 ...",
+    "independent{n}_cka{stage}": "likewise",
+    "member{n}_agreement": "agreement with each member of its ensemble",
     "logged_train_agreement": "train agreement of the student in train mode, as the official code logs it: BatchNorm "
     "takes its moments from each batch",
 }

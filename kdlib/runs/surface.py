@@ -19,6 +19,8 @@ ON_SEGMENT, ON_PLANE = 2000, 500  # inputs whose loss is taken at each point, at
 HOLDS = {
     "barrier": "how far the loss rises above the straight line between student and teacher, nats",
     "distance": "Euclidean distance of the student's weights from the teacher's",
+    "segment": "curve: the loss less its optimum, nats, at equal steps from the student to the teacher",
+    "plane": "the same on a plane through the teacher, the student and its initial weights: axes, points, loss",
 }
 
 

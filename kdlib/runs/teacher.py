@@ -17,6 +17,7 @@ HOLDS = {
     "nll": "mean negative log-likelihood of the test labels, nats",
     "ece": "expected calibration error on the test set (Guo et al., 2017), 15 bins",
     "train_accuracy": "the share of its training set",
+    "loss": "curve: means over up to 20 equal parts of training",
 }
 
 
