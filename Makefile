@@ -53,6 +53,7 @@ lint: setup ## check the style of the code
 notebooks: setup ## write the chapters' outputs anew from the committed records (after changing text, code or records)
 	$(BIN)/kdlib notebooks
 	$(BIN)/python -m kdlib.experiments.figure_map
+	$(BIN)/python -m kdlib.runs.holds
 
 lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	rm -rf .venv
