@@ -1,3 +1,4 @@
+import ast
 import re
 import shutil
 import subprocess
@@ -60,3 +61,19 @@ def test_make_does_not_use_an_environment_that_was_made_for_another_folder(folde
         assert done.returncode == 2 and done.stderr.startswith("the environment in .venv was made for another folder: ")
     settings.write_text(f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv {copy / '.venv'}\n")
     assert make().returncode == 0
+
+
+def test_imports_point_one_way_as_the_readme_says():
+    """Every module is in the README's line, and none imports what stands behind it."""
+    line = (project_root() / "README.md").read_text().split("imports point one way: ")[1].split("\n\n")[0]
+    stages = [re.findall(r"`(\w+)/?`", stage) for stage in re.sub(r"\(.*?\)", "", line, flags=re.S).split("→")]
+    place = {name: i for i, stage in enumerate(stages) for name in stage}
+    folder, modules = project_root() / "kdlib", set()
+    for file in folder.rglob("*.py"):
+        module = file.relative_to(folder).parts[0].removesuffix(".py")
+        modules.add(module)
+        for node in ast.parse(file.read_text()).body:
+            if module != "__init__" and isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "kdlib":
+                names = node.module.split(".")[1:2] or [alias.name for alias in node.names]
+                assert all(place[name] <= place[module] for name in names), f"{module} imports {names}"
+    assert modules - {"__init__"} == set(place)
