@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kdlib.experiments import PAGES
 from kdlib.paths import project_root
 
-PAGE = (project_root() / "CONTRIBUTING.md").read_text()
+LAST = list(PAGES)[-1]
+NEXT = f"{int(LAST[:2]) + 1:02d}"
+PAGE = (project_root() / "CONTRIBUTING.md").read_text().replace("LAST", LAST).replace("NN_", f"{NEXT}_")
 RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+?)(?:: (in|after|instead of) \"?(.*?)\"?)?\n(.*?)^```", re.M | re.S)
 COMMANDS = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
@@ -94,4 +97,4 @@ def test_a_claim_is_one_entry(done):
 def test_a_chapter_is_its_module_its_notebook_and_its_place(done):
     root, _ = done("A chapter")
     page = (root / "out.ipynb").read_text()
-    assert "<td>96</td>" in page and "papermill notebooks/10_width.ipynb" in page
+    assert "<td>96</td>" in page and f"papermill notebooks/{NEXT}_width.ipynb" in page
