@@ -4,11 +4,14 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from kdlib.devices import processor
 from kdlib.paths import project_root
+from kdlib.runs import teacher
 from kdlib.spec import Spec
 from kdlib.stats import estimate
 from kdlib.store import Record, Recorded, StoreError, check_data, fresh
@@ -21,7 +24,8 @@ ROUNDING = 2e-3
 
 
 def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0) -> bool:
-    """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record.
+    """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record; and
+    ask as many of the teachers whose weights are committed what their records say of them.
 
     True if all agree by at most `tolerance`; of those that another processor, device or version made, also if the short
     reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
@@ -29,7 +33,7 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
     """
     if not recorded.records:
         raise StoreError(f"there are no records in {recorded.folder}")
-    keys, agree, moved = sorted(recorded.records), True, False
+    keys, agree, moved = sorted(recorded.records), weights_agree(recorded, sample, seed), False
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
         record = recorded.records[key]
         print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
@@ -55,6 +59,21 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
         print(f"the reference runs of this code {'differ' if ours else 'agree'}{f': {ours}' if ours else ''}; where "
               "other instructions or versions made a record, bits cannot be the same: estimates were compared instead")
         agree &= not ours
+    return agree
+
+
+def weights_agree(recorded: Recorded, sample: int, seed: int = 0) -> bool:
+    """Whether committed weights of teachers, `sample` of them, give the metrics of their records."""
+    keys, agree = sorted(key for key in recorded.records if recorded.weights_path(key).exists()), True
+    for key in random.Random(seed).sample(keys, min(sample, len(keys))):
+        record = recorded.records[key]
+        spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
+        prepared = teacher.prepare(spec)
+        prepared.net.load_state_dict(recorded.weights(spec))
+        difference, _ = record.difference(replace(record, metrics=prepared.evaluate()))
+        # another processor rounds logits differently: a few inputs of thousands may change sides
+        agree &= difference <= (0 if (record.processor or BEFORE) == processor() else ROUNDING)
+        print(f"{key} {spec.kind:9} its committed weights differ from its record by {difference:.3g}")
     return agree
 
 

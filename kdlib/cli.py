@@ -39,7 +39,8 @@ def _settings():
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
         profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
-        backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0):
+        backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
+        in_order: Annotated[bool, typer.Option("--in-order", help="first what comes first, not the longest")] = False):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
     from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
@@ -51,7 +52,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     else:
         design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
-    records = compute(specs, workers, profile, True, backend, address, gpus_per_run)
+    records = compute(specs, workers, profile, True, backend, address, gpus_per_run, in_order)
     if own:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
@@ -124,6 +125,8 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
                   else compute(absent, workers, profile, True, backend, address, gpus_per_run))
         written = [found[s] for s in specs if found[s]]
         source.write(f"{name}.jsonl", written)
+        if design.profile.weights:
+            source.keep_weights([s for s in specs if found[s] and s.kind == "teacher"], store)
         print(f"{name}.jsonl: {len(written)} of {len(specs)} runs")
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from kdlib.devices import devices
 from kdlib.errors import KdlibError
 from kdlib.processes import end_with
-from kdlib.runs import cohort, needs, work
+from kdlib.runs import cohort, divides, needs, work
 from kdlib.runs.cost import TOGETHER
 from kdlib.settings import settings
 from kdlib.store import Recorded, Store, StoreError
@@ -54,8 +54,9 @@ def levels(specs) -> list[list]:
     return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]
 
 
-def cohorts(specs, workers: int, kept=()) -> list[list]:
-    """Groups of runs to execute together, the longest first, so that no worker waits long at the end.
+def cohorts(specs, workers: int, kept=(), in_order: bool = False) -> list[list]:
+    """Groups of runs to execute together, the longest first, so that no worker waits long at the end; or `in_order` of
+    `specs`.
 
     `kept`: keys of runs that were together when their state was kept, and go on only so.
     """
@@ -66,19 +67,25 @@ def cohorts(specs, workers: int, kept=()) -> list[list]:
     for spec in left.values():
         groups.setdefault(cohort(spec) or spec, []).append(spec)
     for group in groups.values():
-        size = min(TOGETHER, -(-len(group) // workers))
+        size = min(TOGETHER, -(-len(group) // workers) if divides(group[0]) else len(group))
         tasks += [group[i : i + size] for i in range(0, len(group), size)]
+    if in_order:
+        place = {spec.key: i for i, spec in enumerate(specs)}
+        return sorted(tasks, key=lambda task: min(place[spec.key] for spec in task))
     return sorted(tasks, key=lambda task: -sum(work(spec).passes for spec in task))
 
 
 def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False, backend: str = "local",
-            address: str | None = None, gpus_per_run: float = 0.0) -> Computed:
+            address: str | None = None, gpus_per_run: float = 0.0, in_order: bool = False) -> Computed:
     """Records of `specs` and of all that they need, by spec.
 
     `backend` "local": `workers` processes on this machine. "ray": the Ray cluster at `address` ("host:port", or "auto"
     for the one this machine belongs to), all of it; without an address a Ray of `workers` processes is started here,
     and one that this process has connected to already is used. All nodes must see the store's folder under the same
     path. Each run, or cohort of runs, then takes one CPU and `gpus_per_run` of a GPU.
+
+    Of runs that could start the longest comes first, or, `in_order`, the earlier one in `specs`: so that of days of
+    runs the first parts are there first.
 
     With KDLIB_FROM_RECORDS set the records come from `results/<profile>` and nothing is trained.
     """
@@ -98,6 +105,9 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     layers = levels(specs)
     done.update(store.find(spec for layer in layers for spec in layer))
     missing = [[spec for spec in layer if spec not in done] for layer in layers]
+    if store.adopt(spec for layer in missing for spec in layer):
+        done.update(store.find(spec for layer in missing for spec in layer))
+        missing = [[spec for spec in layer if spec not in done] for layer in missing]
     done.reused = len(done)
     total = sum(map(len, missing))
     if not total:  # a store that has everything is only read
@@ -114,7 +124,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     bar = tqdm(total=total, disable=not progress, unit="run", file=sys.stderr)
     with _goes_on(), pool as (submit, slots, split), bar:
         kept = store.kept_together()
-        tasks = [task for layer in missing for task in cohorts(layer, split, kept)]
+        tasks = [task for layer in missing for task in cohorts(layer, split, kept, in_order)]
         for task, results in _in_order(tasks, submit, slots):
             for spec, (record, trained) in zip(task, results, strict=True):
                 done[spec] = record

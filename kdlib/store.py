@@ -87,6 +87,7 @@ class Record:
     # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
     # generator's version is among the others
     content: dict[str, str] | None = None
+    weights: str | None = None  # the beginning of the `digest` of its final weights
 
     def line(self) -> str:
         """One line of JSON, closed by a checksum over all of it."""
@@ -397,6 +398,26 @@ class Store:
         except StoreError as error:
             self._refuse({path: error})
 
+    def adopt(self, specs) -> int:
+        """Take over those of these runs whose weights are committed beside their records (`Recorded.keep_weights`),
+        each checked against its record; how many there were. What is damaged is named, and nothing of it is taken."""
+        wanted, count = {spec.key: spec for spec in specs}, 0
+        for folder in sorted({path.parent.parent for path in results_dir().glob("*/weights/*.safetensors")
+                              if path.stem in wanted}):
+            source = Recorded(folder.name)
+            for key in sorted(wanted.keys() & source.records.keys()):
+                if not source.weights_path(key).exists():
+                    continue
+                record, tensors = source.records[key], source.weights(wanted[key])
+                self.prepare()
+                with locked(self._lock(key), f"{wanted[key].kind} {key}"):
+                    with atomic(self.weights_path(key)) as file:
+                        file.write(pack(tensors, key, data=json.dumps(record.made_on)))
+                    with atomic(self.record_path(key)) as file:
+                        file.write(record.line().encode())
+                count += 1
+        return count
+
     def check_weights(self, specs) -> None:
         """Read the weights of finished runs; all damaged ones are set aside, and one error names them."""
         wrong = {}
@@ -492,7 +513,8 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
         commit=commit(), processor=processor(),
-        content={name: here[name] for name in read_by(spec) if name in here and name != "mnist1d"} or None), weights)
+        content={name: here[name] for name in read_by(spec) if name in here and name != "mnist1d"} or None,
+        weights=weights and digest(weights)[:16]), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
@@ -547,6 +569,29 @@ class Recorded:
     def get(self, spec) -> Record | None:
         return self.records.get(spec.key)
 
+    def weights_path(self, key: str) -> Path:
+        return self.folder / "weights" / f"{key}.safetensors"
+
+    def weights(self, spec) -> dict[str, torch.Tensor]:
+        """The committed weights of a recorded run; StoreError if they are not those that its record speaks of."""
+        path, record = self.weights_path(spec.key), self.records[spec.key]
+        try:
+            tensors = unpack(path, spec.key, [spec])
+        except Damaged as error:
+            raise StoreError(f"{error}: restore it") from None
+        if record.weights not in (None, digest(tensors)[:16]):
+            raise StoreError(f"the checkpoint {path} is not the one that its record speaks of: restore it")
+        return tensors
+
+    def keep_weights(self, specs, store: "Store") -> None:
+        """Put the final weights of recorded runs beside their records, where they are not yet."""
+        for spec in specs:
+            path = self.weights_path(spec.key)
+            if not path.exists() and store.weights_path(spec.key).exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic(path) as file:
+                    file.write(pack(store.weights(spec), spec.key, data=json.dumps(self.records[spec.key].made_on)))
+
     def write(self, name: str, records) -> None:
         """Write records as one file, and list it. Both its checksums, old and new, are listed while it changes: an
         interruption at any point leaves a whole folder."""
@@ -558,6 +603,7 @@ class Recorded:
         with atomic(self.folder / name) as file:
             file.write(lines)
         self._list(listed | {name: new})
+        self.records |= {record.key: record for record in records}
 
     def _listed(self) -> dict[str, set[str]]:
         """The checksums of each file that is listed; none where nothing was recorded since there are such lists."""

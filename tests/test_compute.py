@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import same_result, student, surface, teacher
 
-from kdlib.compute import WorkersError, _in_order, _on_node, compute
+from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute
 from kdlib.runs import needs
 from kdlib.spec import Training
 from kdlib.store import KeptState, Store, StoreError
@@ -204,3 +204,9 @@ def test_a_run_on_two_devices_goes_on_from_its_kept_state_with_the_same_bits(sto
     kept.path.write_bytes(state)
     assert 0 < int(kept.load()["step"]) < 65
     assert same_result(compute([spec], workers=1)[spec], whole[0][0]) and not kept.path.exists()
+
+
+def test_runs_can_be_taken_in_their_own_order_instead_of_the_longest_first():
+    specs = [student(training=Training(steps=n, batch=10), model="resnet1d-bn") for n in (5, 50, 20)]
+    assert cohorts(specs, 1) == [[specs[1]], [specs[2]], [specs[0]]]
+    assert cohorts(specs, 1, in_order=True) == [[spec] for spec in specs]

@@ -44,4 +44,5 @@ class Profile:
     halves: "halves.Settings | None" = None
     extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
+    weights: bool = False  # of teachers are committed with their records
     generator: dict | None = None  # the sizes of the SN-GAN that makes images, where it does

@@ -26,6 +26,11 @@ def cohort(spec):
     return kind(spec).cohort(spec)
 
 
+def divides(spec) -> bool:
+    """Whether its cohort gains as much in parts, one a worker, as whole."""
+    return kind(spec).divides(spec)
+
+
 def work(spec) -> Work:
     """What it costs, whatever the net."""
     return kind(spec).work(spec)

@@ -39,6 +39,7 @@ class Kind:
     holds: dict[str, str]  # what its record's metrics are, by name or, with {}, by pattern of names
     judge: Callable | None = None  # spec -> the same of what is judged, where that is by other nets
     cohort: Callable = lambda spec: None  # spec -> what runs that are executed together have in common; None: alone
+    divides: Callable = lambda spec: True  # spec -> whether a cohort of it gains as much in parts, one a worker
     spreads: bool = False  # over many devices, where it is alone
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from kdlib import catalog, data, gan, losses, metrics
-from kdlib.devices import device
+from kdlib.devices import device, devices
 from kdlib.models import Ensemble, build, laid_for
 from kdlib.runs import cost
 from kdlib.runs.kind import Kind, Work, loaded
@@ -211,6 +211,14 @@ def execute(specs, weights_of, kept):
     return trained(specs, [prepare(spec, lessons[spec.batches], weights_of) for spec in specs], kept)
 
 
+def together(spec: Student):
+    """Beside nets that stack, students of equal batches whose teachers label every batch anew: one labels for all."""
+    every = spec.training.steps * spec.training.batch
+    if not spec.net.family.stackable and devices() == 1 and asked(spec) == every:
+        return spec.kind, spec.model, spec.batches
+    return cohort(spec)
+
+
 def work(spec: Student) -> Work:
     return Work(spec.training.steps, spec.training.batch, asked(spec) * len(spec.teachers))
 
@@ -222,6 +230,7 @@ KIND = Kind(
     work=work,
     holds=HOLDS | MORE,
     judge=lambda spec: cost.of_run(spec.teachers[0]),
-    cohort=cohort,
+    cohort=together,
+    divides=lambda spec: spec.net.family.stackable,
     spreads=True,
 )

@@ -27,6 +27,7 @@ PROFILE = Profile(
     training=Training(optimizer="sgd", lr=0.05, final_lr=1e-6, weight_decay=1e-4, batch=BATCH,
                       steps=round(STUDENT_EPOCHS * HALF / BATCH)),
     epochs=STUDENT_EPOCHS,
+    weights=True,
     halves=halves.Settings(
         split=0,
         draw="he-fan-out",
