@@ -47,8 +47,9 @@ bench: setup ## measure the training loop, and what many runs cost around it (a 
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/scaling.py
 
-lint: setup ## check the style of the code
+lint: setup ## check the style of the code, and its types (20 s once, then a second)
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 notebooks: setup ## write the chapters' outputs anew from the committed records (after changing text, code or records)
 	$(BIN)/kdlib notebooks
@@ -63,5 +64,5 @@ lock: ## refresh requirements.lock from pyproject.toml, in a clean environment
 	@touch .venv/.installed
 
 clean: ## remove the environment, the local run store and what was built (never results/)
-	rm -rf .venv .kdlib _build book/_build book/executed .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .kdlib _build book/_build book/executed .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

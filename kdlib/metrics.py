@@ -14,16 +14,16 @@ class NotFinite(ValueError):
 
 
 def _checked(*logits):
-    logits = [torch.as_tensor(z) for z in logits]
-    first = logits[0]
-    for z in logits:
+    rows = [torch.as_tensor(z) for z in logits]
+    first = rows[0]
+    for z in rows:
         if z.ndim != 2 or len(z) == 0:
             raise ValueError(f"logits must be [n, classes] with n > 0 (got {list(z.shape)})")
         if z.shape != first.shape:
             raise ValueError(f"logits differ in shape: {list(first.shape)} and {list(z.shape)}")
         if not torch.isfinite(z).all():
             raise NotFinite("logits contain NaN or infinity")
-    return [z.double() for z in logits]
+    return [z.double() for z in rows]
 
 
 def labelled(logits, labels):
@@ -100,7 +100,7 @@ def jensen_shannon(logits_a, logits_b) -> float:
 def jensen_shannon_rows(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """The divergence of each two rows of log-probabilities [n, c]."""
     middle = torch.logaddexp(a, b) - math.log(2)
-    return sum(kl_rows(z, middle) for z in (a, b)) / 2
+    return (kl_rows(a, middle) + kl_rows(b, middle)) / 2
 
 
 def total_variation(logits_a, logits_b) -> float:

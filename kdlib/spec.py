@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import json
-from typing import Annotated, Literal, Self, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -30,8 +31,14 @@ Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of a data set held in memor
 Extra = Annotated[int, Field(ge=0, le=10_000_000)]  # unlabelled inputs
 Index = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
-Policy = Literal[tuple(catalog.POLICIES)]
-DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not known.lends_only)]
+if TYPE_CHECKING:  # what a table holds is known only when it is read
+    Policy = str
+    DataSet = str
+    Optimizer = str
+else:
+    Policy = Literal[tuple(catalog.POLICIES)]
+    DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not known.lends_only)]
+    Optimizer = Literal[tuple(catalog.OPTIMIZERS)]
 Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
 
 
@@ -47,7 +54,7 @@ class Frozen(BaseModel):
         """The same with other values of some fields; pydantic.ValidationError as for any spec."""
         return type(self).model_validate(dict(self) | fields)
 
-    def model_copy(self, *, update: dict | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """pydantic's own would take any name and any value, under the key of what was copied."""
         return self.but(**(update or {}))
 
@@ -90,7 +97,7 @@ class Data(Frozen):
 class Training(Frozen):
     """One optimisation: linear warm-up to `lr`, then cosine to `final_lr` at `steps`, wherever it starts from."""
 
-    optimizer: Literal[tuple(catalog.OPTIMIZERS)] = "adamw"
+    optimizer: Optimizer = "adamw"
     lr: Positive = 1e-2
     final_lr: NotNegative = added(0.0)
     warmup: Index = added(0)  # steps
@@ -328,4 +335,7 @@ class Defects(Run):
 
 RUNS = Teacher, Generator, Student, Surface, Labels, Defects
 KINDS = tuple(run.model_fields["kind"].default for run in RUNS)
-Spec = Annotated[Union[RUNS], Field(discriminator="kind")]  # noqa: UP007
+if TYPE_CHECKING:
+    Spec = Run
+else:
+    Spec = Annotated[Union[RUNS], Field(discriminator="kind")]  # noqa: UP007

@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class Record:
         return json.dumps(body | {"checksum": checksum(body)})
 
     @property
-    def made_on(self) -> dict[str, str]:
+    def made_on(self) -> dict[str, str | None]:
         """The content of the data that it read, by name, as far as it is said."""
         return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
 
@@ -432,7 +432,7 @@ class Store:
         if wrong:
             self._refuse(wrong)
 
-    def _refuse(self, wrong: dict[Path, StoreError]):
+    def _refuse(self, wrong: dict[Path, StoreError]) -> NoReturn:
         """Always a StoreError, which says what is wrong with the files. Those that are damaged are moved out of the
         way, a checkpoint with its record, which is nothing without it."""
         aside, first = self.root / "set-aside", summary(wrong.values())
@@ -607,7 +607,7 @@ class Recorded:
 
     def _listed(self) -> dict[str, set[str]]:
         """The checksums of each file that is listed; none where nothing was recorded since there are such lists."""
-        listed = {}
+        listed: dict[str, set[str]] = {}
         if self.listed_in.exists():
             lines = self.listed_in.read_text(errors="replace").splitlines()
             for line in lines or [""]:

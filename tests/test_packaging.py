@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 
 import pytest
+import yaml
 
 from kdlib.paths import project_root
 
@@ -77,3 +78,10 @@ def test_imports_point_one_way_as_the_readme_says():
                 names = node.module.split(".")[1:2] or [alias.name for alias in node.names]
                 assert all(place[name] <= place[module] for name in names), f"{module} imports {names}"
     assert modules - {"__init__"} == set(place)
+
+
+def test_every_commit_is_checked_by_what_make_lint_runs_and_downloads_nothing():
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = [hook for repository in repositories for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in repositories} == {"local"}
+    assert [(hook["entry"], hook["language"]) for hook in hooks] == [("make lint", "system")]

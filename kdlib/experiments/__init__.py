@@ -93,7 +93,8 @@ def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
 def standing(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, Standing]:
     """Every claim of the paper by id, in the order of its argument, as it stands at a profile. From the committed
     records, or from the store, training what it does not have."""
-    design, found, source = Design(profile, seeds), {}, Recorded(profile) if records else None
+    design, source = Design(profile, seeds), Recorded(profile) if records else None
+    found: dict[str, Standing] = {}
     for name in CHAPTERS:
         results = so_far(name, profile, source) if records else trained(name, design, workers)
         found |= {claim.id: claim for claim in judged(name, results)}

@@ -13,7 +13,7 @@ from kdlib.experiments import gap, halves, optimization
 from kdlib.experiments.distillation_data import chosen, policy_table
 from kdlib.experiments.paradox import ALPHAS, ENSEMBLES, rank_correlation
 from kdlib.experiments.profile import Profile
-from kdlib.stats import Claim, Statistic, leave_one_out_best, slope
+from kdlib.stats import Claim, Side, Statistic, leave_one_out_best, slope
 
 # Thresholds that several claims share; a share of 0.01 is a point.
 FAITHFUL = 0.99  # of all inputs: as good as everywhere
@@ -39,6 +39,11 @@ def largest(m: int) -> Callable:
     return lambda r: ("size", m, r.profile.gap.factors[-1])
 
 
+def with_largest(m: int) -> Callable:
+    """Agreement there, minus that of one member."""
+    return lambda r: r(largest(m)(r), "agreement") - r(largest(1)(r), "agreement")
+
+
 def easiest(metric: str) -> Callable:
     """In the easy task, the largest set."""
     return lambda r: r(gap.easy_rows(r.profile)[-1], metric)
@@ -55,10 +60,11 @@ def per_doubling(metric: str, m: int, more: str = "size") -> Callable:
     return values
 
 
-def with_data(m: int, accuracy: str, more: str = "size", inputs: str = "") -> tuple[Statistic, ...]:
+def with_data(m: int, accuracy: Side, more: str = "size", inputs: str = "") -> tuple[Statistic, ...]:
     """Does accuracy rise ("above") or fall ("below") as agreement rises?"""
+    sides: dict[str, Side] = {"accuracy": accuracy, "agreement": "above"}
     return tuple(Statistic(f"{metric} per doubling, m = {m}{inputs}", per_doubling(metric, m, more), side, 0, "points")
-                 for metric, side in (("accuracy", accuracy), ("agreement", "above")))
+                 for metric, side in sides.items())
 
 
 def per_member(metric: str) -> Callable:
@@ -177,8 +183,7 @@ CLAIMS = by_id(
                   lambda r: r.specific(("size", 1, 1)), "within", 0.2, "points"))),
     Claim("F5", "fidelity_gap", "An ensemble teacher is easier to match, yet a gap remains", "Fig 1b, 10",
           "about 77 to 80 % at m = 3 (Fig 1b), about 86 % at m = 12 (Fig 10)", (
-        *(Statistic(f"agreement m = {m} minus m = 1, x{{largest}}",
-                    lambda r, m=m: r(largest(m)(r), "agreement") - r(largest(1)(r), "agreement"), "above", 0, "points")
+        *(Statistic(f"agreement m = {m} minus m = 1, x{{largest}}", with_largest(m), "above", 0, "points")
           for m in (3, 5)),
         Statistic("1 - test agreement, m = 5, x{largest}", lambda r: r.gap(largest(5)(r)), "above", LARGE, "points"))),
 

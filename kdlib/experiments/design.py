@@ -79,8 +79,8 @@ class Design:
             options[p.extra] = extra
         if options.get("policy") == "gan" or options.get("generated"):
             options["generator"] = self.generator(trial)
-        options = {"training": self.training, "model": teacher or p.net} | options
-        options["training"] = self.lasting(options["training"], p.train + extra, times)
+        options.setdefault("model", teacher or p.net)
+        options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
         return Student(teachers=self.members(trial, 0, m, teacher, teaching),
                        foil=self.members(trial, POOL, m, teacher, teaching), **options)
 

@@ -38,7 +38,7 @@ def policies(d: "Design") -> dict:
 
 def recycling(d: "Design") -> dict:
     """Fig 4: over m at temperature 4, over temperature at m = 3."""
-    out = {}
+    out: dict = {}
     for s in SETS:
         out |= {("recycle", s, m, 4.0): d.halves.recycled(s, m, 4.0) for m in ENSEMBLES}
         out |= {("recycle", s, 3, t): d.halves.recycled(s, 3, t) for t in TAUS[:3]}

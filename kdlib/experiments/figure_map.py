@@ -3,7 +3,6 @@
 `python -m kdlib.experiments.figure_map` writes the map into the README.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -69,8 +68,8 @@ def table() -> str:
     """The map as Markdown."""
     lines = ["| paper | shows | runs planned by | drawn by: page, cells |", "|---|---|---|---|"]
     for shown in FIGURES:
-        module = inspect.getmodule(shown.plans).__name__
-        cells = {}
+        module = shown.plans.__module__
+        cells: dict[str, list[str]] = {}
         for cell in shown.signals + shown.real:
             cells.setdefault(page_of(cell), []).append(cell)
         drawn = "; ".join(f"[{name}](notebooks/{name}.py): {', '.join(f'`{cell}`' for cell in names)}"

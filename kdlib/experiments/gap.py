@@ -35,7 +35,7 @@ def runs(d: "Design") -> dict:
 def sizes(d: "Design") -> dict:
     """Fig 1, for teachers of one, three and five members."""
     factors = d.profile.gap.factors
-    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}
+    out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}
     # not tied to a claim, added when laptop's trials had been seen: is the gap at the largest set a want of steps?
     out["longer"] = d.students(1, factors[-1], times=10)
     out["teacher"] = [d.members(trial, 0, 1)[0] for trial in d.trials]
@@ -47,7 +47,7 @@ def generated(d: "Design") -> dict:
     p = d.profile
     if not p.generator:
         return {}
-    out = {"generator": [d.generator(trial) for trial in d.trials]}
+    out: dict = {"generator": [d.generator(trial) for trial in d.trials]}
     if p.extra == "fresh":
         out |= {("gan", m, f): d.students(m, generated=(f - 1) * p.train) for m in (1, 3) for f in p.gap.factors[1:]}
     return out

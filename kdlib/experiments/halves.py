@@ -8,7 +8,7 @@ same D0, are the unseen teachers of a trial.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdlib.spec import Data, Student, Teacher
+from kdlib.spec import Data, Draw, Student, Teacher
 from kdlib.stats import Statistic
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PILOT = 0  # the trial whose first teacher decides how long all others train; it
 @dataclass(frozen=True)
 class Settings:
     split: int  # the number of the division into halves, which all trials share
-    draw: str  # of initial weights
+    draw: Draw  # of initial weights
     members: int  # of the largest ensemble
     cells: tuple  # (m, temperature) of Fig 9
     enough: float  # accuracy of the pilot on D1: it is trained long enough
@@ -47,12 +47,13 @@ def student(d: "Design", trial: int, m: int, temperature: float, **options) -> S
 
 def runs(d: "Design") -> dict:
     """In the order in which they are trained; a part is recorded as soon as it is there."""
-    sets = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}}  # besides D0, as a student's options
+    # besides D0, as a student's options
+    sets: dict[str, dict] = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}}
 
     def students(m, t, **options):
         return [student(d, trial, m, t, **options) for trial in d.trials]
 
-    rows = {("teacher", i): [teacher(d, trial, i) for trial in d.trials] for i in range(d.profile.halves.members)}
+    rows: dict = {("teacher", i): [teacher(d, trial, i) for trial in d.trials] for i in range(d.profile.halves.members)}
     rows |= {("tau", m, t): students(m, t) for m, t in d.profile.halves.cells}  # Fig 9
     rows |= {("recycle", name, 1, 4.0): students(1, 4.0, **options) for name, options in sets.items()}  # Fig 4
     rows["policy", 1, "mixup", 4.0] = students(1, 4.0, policy="mixup")
@@ -72,6 +73,10 @@ def over(one, other, metric="agreement"):
     return lambda r: r(one, metric) - r(other, metric)
 
 
+def specific(name):
+    return lambda r: r.specific(name)
+
+
 def specific_over(one, other):
     return lambda r: r.specific(one) - r.specific(other)
 
@@ -89,7 +94,7 @@ RULES = {
                      ""),),
     # "Independent students agree nearly as much" (Fig 11): within ten points, at both temperatures.
     "F4": tuple(Statistic(f"own minus unseen agreement, m = 1, tau = {t:g}",
-                          lambda r, t=t: r.specific(CELL[1, t]), "below", 0.1, "points") for t in (1.0, 4.0)),
+                          specific(CELL[1, t]), "below", 0.1, "points") for t in (1.0, 4.0)),
     # Three members are matched more often than one; that this is more than generic, by share of room; and a gap stays.
     "F5": (Statistic("agreement, m = 3 minus 1, tau = 4", over(CELL[3, 4.0], CELL[1, 4.0]), "above", 0, "points"),
            Statistic("share of the room, m = 3 minus 1, tau = 4",

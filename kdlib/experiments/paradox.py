@@ -21,7 +21,7 @@ class Settings:
 
 
 def runs(d: "Design") -> dict:
-    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}  # chapter 1's
+    out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}  # chapter 1's
     out |= members(d) | true_labels(d)
     out |= {("lambda", x): toward(d, x) for x in LAMBDAS}  # chapter 2's
     return out | {("policy", 5, name, t): d.students(5, policy=name, temperature=t)  # chapter 3's

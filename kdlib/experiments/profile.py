@@ -4,8 +4,8 @@ A profile changes sizes, never code paths. There is a file for each in `profiles
 were chosen.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from kdlib.spec import Training
 
@@ -25,8 +25,13 @@ class Task:
     training: Training
 
 
+ABSENT: Any = None  # settings of a chapter that a profile does not have: it has no runs of it (`Chapter.runs`)
+
+
 @dataclass(frozen=True)
 class Profile:
+    """All sizes of the experiment."""
+
     name: str
     seeds: int  # trials
     data_set: str
@@ -35,14 +40,14 @@ class Profile:
     net: str
     teaching: Training  # of a teacher
     training: Training  # of a student
-    # each chapter's own; a profile without them does not have the chapter
-    gap: "gap.Settings | None" = None
-    optimization: "optimization.Settings | None" = None
-    distillation_data: "distillation_data.Settings | None" = None
-    paradox: "paradox.Settings | None" = None
-    scale: "scale.Settings | None" = None
-    halves: "halves.Settings | None" = None
+    # each chapter's own
+    gap: "gap.Settings" = ABSENT
+    optimization: "optimization.Settings" = ABSENT
+    distillation_data: "distillation_data.Settings" = ABSENT
+    paradox: "paradox.Settings" = ABSENT
+    scale: "scale.Settings" = ABSENT
+    halves: "halves.Settings" = ABSENT
     extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     weights: bool = False  # of teachers are committed with their records
-    generator: dict | None = None  # the sizes of the SN-GAN that makes images, where it does
+    generator: dict = field(default_factory=dict)  # the sizes of the SN-GAN that makes images, where it does

@@ -1,10 +1,12 @@
 """The paper's own sizes (its A.1 to A.3). What it leaves open is settled in `book/sizes.md`."""
 
+from typing import Any
+
 from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
 from kdlib.experiments.profile import Profile, Task
 from kdlib.spec import Training
 
-SGD = {"optimizer": "sgd", "lr": 0.1, "nesterov": False, "weight_decay": 1e-4}
+SGD: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "nesterov": False, "weight_decay": 1e-4}
 EMNIST = 697_932  # its images (byclass, training)
 PHOTOGRAPHS = 1_281_167  # ImageNet's training images
 

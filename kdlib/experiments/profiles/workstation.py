@@ -1,11 +1,15 @@
 """Real data at sizes that two CPU cores can train: CIFAR-100 at half its resolution, MNIST, IMDB."""
 
+from typing import Any
+
 from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
 from kdlib.experiments.profile import Profile, Task
 from kdlib.spec import Training
 
-TEACHING = {"optimizer": "sgd", "lr": 0.1, "nesterov": False, "weight_decay": 1e-4, "batch": 100, "steps": 2500}
-TRAINING = {"optimizer": "sgd", "lr": 0.05, "final_lr": 1e-6, "weight_decay": 1e-4, "batch": 50, "steps": 7500}
+TEACHING: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "nesterov": False, "weight_decay": 1e-4, "batch": 100,
+                            "steps": 2500}
+TRAINING: dict[str, Any] = {"optimizer": "sgd", "lr": 0.05, "final_lr": 1e-6, "weight_decay": 1e-4, "batch": 50,
+                            "steps": 7500}
 
 SINGLE = ("baseline", "rotation", "vflip", "colour", "combined", "mixup", "ood", "noise")
 # the paper's eleven recipes of Fig 3, and fresh images, which it did not have
