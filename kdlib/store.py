@@ -514,7 +514,7 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
         commit=commit(), processor=processor(),
         content={name: here[name] for name in read_by(spec) if name in here and name != "mnist1d"} or None,
-        weights=weights and digest(weights)[:16]), weights)
+        weights=digest(weights)[:16] if weights else None), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 
 
