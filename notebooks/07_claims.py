@@ -137,7 +137,7 @@ claim_table(there.values(), "Real data, profile workstation")
 # | Fig 6c | the loss between them | {numref}`fig-planes`, {numref}`fig-barrier` | {numref}`fig-planes-cifar`, {numref}`fig-barrier-cifar` |
 # | Fig 7 | generated images | none: fresh signals are drawn, not generated | {numref}`fig-samples` |
 # | Fig 8 | what the labels say | {numref}`fig-labels` | {numref}`fig-labels-cifar` and table in {doc}`05_scale` |
-# | Fig 9 | temperature and m | table in {doc}`chapter 3 <03_distillation_data>` | table in {doc}`chapter 3 <03_distillation_data>` |
+# | Fig 9 | temperature and m | table in {doc}`chapter 3 <03_distillation_data>` | table in {doc}`chapter 3 <03_distillation_data>`, {numref}`fig-halves` in {doc}`the paper's own regime <10_halves>` |
 # | Fig 10 | up to twelve members | {numref}`fig-members` | {numref}`fig-members-cifar` |
 # | Fig 11 | policies for m = 1, 3, 5 | {numref}`fig-policies-m` | {numref}`fig-policies-m-cifar` |
 # | Fig 12 | capacity | {numref}`fig-capacity` (width) | {numref}`fig-capacity-cifar` (depth) |

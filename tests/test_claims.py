@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kdlib import chapter, experiments
-from kdlib.experiments import CHAPTERS, PAGES, figure_map, in_order, judged, standing
+from kdlib.experiments import CHAPTERS, PAGES, figure_map, halves, in_order, judged, standing
 from kdlib.experiments.claims import CLAIMS, by_id
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.paths import project_root, results_dir
@@ -153,11 +153,12 @@ def test_the_map_has_every_figure_and_table_of_the_paper_and_files_that_exist():
 
 
 def test_what_plans_a_figure_plans_runs_of_its_chapter():
-    d = Design("paper")
-    planned = {name: page.runs(d) for name, page in CHAPTERS.items()}
+    planned = {d: [page.runs(d) for page in CHAPTERS.values()] for d in (Design("paper"), Design("halves"))}
     for shown in figure_map.FIGURES:
-        rows = shown.plans(d)
-        assert rows and any(rows.items() <= runs.items() for runs in planned.values()), shown.id
+        for plan in shown.plans if isinstance(shown.plans, tuple) else (shown.plans,):
+            d = next(d for d in planned if (d.profile.halves is None) == (plan.__module__ != halves.__name__))
+            rows = plan(d)
+            assert rows and any(rows.items() <= runs.items() for runs in planned[d]), shown.id
 
 
 def test_the_book_refers_to_the_figures_that_the_map_names():

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kdlib.experiments import PAGES, distillation_data, gap, optimization, paradox, scale
+from kdlib.experiments import PAGES, distillation_data, gap, halves, optimization, paradox, scale
 from kdlib.paths import atomic, project_root
 
 BEGIN, END = "<!-- the map: written by python -m kdlib.experiments.figure_map -->\n", "<!-- end of the map -->\n"
@@ -18,7 +18,7 @@ class Shown:
 
     id: str
     shows: str
-    plans: Callable
+    plans: Callable | tuple[Callable, ...]
     signals: tuple[str, ...]
     real: tuple[str, ...]
 
@@ -29,8 +29,9 @@ FIGURES = (
     Shown("Fig 2", "an easy task, MNIST", gap.easy, ("fig-easy",), ("Real MNIST, LeNet-5",)),
     Shown("Fig 3", "augmentation policies, m = 5", distillation_data.policies, ("fig-policies",),
           ("fig-policies-cifar",)),
-    Shown("Fig 4", "recycled data over m and τ", distillation_data.recycling, ("fig-recycling", "fig-recycling-tau"),
-          ("fig-recycling-cifar", "fig-recycling-tau-cifar")),
+    Shown("Fig 4", "recycled data over m and τ", (distillation_data.recycling, halves.recycling),
+          ("fig-recycling", "fig-recycling-tau"),
+          ("fig-recycling-cifar", "fig-recycling-tau-cifar", "Figure 4 and the middle of Figure 5")),
     Shown("Fig 5", "agreement on the distillation data", optimization.train_agreement, ("fig-train-agreement",),
           ("fig-train-cifar",)),
     Shown("Fig 6a", "longer training, SGD and Adam", optimization.optimizers, ("fig-optimizers",),
@@ -42,7 +43,8 @@ FIGURES = (
     Shown("Fig 7", "generated images", gap.generated, (), ("fig-samples",)),
     Shown("Fig 8", "what the labels say", scale.labels, ("fig-labels",),
           ("fig-labels-cifar", "CIFAR-100 (recorded): mean largest probability")),
-    Shown("Fig 9", "temperature and m", distillation_data.temperatures, ("Fig 9 here",), ("Fig 9 on CIFAR-100",)),
+    Shown("Fig 9", "temperature and m", (distillation_data.temperatures, halves.temperatures), ("Fig 9 here",),
+          ("Fig 9 on CIFAR-100", "fig-halves", "Figure 9: test agreement and accuracy")),
     Shown("Fig 10", "up to twelve members", paradox.members, ("fig-members",), ("fig-members-cifar",)),
     Shown("Fig 11", "policies for m = 1, 3, 5", distillation_data.policies, ("fig-policies-m",),
           ("fig-policies-m-cifar",)),
@@ -68,14 +70,15 @@ def table() -> str:
     """The map as Markdown."""
     lines = ["| paper | shows | runs planned by | drawn by: page, cells |", "|---|---|---|---|"]
     for shown in FIGURES:
-        module = shown.plans.__module__
+        plans = shown.plans if isinstance(shown.plans, tuple) else (shown.plans,)
+        planned = ", ".join(f"[`{name.rpartition('.')[2]}.{plan.__name__}`]({name.replace('.', '/')}.py)"
+                            for plan in plans for name in [plan.__module__])
         cells: dict[str, list[str]] = {}
         for cell in shown.signals + shown.real:
             cells.setdefault(page_of(cell), []).append(cell)
         drawn = "; ".join(f"[{name}](notebooks/{name}.py): {', '.join(f'`{cell}`' for cell in names)}"
                           for name, names in cells.items())
-        lines.append(f"| {shown.id} | {shown.shows} | [`{module.rpartition('.')[2]}.{shown.plans.__name__}`]"
-                     f"({module.replace('.', '/')}.py) | {drawn} |")
+        lines.append(f"| {shown.id} | {shown.shows} | {planned} | {drawn} |")
     return "\n".join(lines) + "\n"
 
 

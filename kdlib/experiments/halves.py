@@ -45,20 +45,27 @@ def student(d: "Design", trial: int, m: int, temperature: float, **options) -> S
                    training=training, **options)
 
 
+def students(d: "Design", m: int, temperature: float, **options) -> list[Student]:
+    return [student(d, trial, m, temperature, **options) for trial in d.trials]
+
+
 def runs(d: "Design") -> dict:
     """In the order in which they are trained; a part is recorded as soon as it is there."""
-    # besides D0, as a student's options
-    sets: dict[str, dict] = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}}
+    teachers: dict = {("teacher", i): [teacher(d, trial, i) for trial in d.trials]
+                      for i in range(d.profile.halves.members)}
+    return (teachers | temperatures(d) | recycling(d, 1)
+            | {("policy", 1, "mixup", 4.0): students(d, 1, 4.0, policy="mixup")} | recycling(d, 3))
 
-    def students(m, t, **options):
-        return [student(d, trial, m, t, **options) for trial in d.trials]
 
-    rows: dict = {("teacher", i): [teacher(d, trial, i) for trial in d.trials] for i in range(d.profile.halves.members)}
-    rows |= {("tau", m, t): students(m, t) for m, t in d.profile.halves.cells}  # Fig 9
-    rows |= {("recycle", name, 1, 4.0): students(1, 4.0, **options) for name, options in sets.items()}  # Fig 4
-    rows["policy", 1, "mixup", 4.0] = students(1, 4.0, policy="mixup")
-    rows |= {("recycle", name, 3, 4.0): students(3, 4.0, **options) for name, options in sets.items()}
-    return rows | {("recycle", "D0", m, 4.0): rows["tau", m, 4.0] for m in (1, 3)}
+def temperatures(d: "Design") -> dict:
+    """Fig 9."""
+    return {("tau", m, t): students(d, m, t) for m, t in d.profile.halves.cells}
+
+
+def recycling(d: "Design", m: int = 1) -> dict:
+    """Fig 4 and the middle of Fig 5, at temperature 4; D0 is a cell of Fig 9 too."""
+    sets: dict[str, dict] = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}, "D0": {}}
+    return {("recycle", name, m, 4.0): students(d, m, 4.0, **options) for name, options in sets.items()}
 
 
 # --- the rules, committed before the first student. All statistics are of single trials, paired within them; `specific`
