@@ -48,10 +48,12 @@ def shift(x, generator):
 
 
 def scale(x, generator):
+    """Each by a factor of 0.6 to 1.4."""
     return x * _uniform(0.6, 1.4, _each(x), generator, x)
 
 
 def jitter(x, generator):
+    """Normal noise of deviation 0.25."""
     return x + 0.25 * torch.randn(x.shape, generator=generator).to(x.device)
 
 
@@ -124,6 +126,7 @@ def rotation(x, generator):
 
 
 def vflip(x, generator):
+    """Upside down with p = .5."""
     return torch.where(_uniform(0, 1, _each(x), generator, x) < 0.5, x.flip(2), x)
 
 

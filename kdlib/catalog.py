@@ -93,6 +93,7 @@ class DataSet:
 
     @property
     def classes(self) -> int:
+        """How many there are."""
         return len(self.names)
 
     def total(self, part: str) -> int:

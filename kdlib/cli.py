@@ -168,7 +168,7 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
     _list(found)
     others = sum(isinstance(error, Foreign) for error in wrong)
     print(f"{len(found)} runs" + f"; {others} more are not of this version of kdlib" * bool(others))
-    if key and others or len(wrong) > others:
+    if (key and others) or len(wrong) > others:
         raise StoreError(summary(error for error in wrong if key or not isinstance(error, Foreign)))
 
 

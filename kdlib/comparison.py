@@ -39,6 +39,8 @@ CONFIDENCE = 0.95
 
 
 class Measure(NamedTuple):
+    """How a measure is shown: its name, a factor, digits."""
+
     label: str
     scale: float
     digits: int
@@ -145,12 +147,14 @@ class Comparison:
 
     @property
     def title(self) -> str:
+        """How many students, unseen teachers, inputs and classes it is of."""
         unseen = f", {_count(self.unseen_teachers, 'unseen teacher')}" * bool(self.unseen_teachers)
         return (f"{_count(self.students, 'student')} and its teacher{unseen}; {_count(self.inputs, 'input')}, "
                 f"{self.classes} classes").replace("students and its", "students and their")
 
     @property
     def legend(self) -> str:
+        """What its intervals are."""
         bootstrap = f"[{100 * CONFIDENCE:.0f} % bootstrap interval over inputs]"
         if self.students > 1:
             return (f"Mean over students [{100 * CONFIDENCE:.0f} % t-interval]; of teachers by themselves, estimate "
@@ -300,7 +304,7 @@ def compare(*, teacher, student, data=None, unseen=(), labels=None, modules=(), 
 
 
 def _modules(modules, given) -> dict[str, dict[str, str]]:
-    """{label: {"teacher": name, "student": name}}"""
+    """As {label: {"teacher": name, "student": name}}."""
     entries = {}
     for entry in [modules] if isinstance(modules, str | dict) else modules or ():
         entry = {"teacher": entry, "student": entry} if isinstance(entry, str) else entry

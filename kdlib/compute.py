@@ -98,7 +98,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
         raise WorkersError(f"unknown backend {backend!r}; there are local, ray")
     if backend == "local" and (address or gpus_per_run):
         raise WorkersError("an address and GPUs per run belong to the backend ray")
-    if not (0 <= gpus_per_run <= 1 or gpus_per_run >= 1 and gpus_per_run % 1 == 0):
+    if not (0 <= gpus_per_run <= 1 or (gpus_per_run >= 1 and gpus_per_run % 1 == 0)):
         raise WorkersError(f"GPUs per run must be a share from 0 to 1, or a whole number (got {gpus_per_run:g})")
     devices()  # one that is not here is said here, once, and not by every worker
     store, start, done = Store(), time.perf_counter(), Computed()

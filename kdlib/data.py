@@ -98,9 +98,11 @@ class Photos:
 
     @property
     def shape(self):
+        """Of the pixels: [n, 3, 224, 224]."""
         return torch.Size((len(self), 3, self.side, self.side))
 
     def numel(self):
+        """How many numbers the pixels are."""
         return self.shape.numel()
 
     def __getitem__(self, rows):
@@ -108,6 +110,7 @@ class Photos:
         return Photos(self.files[rows.numpy()], self.device, None if self.crops is None else self.crops[rows])
 
     def to(self, device):
+        """The same, decoded onto another device."""
         return Photos(self.files, device, self.crops)
 
     def cropped(self, generator: torch.Generator) -> "Photos":

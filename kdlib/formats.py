@@ -77,6 +77,7 @@ def _idx(raw, file, source):
 
 
 def idx_files(name, files, source):
+    """MNIST's form: idx files, whole or as .gz; None where they are not there."""
     known = FORMS[name]
     arrays = _official(files, known.idx, source,
                        lambda raw, file, md5: _idx(_same(raw, file, md5, source), file, source))
@@ -127,6 +128,7 @@ def cifar_pickled(name, files, source):
 
 
 def svhn_files(name, files, source):
+    """SVHN's form: one file of MATLAB's for each part; None where they are not there."""
     from scipy.io import loadmat
 
     def digits(raw, file, md5):

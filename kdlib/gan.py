@@ -16,6 +16,7 @@ STAGES = 3  # of the generator; each doubles the image
 
 
 def double(x):
+    """Maps [n, c, h, w] -> [n, c, 2h, 2w], each pixel four times."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
@@ -99,6 +100,7 @@ def discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 
 def generator_loss(fake: torch.Tensor) -> torch.Tensor:
+    """Minus the discriminator's mean judgement [n] of what was made (Miyato et al., 2018)."""
     return -fake.mean()
 
 

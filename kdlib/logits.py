@@ -250,12 +250,13 @@ class Features:
                 kept[place] = flat[row].float().cpu().clone()
 
     def of(self, name: str, label: str) -> torch.Tensor:
-        """[inputs in the sample, width]"""
+        """Features of one module, [inputs in the sample, width]."""
         kept = self.kept[name, label]
         return torch.stack([kept[place] for place in range(len(kept))])
 
 
 def module_of(net: nn.Module, path: str, name: str) -> nn.Module:
+    """The part of a net at that path; LogitsError names those that there are."""
     try:
         return net.get_submodule(path)
     except AttributeError:

@@ -5,6 +5,7 @@ works on pixels.
 """
 
 import copy
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -33,6 +34,8 @@ def laid_for(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 class Net(nn.Module):
+    """A net: `features(x)` gives its hidden stages, of the last of which `head` makes logits [n, classes]."""
+
     # Image nets with many convolutions keep weights and maps channels-last: 1.4 times as fast on a CPU.
     prefers_channels_last = False
 
@@ -100,10 +103,13 @@ class CNN1d(StackableNet):
         return one, two, F.relu(self.third(two))  # [n, 5, width]
 
     def maps(self, x):
+        """As [n, width, length], with the channels in front."""
         return [f.mT for f in super().maps(x)]
 
 
 class MLP(StackableNet):
+    """A perceptron of two hidden layers over signals [n, 1, 40]."""
+
     def __init__(self, classes, width=100):
         super().__init__()
         self.first, self.second = Linear(40, width), Linear(width, width)
@@ -143,6 +149,7 @@ def layer_norm(width):
 
 
 def group_norm(width):
+    """GroupNorm of the catalog's number of groups."""
     return nn.GroupNorm(catalog.GROUPS, width)
 
 
@@ -161,7 +168,7 @@ class PreActResNet(Net):
         self.prefers_channels_last = axes == 2
         self.stem = conv(1 if axes == 1 else 3, width, 3, 1, 1, bias=False)
         self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
+        for width_in, width_out in itertools.pairwise(widths):
             rest = (Block(conv, width_out, width_out, 1, norm) for _ in range(depth // 6 - 1))
             self.stages.append(nn.Sequential(Block(conv, width_in, width_out, width_out // width_in, norm), *rest))
         self.norm = norm(widths[-1])

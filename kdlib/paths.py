@@ -15,14 +15,17 @@ def project_root() -> Path:
 
 
 def store_dir() -> Path:
+    """The folder of runs: KDLIB_STORE, or one in the checkout."""
     return settings().store or project_root() / ".kdlib" / "store"
 
 
 def data_dir() -> Path:
+    """The folder of data sets: KDLIB_DATA, or one in the checkout."""
     return settings().data or project_root() / ".kdlib" / "data"
 
 
 def results_dir() -> Path:
+    """The folder of committed records: KDLIB_RESULTS, or `results` in the checkout."""
     return settings().results or project_root() / "results"
 
 

@@ -43,6 +43,8 @@ Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # ea
 
 
 class Frozen(BaseModel):
+    """A value: it never changes, and knows no field but its own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @property
@@ -144,6 +146,7 @@ class Teacher(Run):
 
     @property
     def net(self) -> catalog.Net:
+        """What the catalog knows of its net."""
         return net(self.model)
 
     @property
@@ -252,6 +255,7 @@ class Student(Run):
 
     @property
     def data(self) -> Data:
+        """Its teachers' draw of data."""
         return self.teachers[0].data
 
     @property
@@ -261,6 +265,7 @@ class Student(Run):
 
     @property
     def net(self) -> catalog.Net:
+        """What the catalog knows of its net."""
         return net(self.model)
 
     @property
@@ -298,6 +303,7 @@ class Surface(Run):
 
     @property
     def subject(self) -> Student:
+        """The student around which it lies."""
         return self.student
 
 
@@ -318,6 +324,7 @@ class Labels(Run):
 
     @property
     def subject(self) -> Teacher:
+        """The first teacher."""
         return self.teachers[0]
 
 
@@ -330,6 +337,7 @@ class Defects(Run):
 
     @property
     def subject(self) -> Student:
+        """The student that is measured."""
         return self.student
 
 

@@ -26,6 +26,7 @@ class Estimate:
         return f"{self.mean * scale:.{digits}f} {self.interval(scale, digits)}"
 
     def interval(self, scale=1.0, digits=1) -> str:
+        """For example [59.9, 62.5]."""
         return f"[{self.low * scale:.{digits}f}, {self.high * scale:.{digits}f}]"
 
 
@@ -75,10 +76,12 @@ class Part:
 
     @property
     def estimate(self) -> Estimate:
+        """The mean over trials and its interval."""
         return estimate(self.values)
 
     @property
     def verdict(self) -> str:
+        """Where the interval lies: on the side that is claimed ("holds"), the other ("does not hold"), both."""
         e, limit = self.estimate, self.threshold
         if self.side == "within":
             inside, outside = -limit < e.low and e.high < limit, e.low > limit or e.high < -limit
@@ -103,8 +106,9 @@ class Part:
         return n
 
     def row(self) -> dict:
+        """As a row of a table: shares in points, by their unit."""
         scale, digits = (100, 1) if self.unit == "points" else (1, 3)
-        if self.unit == "points" and 0 < abs(self.threshold) < 0.005 or "per " in self.label:
+        if (self.unit == "points" and 0 < abs(self.threshold) < 0.005) or "per " in self.label:
             digits = 2
         sign = {"above": ">", "below": "<", "within": "within ±"}[self.side]
         e = self.estimate
@@ -127,6 +131,7 @@ class Statistic:
     unit: Unit
 
     def on(self, results) -> Part:
+        """As measured on results."""
         return Part(self.label.format(**results.words), self.values(results), self.side, self.threshold, self.unit)
 
 
@@ -166,10 +171,12 @@ class Standing:
 
     @property
     def tested(self) -> bool:
+        """Whether it has a verdict."""
         return bool(self.parts)
 
     @property
     def verdict(self) -> str:
+        """That of all parts: "holds", "does not hold", "undecided" or "not tested"."""
         verdicts = {part.verdict for part in self.parts}
         if not verdicts:
             return "not tested"
@@ -178,4 +185,5 @@ class Standing:
         return "holds" if verdicts == {"holds"} else "undecided"
 
     def to_rows(self) -> list[dict]:
+        """A row of a table for each part."""
         return [{"id": self.id, "statement": self.statement} | part.row() for part in self.parts]

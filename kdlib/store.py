@@ -230,6 +230,7 @@ class KeptState:
         self.failed = False
 
     def load(self) -> dict[str, torch.Tensor] | None:
+        """CPU tensors by name, None where nothing is kept; StoreError on a damaged state, which is set aside."""
         try:
             return unpack(self.path, self.key, self.specs)
         except FileNotFoundError:
@@ -238,6 +239,7 @@ class KeptState:
             self.store._refuse({self.path: error})
 
     def due(self) -> bool:
+        """Whether it is time to keep the state again."""
         return time.monotonic() - self.saved >= self.every
 
     def save(self, tensors) -> None:
@@ -323,9 +325,11 @@ class Store:
         return self.root / "locks" / f"{key}.lock"
 
     def record_path(self, key):
+        """Where the record of a run is."""
         return self.root / "runs" / f"{key}.json"
 
     def weights_path(self, key):
+        """Where the weights of a run are."""
         return self.root / "weights" / f"{key}.safetensors"
 
     def get(self, spec) -> Record | None:
@@ -567,9 +571,11 @@ class Recorded:
                                  "as it should be, `sha256sum *.jsonl > SHA256SUMS` there lists it anew")
 
     def get(self, spec) -> Record | None:
+        """The record of a spec, None where it is not committed."""
         return self.records.get(spec.key)
 
     def weights_path(self, key: str) -> Path:
+        """Where the weights of a recorded run are, if they are committed."""
         return self.folder / "weights" / f"{key}.safetensors"
 
     def weights(self, spec) -> dict[str, torch.Tensor]:

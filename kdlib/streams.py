@@ -30,6 +30,7 @@ class GlobalStream:
         return self
 
     def seed(self, number: int) -> None:
+        """Begin the streams of all devices anew."""
         for generator in self.generators:
             generator.manual_seed(number)
 

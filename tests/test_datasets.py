@@ -396,9 +396,10 @@ def test_links_in_a_tar_are_not_followed(here):
 @pytest.mark.parametrize("make", [zipped, tarred, folder])
 def test_archives_have_limits(here, monkeypatch, make):
     source = make(here / "large", as_files(pictures()))
-    with monkeypatch.context() as patch, pytest.raises(DataError, match="more than 5 files in it"):
+    with monkeypatch.context() as patch:
         patch.setattr(archives, "MEMBER_LIMIT", 5)
-        datasets.import_("cifar100", source)
+        with pytest.raises(DataError, match="more than 5 files in it"):
+            datasets.import_("cifar100", source)
     reform(monkeypatch, "cifar100", megabytes=0)
     with pytest.raises(DataError, match="more than 0 MB of the files that are looked for"):
         datasets.import_("cifar100", source)
@@ -733,12 +734,14 @@ def test_what_is_stored_and_cannot_be_read_is_not_called_damaged(here, monkeypat
     def denied(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    with monkeypatch.context() as patch, pytest.raises(DataError, match="info.json cannot be read \\(Permission"):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", denied)
-        datasets.info("cifar10")
-    with monkeypatch.context() as patch, pytest.raises(DataError, match="test-x.npy cannot be read \\(Permission"):
+        with pytest.raises(DataError, match="info.json cannot be read \\(Permission"):
+            datasets.info("cifar10")
+    with monkeypatch.context() as patch:
         patch.setattr(np, "load", denied)
-        datasets.array("cifar10", "test-x")
+        with pytest.raises(DataError, match="test-x.npy cannot be read \\(Permission"):
+            datasets.array("cifar10", "test-x")
 
 
 def test_a_check_finds_what_is_not_the_official_content(here, monkeypatch):

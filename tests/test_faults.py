@@ -41,9 +41,9 @@ WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utim
 
 def _refuse(event, args):
     """An audit hook: Python calls it before it opens or changes any file."""
-    if LOCKED and (event in WRITES or event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
-        if str(args[0]).startswith(LOCKED[0]):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), args[0])
+    writes = event in WRITES or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    if LOCKED and writes and str(args[0]).startswith(LOCKED[0]):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), args[0])
 
 
 sys.addaudithook(_refuse)  # for the rest of the process: it cannot be removed

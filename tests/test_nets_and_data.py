@@ -190,7 +190,7 @@ def test_splits_of_a_trial_and_of_two_trials_share_no_signal():
 def test_a_draw_is_a_value_and_leaves_numpys_stream_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     np.random.seed(1)
-    x, y = data.signals("mnist1d", (9, "train"), 200)
+    x, _ = data.signals("mnist1d", (9, "train"), 200)
     after = np.random.rand()
     np.random.seed(1)
     assert after == np.random.rand()

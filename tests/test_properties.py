@@ -169,7 +169,7 @@ def test_garbage_in_the_place_of_a_file_of_specs_is_an_error(tmp_path, content):
     try:
         specs = read_specs(path)
     except StoreError as error:
-        assert path.name in str(error)
+        assert path.name in str(error)  # noqa: PT017 - not every input is an error
         return
     assert specs
 
@@ -183,5 +183,5 @@ def test_no_text_is_taken_for_a_record(text):
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_value_that_is_not_finite_never_becomes_an_estimate(value):
     if not math.isfinite(value):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="finite values"):
             estimate([0.5, value])

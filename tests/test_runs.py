@@ -347,7 +347,7 @@ def test_nothing_half_written_stays_behind(store_here, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="No space left"):
         store.run([teacher()])
     assert not list((store.root / "runs").iterdir()) and not list((store.root / "weights").iterdir())
 

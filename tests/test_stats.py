@@ -41,7 +41,7 @@ def test_one_trial_is_undecided():
 
 @pytest.mark.parametrize("values", [[], [0.1, math.nan], [0.1, math.inf], [[0.1, 0.2]]])
 def test_values_without_an_estimate_are_errors(values):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="an estimate needs a row of finite values"):
         estimate(values)
 
 

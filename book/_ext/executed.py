@@ -13,5 +13,6 @@ def _check(app, config):
 
 
 def setup(app):
+    """Called by Sphinx."""
     app.connect("config-inited", _check, priority=0)
     return {"parallel_read_safe": True}

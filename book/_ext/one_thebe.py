@@ -12,5 +12,6 @@ def _once(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    """Called by Sphinx."""
     app.connect("html-page-context", _once, priority=900)
     return {"parallel_read_safe": True}

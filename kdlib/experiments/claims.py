@@ -77,6 +77,7 @@ def per_member(metric: str) -> Callable:
 
 
 def per_alpha(r) -> np.ndarray:
+    """The slope of agreement over the weight of true labels, the mean over the sizes of ensembles."""
     return np.mean([slope(ALPHAS, r.table([("alpha", m, a) for a in ALPHAS], "agreement")) for m in ENSEMBLES], 0)
 
 
@@ -101,6 +102,7 @@ def mixup_over_others(r) -> np.ndarray:
 
 
 def hurts(policy: str) -> tuple[Statistic, ...]:
+    """Does a policy without temperature lower fidelity and accuracy?"""
     return tuple(Statistic(f"{label}, {policy} minus baseline, tau = 1",
                            difference(("policy", 5, policy, 1.0), ("policy", 5, "baseline", 1.0), metric),
                            "below", 0, "points")
@@ -108,6 +110,7 @@ def hurts(policy: str) -> tuple[Statistic, ...]:
 
 
 def recycled(one: str, other: str, metric: str) -> Callable:
+    """A metric on one set of distillation data minus that on another, at m = 3, tau = 4 (Fig 4)."""
     return difference(("recycle", one, 3, 4.0), ("recycle", other, 3, 4.0), metric)
 
 
@@ -145,6 +148,7 @@ def larger(r) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gap_closed(r) -> np.ndarray:
+    """How much of the disagreement at equal size goes with a larger student, a share."""
     equal, deeper = larger(r)
     return (deeper - equal) / (1 - equal)
 
@@ -156,6 +160,7 @@ def best_elsewhere(r) -> np.ndarray:
 
 
 def by_id(*claims: Claim) -> dict[str, Claim]:
+    """Claims by their ids; ValueError if two have the same."""
     found = {claim.id: claim for claim in claims}
     if len(found) < len(claims):
         raise ValueError("two claims have the same id")

@@ -46,10 +46,12 @@ class Design:
 
     @property
     def teaching(self) -> Training:
+        """The profile's recipe of a teacher."""
         return self.profile.teaching
 
     @property
     def training(self) -> Training:
+        """The profile's recipe of a student."""
         return self.profile.training
 
     def with_seeds(self, seeds: int) -> "Design":

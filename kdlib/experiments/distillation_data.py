@@ -18,6 +18,8 @@ SETS = ("D0", "D1", "D0+D1")  # the teacher's own training inputs, as many new o
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     policies: tuple  # as figures list them
     recipes: tuple  # (policy, temperature) of Fig 3, at m = 5
     small_recipes: tuple  # of Fig 11, at m = 1 and 3
@@ -26,6 +28,7 @@ class Settings:
 
 
 def runs(d: "Design") -> dict:
+    """All runs of the chapter: {condition: [one spec per trial]}."""
     return policies(d) | recycling(d) | temperatures(d)
 
 
@@ -52,7 +55,7 @@ def temperatures(d: "Design") -> dict:
 
 
 def policy_table(r, metric, m=5):
-    """[trials, recipes]"""
+    """A metric of every recipe of the policies, [trials, recipes]."""
     return r.table([("policy", m, p, t) for p, t in r.profile.distillation_data.recipes], metric)
 
 

@@ -24,11 +24,14 @@ class EasyTask:
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     factors: tuple  # distillation inputs, as multiples of the teacher's training set
     easy: EasyTask
 
 
 def runs(d: "Design") -> dict:
+    """All runs of the chapter: {condition: [one spec per trial]}."""
     return sizes(d) | generated(d) | easy(d)
 
 

@@ -21,6 +21,8 @@ PILOT = 0  # the trial whose first teacher decides how long all others train; it
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     split: int  # the number of the division into halves, which all trials share
     draw: Draw  # of initial weights
     members: int  # of the largest ensemble
@@ -77,18 +79,22 @@ def room(name):
 
 
 def over(one, other, metric="agreement"):
+    """A metric of one condition minus that of another."""
     return lambda r: r(one, metric) - r(other, metric)
 
 
 def specific(name):
+    """What is specific to the own teacher."""
     return lambda r: r.specific(name)
 
 
 def specific_over(one, other):
+    """What is specific in one condition minus that in another."""
     return lambda r: r.specific(one) - r.specific(other)
 
 
 def lead(name):
+    """The student's accuracy less its teacher's."""
     return lambda r: r(name, "accuracy") - r(name, "teacher_accuracy")
 
 

@@ -16,6 +16,8 @@ PLANES = (0.0, 0.25, 0.375)
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     net: str  # of Fig 6, without BatchNorm
     factor: float  # distillation inputs there, as a multiple of the teacher's: enough for a plain train gap
     optimizers: dict  # of Fig 6a
@@ -26,6 +28,7 @@ class Settings:
 
 
 def runs(d: "Design") -> dict:
+    """All runs of the chapter: {condition: [one spec per trial]}."""
     return (train_agreement(d) | optimizers(d) | {"longer": d.students(factor=d.profile.gap.factors[-1], times=10)}
             | starts_near(d) | initial_weights(d))  # "longer": chapter 1's
 

@@ -17,10 +17,13 @@ ENSEMBLES = (1, 3, 5)
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     members: tuple  # of Fig 10
 
 
 def runs(d: "Design") -> dict:
+    """All runs of the chapter: {condition: [one spec per trial]}."""
     out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}  # chapter 1's
     out |= members(d) | true_labels(d)
     out |= {("lambda", x): toward(d, x) for x in LAMBDAS}  # chapter 2's

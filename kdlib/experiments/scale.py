@@ -25,6 +25,8 @@ class Another:
 
 @dataclass(frozen=True)
 class Settings:
+    """The chapter's sizes in a profile."""
+
     capacity: tuple  # Fig 12: (teacher, student), the second of each two twice as large
     another: Another
     text: Task | None = None  # Table 2: IMDB
@@ -32,6 +34,7 @@ class Settings:
 
 
 def runs(d: "Design") -> dict:
+    """All runs of the chapter: {condition: [one spec per trial]}."""
     return capacity(d) | architecture(d) | labels(d) | other_domains(d)
 
 

@@ -21,6 +21,7 @@ HOLDS = {
 
 
 def measure(spec: Defects, weights_of):
+    """(metrics, no curves, no weights) of one student."""
     student, batch, where = spec.student, spec.batch, device()
     splits, trial = data.load(**dict(student.data)), student.data.trial
     net = loaded(student, weights_of).to(where)

@@ -32,6 +32,7 @@ HOLDS = {
 
 
 def execute(specs, weights_of, kept):
+    """As `runs.execute`, of one generator. Pixels and distances are in [0, 1]."""
     (spec,) = specs
     weights = inception()  # before the training, if it is an error
     splits, where = data.load(**dict(spec.data)), device()
@@ -97,6 +98,7 @@ class Priced:
 
 
 def priced(spec: Generator) -> Priced:
+    """Both its nets."""
     return Priced(f"sngan-w{spec.width}", spec.data.name, spec.batch, spec.discriminator_steps, spec.latent, spec)
 
 

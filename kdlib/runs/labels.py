@@ -39,6 +39,7 @@ def measure(spec: Labels, weights_of):
 
 
 def work(spec: Labels) -> Work:
+    """All of both sets is labelled by every teacher."""
     labelled = spec.subject.data.train + spec.subject.data.test
     return Work(judged=labelled * len(spec.teachers))
 

@@ -127,6 +127,7 @@ class Lessons:
 
     @cached_property
     def test_x(self):
+        """The test inputs, on the nets' device."""
         return self.splits.test_x.to(self.seen.device)
 
     @cached_property
@@ -143,6 +144,7 @@ class Lessons:
 
 
 def prepare(spec: Student, lessons: Lessons, weights_of) -> Prepared:
+    """A student before its training; `lessons` are those of its batches."""
     net = start_of(spec, weights_of).to(device())
     return Prepared(net, replace(lessons.source, name=spec.key), losses.objective(**dict(spec.objective)),
                     lambda: fidelity(net, lessons))
@@ -220,6 +222,7 @@ def together(spec: Student):
 
 
 def work(spec: Student) -> Work:
+    """Its steps, and the labels that they take."""
     return Work(spec.training.steps, spec.training.batch, asked(spec) * len(spec.teachers))
 
 

@@ -25,6 +25,7 @@ HOLDS = {
 
 
 def measure(spec: Surface, weights_of):
+    """(metrics, curves, no weights): the loss above its optimum, in nats, on the segment and on the plane."""
     student = spec.student
     splits, where = data.load(**dict(student.data)), device()
     inputs = inputs_of(student, splits, weights_of).to(where)
@@ -57,6 +58,7 @@ def measure(spec: Surface, weights_of):
 
 
 def work(spec: Surface) -> Work:
+    """A loss at every point."""
     inputs = spec.student.size
     return Work(judged=spec.segment * min(inputs, ON_SEGMENT) + spec.grid**2 * min(inputs, ON_PLANE))
 

@@ -22,6 +22,7 @@ HOLDS = {
 
 
 def prepare(spec: Teacher) -> Prepared:
+    """A teacher before its training."""
     splits, where = data.load(**dict(spec.data)), device()
     x, y = splits.train_x.to(where), splits.train_y.to(where)
     net = initial(spec).to(where)

@@ -12,6 +12,7 @@ PHOTOGRAPHS = 1_281_167  # ImageNet's training images
 
 
 def teaching(images: int, epochs: int = 200, batch: int = 256, **options) -> Training:
+    """Of a teacher: the paper's SGD on so many images for so many epochs."""
     return Training(**SGD | {"batch": batch, "steps": round(epochs * images / batch)} | options)
 
 
@@ -22,6 +23,7 @@ def training(images: int, **options) -> Training:
 
 
 def photographs(**options) -> Training:
+    """Of ImageNet's teachers and students: 90 epochs, five of them warm-up."""
     return teaching(PHOTOGRAPHS, 90, 1024, warmup=round(5 * PHOTOGRAPHS / 1024), **options)
 
 
