@@ -48,6 +48,7 @@ def student(d: "Design", trial: int, m: int, temperature: float, **options) -> S
 
 
 def students(d: "Design", m: int, temperature: float, **options) -> list[Student]:
+    """One a trial."""
     return [student(d, trial, m, temperature, **options) for trial in d.trials]
 
 
