@@ -23,7 +23,8 @@ class GlobalStream:
     def __init__(self, device: torch.device):
         self.generators = [torch.default_generator]
         if device.type == "cuda":
-            self.generators.append(torch.cuda.default_generators[device.index or torch.cuda.current_device()])
+            at = torch.cuda.current_device() if device.index is None else device.index
+            self.generators.append(torch.cuda.default_generators[at])
 
     def __enter__(self):
         self.states = [generator.get_state() for generator in self.generators]
