@@ -59,7 +59,7 @@ class Design:
         return Design(self.profile.name, seeds)
 
     @property
-    def halves(self) -> "Design":
+    def halved(self) -> "Design":
         """The design of the runs that recycle data: where all of it is the teacher's, it is halved for them (Fig 4)."""
         other = copy.copy(self)
         other.profile = replace(self.profile, **self.profile.distillation_data.halved)

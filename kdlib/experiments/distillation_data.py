@@ -43,14 +43,14 @@ def recycling(d: "Design") -> dict:
     """Fig 4: over m at temperature 4, over temperature at m = 3."""
     out: dict = {}
     for s in SETS:
-        out |= {("recycle", s, m, 4.0): d.halves.recycled(s, m, 4.0) for m in ENSEMBLES}
-        out |= {("recycle", s, 3, t): d.halves.recycled(s, 3, t) for t in TAUS[:3]}
+        out |= {("recycle", s, m, 4.0): d.halved.recycled(s, m, 4.0) for m in ENSEMBLES}
+        out |= {("recycle", s, 3, t): d.halved.recycled(s, 3, t) for t in TAUS[:3]}
     return out
 
 
 def temperatures(d: "Design") -> dict:
     """Fig 9."""
-    return {("tau", m, t): d.halves.students(m, teacher=d.profile.distillation_data.net, temperature=t)
+    return {("tau", m, t): d.halved.students(m, teacher=d.profile.distillation_data.net, temperature=t)
             for m in ENSEMBLES for t in TAUS}
 
 

@@ -37,7 +37,7 @@ def train_agreement(d: "Design") -> dict:
     """Fig 5: agreement on the distillation inputs themselves, by their amount, by policy and on halves of the data."""
     out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}
     out |= {("policy", m, name): d.students(m, policy=name) for m in ENSEMBLES for name in policies(d.profile)}
-    return out | {("recycle", s, m): d.halves.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
+    return out | {("recycle", s, m): d.halved.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
 
 
 def optimizers(d: "Design") -> dict:
