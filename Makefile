@@ -1,6 +1,5 @@
 PYTHON  ?= python3
 PROFILE ?= laptop
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN = .venv/bin
 # processors with fewer instructions than this one, for oneDNN's kernels and for PyTorch's own
 AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
@@ -25,8 +24,8 @@ own: # an environment that came along with a copied or moved checkout would run 
 	@[ ! -e .venv/pyvenv.cfg ] || grep -qF " $(CURDIR)/.venv" .venv/pyvenv.cfg || \
 	{ echo "the environment in .venv was made for another folder: remove it (rm -rf .venv), then make again" >&2; exit 1; }
 
-book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=cores)
-	$(BIN)/kdlib book --profile $(PROFILE) --workers $(WORKERS)
+book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=one per core)
+	$(BIN)/kdlib book --profile $(PROFILE) $(if $(WORKERS),--workers $(WORKERS))
 
 quick: lint ## style, and the tests of specs, losses, metrics, statistics and figures (seconds)
 	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,figures losses metrics packaging spec stats)

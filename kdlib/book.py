@@ -75,7 +75,7 @@ def check_pictures(page: str, notebook) -> None:
         raise BookError(f"{page} shows no picture in the cell of {', '.join(none)}: does it end with plt.show()?")
 
 
-def build(profile: str, workers: int, root: Path | None = None) -> None:
+def build(profile: str, workers: int | None = None, root: Path | None = None) -> None:
     """Execute and render the book under `root` (default: this checkout) at `profile`.
 
     Prints a line per chapter (runs, seconds, distance from the records) and where to open the book.

@@ -28,7 +28,7 @@ class PageError(KdlibError):
     """A page that was given what it does not take, or that runs where it would show something else."""
 
 
-def open_chapter(name: str, profile: str, seeds: int | None, workers: int) -> tuple[Design, Results]:
+def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None) -> tuple[Design, Results]:
     """The design of a chapter and the results of its runs; trains what the store does not have."""
     open_page()
     design = Design(profile, seeds)

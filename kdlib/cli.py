@@ -19,11 +19,13 @@ app.add_typer(data_app, name="data")
 
 ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation or paper")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
-WorkersOption = Annotated[int, typer.Option(help="one-thread worker processes")]
+WorkersOption = Annotated[int | None, typer.Option(help="one-thread worker processes; one per core if not given")]
 BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
 AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:PORT or auto: all its CPUs work")]
 GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
+SPECS = 16 << 20  # bytes of a file of them
+PICTURES = ".png", ".pdf", ".svg"
 TOLERANCE = "largest allowed difference on the processor that made the records; 0, the default, asks for the same bits"
 
 
@@ -38,7 +40,7 @@ def _settings():
 
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
-        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = None,
         backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
         in_order: Annotated[bool, typer.Option("--in-order", help="first what comes first, not the longest")] = False):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
@@ -46,7 +48,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
 
-    own = chapter.endswith(".json")
+    own = Path(chapter).suffix.lower() == ".json"
     if own:
         specs = read_specs(Path(chapter))
     else:
@@ -59,7 +61,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
 
 
 @app.command()
-def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = 2,
+def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = None,
          gpu: Annotated[str | None, typer.Option(help="estimate the time on this GPU too, e.g. a100")] = None,
          utilisation: Annotated[float, typer.Option(help="assumed share of the GPU's stated throughput")] = 0.3):
     """What CHAPTER (or all) will cost before anything runs: runs, FLOPs, memory, time."""
@@ -74,21 +76,29 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
 
 
 def read_specs(path: Path) -> list:
-    """The specs in a JSON file; StoreError if there is no list of them in it."""
+    """The specs in a JSON file, each once; StoreError if there is no list of them in it."""
+    import json
+
     from pydantic import TypeAdapter, ValidationError
 
     from kdlib.spec import Spec
     from kdlib.store import StoreError
 
     try:
-        specs = TypeAdapter(list[Spec]).validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            raw = file.read(SPECS + 1)
+        if len(raw) > SPECS:
+            raise StoreError(f"{path} is larger than {SPECS >> 20} MB, tens of thousands of specs: split it")
+        specs = TypeAdapter(list[Spec]).validate_json(raw.decode(json.detect_encoding(raw)))
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise StoreError(f"{path} is not text in UTF-8 or UTF-16") from None
     except ValidationError as error:
         raise StoreError(f"{path} is not a list of specs: {sentence(error)}") from None
     if not specs:
         raise StoreError(f"{path} has no specs in it")
-    return specs
+    return list(dict.fromkeys(specs))
 
 
 def _list(records):
@@ -100,7 +110,7 @@ def _list(records):
 
 @app.command()
 def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
-           workers: WorkersOption = 2, backend: BackendOption = "local", address: AddressOption = None,
+           workers: WorkersOption = None, backend: BackendOption = "local", address: AddressOption = None,
            gpus_per_run: GpusOption = 0.0,
            stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
     """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
@@ -131,11 +141,16 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
 
 
 @app.command()
-def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = 2):
-    """Every claim with its estimate, interval, n and verdict, from the committed records (or the store)."""
-    from kdlib.experiments import standing
+def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or chapters; all if none is named")] = None,
+           profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = None):
+    """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
+    lacks of their chapters' runs is trained)."""
+    from kdlib.experiments import claims_of, standing
 
-    found = standing(profile, workers=workers, records=recorded)
+    asked = claims_of(names or ())
+    if not recorded:
+        _train_for(asked, profile, workers)
+    found = standing(profile, workers=workers, records=recorded, only=asked)
     for claim in found.values():
         if not claim.tested:
             print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")
@@ -146,6 +161,30 @@ def claims(profile: ProfileOption = "laptop", recorded: bool = True, workers: Wo
                   f"{row['rule']}: {row['verdict']}")
     counts = Counter(claim.verdict for claim in found.values())
     print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")
+
+
+def _train_for(asked, profile, workers):
+    from kdlib.compute import compute, levels, worker_count
+    from kdlib.experiments import CHAPTERS, chapters_of
+    from kdlib.experiments.design import Design
+    from kdlib.plan import duration
+    from kdlib.settings import settings
+    from kdlib.store import Recorded, Store
+
+    design, names = Design(profile), chapters_of(asked)
+    specs = [s for layer in levels(s for name in names for row in CHAPTERS[name].runs(design).values() for s in row)
+             for s in layer]
+    found = Store().look(specs)[0]
+    missing = [s for s in specs if s not in found]
+    if not missing or settings().from_records:
+        return
+    count, source = worker_count(workers), Recorded(profile)
+    took = [source.get(s).seconds for s in missing if source.get(s)]
+    about = (f"about {duration(sum(took) / len(took) * len(missing) / count)}, if they take as long as when they were "
+             "recorded" if took else f"`kdlib plan` says how long that takes: none of them is recorded at {profile}")
+    print(f"kdlib: {len(missing)} of the {len(specs)} runs of {', '.join(names)} are not in the store and are trained "
+          f"now, by {count} workers; {about}", file=sys.stderr, flush=True)
+    compute(missing, workers, profile, progress=True)
 
 
 @app.command()
@@ -215,7 +254,7 @@ def compare(
 
 
 @app.command()
-def book(profile: ProfileOption = "laptop", workers: WorkersOption = 2,
+def book(profile: ProfileOption = "laptop", workers: WorkersOption = None,
          root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None):
     """Execute every chapter with papermill at PROFILE and render the book."""
     from kdlib.book import build
@@ -266,7 +305,7 @@ def fetch(name: str):
 
 @data_app.command()
 def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
-         out: Annotated[Path | None, typer.Option(help="the PNG to write (default: NAME.png)")] = None):
+         out: Annotated[Path | None, typer.Option(help="the picture to write (default: NAME.png)")] = None):
     """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
     from kdlib import datasets
     from kdlib.catalog import DATA_SETS
@@ -279,6 +318,9 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
         for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
             print(f"[{DATA_SETS[name].names[label]}]", *(words[t] for t in tokens if t), end="\n\n")
         return
+    out = out or Path(f"{name}.png")
+    if out.suffix.lower() not in PICTURES:
+        raise datasets.DataError(f"--out must end in {', '.join(PICTURES)} (got {out})")
     import matplotlib
 
     matplotlib.use("Agg")
@@ -286,7 +328,6 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
 
     style()
     rows, left_out = inputs_under(name, policy)
-    out = out or Path(f"{name}.png")
     contact_sheet(rows).savefig(out)
     print(f"{out}: {', '.join(rows)}", *(f"; without {p} ({why})" for p, why in left_out.items()), sep="")
 

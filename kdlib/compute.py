@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.backend.resource_tracker import ensure_running
 from tqdm import tqdm
 
 from kdlib.devices import devices
-from kdlib.errors import KdlibError
+from kdlib.errors import KdlibError, short
 from kdlib.processes import end_with
 from kdlib.runs import cohort, divides, needs, work
 from kdlib.runs.cost import TOGETHER
@@ -75,14 +76,28 @@ def cohorts(specs, workers: int, kept=(), in_order: bool = False) -> list[list]:
     return sorted(tasks, key=lambda task: -sum(work(spec).passes for spec in task))
 
 
-def compute(specs, workers: int = 2, profile: str | None = None, progress: bool = False, backend: str = "local",
-            address: str | None = None, gpus_per_run: float = 0.0, in_order: bool = False) -> Computed:
+WORKERS = 1024  # at the most: each is a process
+
+
+def worker_count(workers: int | None) -> int:
+    """How many one-thread workers: so many, or (None) one for each core that this process may use: its affinity and
+    the limits of its container count, not the machine's cores."""
+    if workers is None:
+        return cpu_count()
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= WORKERS:
+        raise WorkersError(f"workers must be a whole number from 1 to {WORKERS:,} (got {short(workers)})")
+    return workers
+
+
+def compute(specs, workers: int | None = None, profile: str | None = None, progress: bool = False,
+            backend: str = "local", address: str | None = None, gpus_per_run: float = 0.0,
+            in_order: bool = False) -> Computed:
     """Records of `specs` and of all that they need, by spec.
 
-    `backend` "local": `workers` processes on this machine. "ray": the Ray cluster at `address` ("host:port", or "auto"
-    for the one this machine belongs to), all of it; without an address a Ray of `workers` processes is started here,
-    and one that this process has connected to already is used. All nodes must see the store's folder under the same
-    path. Each run, or cohort of runs, then takes one CPU and `gpus_per_run` of a GPU.
+    `backend` "local": `workers` processes on this machine (see `worker_count`). "ray": the Ray cluster at `address`
+    ("host:port", or "auto" for the one this machine belongs to), all of it; without an address a Ray of `workers`
+    processes is started here, and one that this process has connected to already is used. All nodes must see the
+    store's folder under the same path. Each run, or cohort of runs, then takes one CPU and `gpus_per_run` of a GPU.
 
     Of runs that could start the longest comes first, or, `in_order`, the earlier one in `specs`: so that of days of
     runs the first parts are there first.
@@ -92,8 +107,7 @@ def compute(specs, workers: int = 2, profile: str | None = None, progress: bool 
     specs = list(specs)
     if settings().from_records:
         return Computed(recorded(specs, profile))
-    if not isinstance(workers, int) or workers < 1:
-        raise WorkersError(f"workers must be a whole number of at least 1 (got {workers!r})")
+    workers = worker_count(workers)
     if backend not in ("local", "ray"):
         raise WorkersError(f"unknown backend {backend!r}; there are local, ray")
     if backend == "local" and (address or gpus_per_run):

@@ -24,5 +24,13 @@ def sentence(error: ValidationError) -> str:
         from kdlib.spec import KINDS
 
         return f"{where}: it needs a kind: {', '.join(KINDS)}"
-    got = repr(first.get("input"))
-    return f"{where}: {first['msg']} (got {got if len(got) <= 60 else got[:57] + '...'})"
+    return f"{where}: {first['msg']} (got {short(first.get('input'))})"
+
+
+def short(value) -> str:
+    """What was given, for a message: of long values the beginning."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import astuple
 
 from kdlib import runs
-from kdlib.compute import levels
+from kdlib.compute import levels, worker_count
 from kdlib.errors import KdlibError
 from kdlib.runs.cost import Cost
 from kdlib.store import Recorded, Store
@@ -37,13 +37,14 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plan(chapters: dict[str, list], workers: int, gpu: str | None = None, utilisation: float = 0.3,
+def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None = None, utilisation: float = 0.3,
          recorded: Recorded | None = None) -> str:
     """A report on the runs of {chapter: specs} and all that they need; `recorded` are those committed already."""
     if gpu is not None and gpu not in GPUS:
         raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
     if not 0 < utilisation <= 1:
         raise PlanError(f"utilisation must lie in (0, 1] (got {utilisation:g})")
+    workers = worker_count(workers)
     steady_process()
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)

@@ -27,6 +27,8 @@ class Estimate:
 
     def interval(self, scale=1.0, digits=1) -> str:
         """For example [59.9, 62.5]."""
+        if self.n == 1 and math.isinf(self.low):
+            return "(one trial: no interval)"
         return f"[{self.low * scale:.{digits}f}, {self.high * scale:.{digits}f}]"
 
 

@@ -25,7 +25,7 @@
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # images are generated at workstation only; every page takes the same parameters
 seeds = None
-workers = 2
+workers = None
 
 # %% tags=["hide-input"]
 from itertools import pairwise

@@ -26,7 +26,7 @@
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
-workers = 2  # one-thread worker processes
+workers = None  # one-thread worker processes; None: one per core
 
 # %% tags=["hide-input"]
 from kdlib.chapter import MARK, claim_table, cost, glue, marked, notice, open_page, say, table

@@ -25,7 +25,7 @@
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # the benchmark has no profiles; every page takes the same parameters
 seeds = None
-workers = 2
+workers = None
 
 # %% tags=["hide-input"]
 import json

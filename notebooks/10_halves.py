@@ -26,7 +26,7 @@
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # the runs of this page are of profile halves; every page takes the same parameters
 seeds = None
-workers = 2
+workers = None
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

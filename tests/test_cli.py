@@ -3,13 +3,18 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import student, surface
+from test_faults import made_up
 
-from kdlib import audit
+from kdlib import audit, experiments
+from kdlib.cli import read_specs
+from kdlib.compute import levels
 from kdlib.devices import processor
-from kdlib.store import Record
+from kdlib.experiments.design import Design
+from kdlib.store import Record, StoreError
 
 
 @pytest.mark.parametrize(("args", "says"), [
@@ -24,7 +29,11 @@ from kdlib.store import Record
     (("runs", "zzz"), "begins with 'zzz'"),
     (("runs", "--kind", "banana"), "unknown kind 'banana'"),
     (("audit", "--profile", "huge"), "unknown profile 'huge'"),
-    (("run", "04_paradox", "--workers", "-1"), "workers must be a whole number of at least 1"),
+    (("run", "04_paradox", "--workers", "-1"), "workers must be a whole number from 1 to 1,024 (got -1)"),
+    (("plan", "04_paradox", "--workers", "0"), "workers must be a whole number from 1 to 1,024 (got 0)"),
+    (("plan", "all", "--seeds", "100000"), "seeds must be a whole number from 1 to 1,000 (got 100000)"),
+    (("claims", "F99"), "unknown claim or chapter 'F99'; there are 01_fidelity_gap"),
+    (("data", "show", "mnist1d", "--out", "x.webm"), "--out must end in .png, .pdf, .svg (got x.webm)"),
     (("plan", "all", "--gpu", "abacus"), "unknown GPU 'abacus'"),
 ])
 def test_bad_input_gets_one_sentence(kdlib, args, says):
@@ -49,11 +58,50 @@ def test_a_wrong_spec_in_a_file_gets_one_sentence(kdlib, change, says, tmp_path)
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("field", ["fresh", "temperature", "policy"])
+@pytest.mark.parametrize("number", ["9" * 4000, "-" + "9" * 5000, "1e999"])
+def test_a_number_of_thousands_of_digits_in_a_file_gets_one_sentence(kdlib, field, number, tmp_path):
+    text = json.dumps([student().model_dump(mode="json") | {field: "HERE"}]).replace('"HERE"', number)
+    (tmp_path / "mine.json").write_text(text)
+    code, _, error = kdlib("run", tmp_path / "mine.json")
+    assert code == 2 and "is not a list of specs: " in error and error.count("\n") == 1 and len(error) < 500
+
+
 def test_specs_of_a_file_are_trained(kdlib, tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps([student().model_dump(mode="json")]))
     code, out, _ = kdlib("run", file)
     assert code == 0 and student().key in out and "3 runs trained" in out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_file_of_specs_may_come_from_any_editor(encoding, tmp_path):
+    (tmp_path / "OK.JSON").write_bytes(json.dumps([student().model_dump(mode="json")]).encode(encoding))
+    assert read_specs(tmp_path / "OK.JSON") == [student()]
+
+
+def test_a_file_is_known_as_one_whatever_the_case_of_its_name(kdlib, tmp_path):
+    (tmp_path / "OK.JSON").write_text("[]")
+    assert "OK.JSON has no specs in it" in kdlib("run", tmp_path / "OK.JSON")[2]
+
+
+def test_equal_specs_of_a_file_are_one_and_a_huge_file_is_refused_unread(tmp_path, monkeypatch):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps([student().model_dump(mode="json")] * 1000))
+    assert read_specs(file) == [student()]
+    monkeypatch.setattr("kdlib.cli.SPECS", 1 << 20)
+    for path in (file, Path("/dev/zero")):
+        with file.open("ab") as more:
+            more.truncate(2 << 20)
+        with pytest.raises(StoreError, match="is larger than 1 MB"):
+            read_specs(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'["\xe9"]', b"9" * 5000, b"[" * 5000])
+def test_what_is_no_text_or_no_list_is_named(content, tmp_path, kdlib):
+    (tmp_path / "mine.json").write_bytes(content)
+    code, _, error = kdlib("run", tmp_path / "mine.json")
+    assert code == 2 and "mine.json is not" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "[1, 2", '[{"kind": "pupil"}]', "[{}]"])
@@ -99,6 +147,57 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           env=os.environ | {"KDLIB_STORE": str(tmp_path / "file")})
     assert done.returncode == 2 and "KDLIB_STORE" in done.stderr and done.stderr.count("\n") == 1
+
+
+CLAIMS = "import sys; sys.argv = ['kdlib', 'claims', 'F4']; from kdlib.cli import main; main()"
+
+
+def test_letters_that_the_output_cannot_show_are_spelled_out():
+    done = subprocess.run([sys.executable, "-c", CLAIMS], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and "within \\xb1 20 points" in done.stdout and not done.stderr
+
+
+def test_output_that_cannot_be_written_is_not_the_stores_fault():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", CLAIMS], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "kdlib: standard output cannot be used: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_in_silence():
+    process = subprocess.Popen([sys.executable, "-c", CLAIMS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", 1)
+
+
+def test_claims_are_told_by_name_or_chapter(kdlib):
+    def told(*names):
+        return [line.split()[0] for line in kdlib("claims", *names)[1].splitlines()[:-1] if line[0] != " "]
+
+    assert told("F4") == ["F4"] and told("P2", "F1") == ["F1", "P2"]
+    assert told("04_paradox") == [claim.id for claim in experiments.CLAIMS.values() if claim.chapter == "paradox"]
+    assert told() == list(experiments.CLAIMS)
+
+
+def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_path):
+    monkeypatch.setattr("kdlib.store.execute", made_up)
+    code, out, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke", "--workers", 1)
+    specs = {s for row in experiments.CHAPTERS["02_optimization"].runs(Design("smoke")).values() for s in row}
+    count = sum(map(len, levels(specs)))
+    assert code == 0 and out.startswith("O1 ") and "1 claims: " in out
+    assert f"{count} of the {count} runs of 02_optimization are not in the store and are trained now, by 1" in error
+    assert len(list((tmp_path / "store" / "runs").iterdir())) == count
+    code, again, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke")
+    assert (code, again, error) == (0, out, "")
+
+
+def test_the_help_is_there_without_torch():
+    code = "import sys; sys.argv = ['kdlib', '--help']; from kdlib.cli import main\ntry: main()\n" \
+           "except SystemExit: print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "claims" in done.stdout and done.stdout.splitlines()[-1] == "set()", done.stderr
 
 
 @pytest.fixture

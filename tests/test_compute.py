@@ -1,7 +1,9 @@
 """Scheduling, and the same runs on a real Ray cluster of two local nodes, whole and with a worker and a node killed."""
 
+import math
 import os
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import Future
@@ -12,7 +14,8 @@ import pytest
 import torch
 from conftest import same_result, student, surface, teacher
 
-from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute
+from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute, worker_count
+from kdlib.paths import project_root
 from kdlib.runs import needs
 from kdlib.spec import Training
 from kdlib.store import KeptState, Store, StoreError
@@ -57,6 +60,28 @@ def test_a_backend_that_is_not_installed_is_said_with_the_remedy(store_here, mon
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(WorkersError, match=r"pip install 'kdlib\[ray\]'"):
         compute([teacher()], backend="ray")
+
+
+@pytest.mark.parametrize("workers", [True, 0, 2.0, "2", 10**5000, math.nan], ids="abcdef")
+def test_workers_that_are_no_number_of_processes_get_a_sentence(workers):
+    with pytest.raises(WorkersError, match=r"^workers must be a whole number from 1 to 1,024 \(got .{1,60}\)$"):
+        worker_count(workers)
+
+
+def test_there_are_as_many_workers_as_cores_that_this_process_may_use():
+    code = ("import os; from kdlib.compute import worker_count; here = min(os.sched_getaffinity(0)); "
+            "os.sched_setaffinity(0, {here}); print(worker_count(None))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
+    assert worker_count(None) <= len(os.sched_getaffinity(0)) and worker_count(7) == 7
+
+
+def test_make_book_leaves_the_number_of_workers_to_the_command_unless_it_is_given():
+    def recipe(*given):
+        done = subprocess.run(["make", "-n", "book", *given], cwd=project_root(), capture_output=True, text=True)
+        return [line.split()[1:] for line in done.stdout.splitlines() if "kdlib book" in line]
+
+    assert recipe() == [["book", "--profile", "laptop"]]
+    assert recipe("WORKERS=3") == [["book", "--profile", "laptop", "--workers", "3"]]
 
 
 @pytest.fixture(scope="module")

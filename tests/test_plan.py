@@ -7,6 +7,7 @@ from conftest import painter, student, surface, teacher
 
 from kdlib import plan
 from kdlib.compute import compute
+from kdlib.experiments.design import Design, DesignError
 from kdlib.runs import generator
 from kdlib.runs.cost import Cost, Priced
 
@@ -99,3 +100,9 @@ def test_the_plan_of_a_generator_counts_it_and_its_judge(store_here):
     report = plan.plan({"a": [painter(), painter(steps=9)]}, workers=1)
     assert "3 runs (0 of them shared by several chapters): 0 in the store, 3 missing" in report
     assert re.search(r"generator sngan-w8 +4 +2 +2 ", report)
+
+
+@pytest.mark.parametrize("seeds", [True, 0, 1001, 2.0, "3", 10**5000], ids="abcdef")
+def test_seeds_that_are_no_number_of_trials_get_a_sentence(seeds):
+    with pytest.raises(DesignError, match=r"^seeds must be a whole number from 1 to 1,000 \(got .{1,60}\)$"):
+        Design("smoke", seeds)

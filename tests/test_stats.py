@@ -48,7 +48,7 @@ def test_values_without_an_estimate_are_errors(values):
 def test_an_estimate_as_text():
     e = estimate([0.61, 0.61])
     assert e.text(scale=100) == "61.0 [61.0, 61.0]"
-    assert estimate([0.5]).text(digits=2) == "0.50 [-inf, inf]"
+    assert estimate([0.5]).text(digits=2) == "0.50 (one trial: no interval)"
 
 
 def test_slope_equals_polyfit_in_every_trial():
@@ -126,6 +126,11 @@ def test_rows_say_what_was_measured_and_by_which_rule():
                      "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds",
                      "trials to decide": None}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
+
+
+def test_of_one_trial_a_table_says_that_there_is_no_interval():
+    row = part([0.5]).row()
+    assert (row["interval"], row["verdict"], row["trials to decide"]) == ("(one trial: no interval)", "undecided", None)
 
 
 class Made(dict):

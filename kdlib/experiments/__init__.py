@@ -67,7 +67,7 @@ def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
     return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
 
 
-def trained(name: str, design: Design, workers: int = 2) -> Results:
+def trained(name: str, design: Design, workers: int | None = None) -> Results:
     """A chapter's results from the store, training what it does not have."""
     return design.train(CHAPTERS[name].runs(design), workers)
 
@@ -90,12 +90,30 @@ def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
         return claim.stands(r, reason=why)
 
 
-def standing(profile: str, seeds: int | None = None, workers: int = 2, records: bool = True) -> dict[str, Standing]:
-    """Every claim of the paper by id, in the order of its argument, as it stands at a profile. From the committed
-    records, or from the store, training what it does not have."""
+def claims_of(names) -> list[str]:
+    """The claims that `names` stand for, each a claim or a chapter; all where there are none."""
+    known = {name: [claim.id for claim in CLAIMS.values() if claim.chapter == page.stem]
+             for name, page in CHAPTERS.items()} | {name: [name] for name in CLAIMS}
+    for name in names:
+        if name not in known:
+            raise DesignError(f"unknown claim or chapter {name!r}; there are {', '.join(known)}")
+    asked = {claim for name in names for claim in known[name]}
+    return [claim for claim in CLAIMS if claim in asked or not names]
+
+
+def chapters_of(claims) -> list[str]:
+    """The chapters that test these claims, with whose runs they stand and fall."""
+    stems = {CLAIMS[claim].chapter for claim in claims}
+    return [name for name, page in CHAPTERS.items() if page.stem in stems]
+
+
+def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True,
+             only=tuple(CLAIMS)) -> dict[str, Standing]:
+    """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
+    the committed records, or from the store, training what it does not have."""
     design, source = Design(profile, seeds), Recorded(profile) if records else None
     found: dict[str, Standing] = {}
-    for name in CHAPTERS:
+    for name in chapters_of(only):
         results = so_far(name, profile, source) if records else trained(name, design, workers)
         found |= {claim.id: claim for claim in judged(name, results)}
-    return {name: found[name] for name in CLAIMS}
+    return {name: found[name] for name in CLAIMS if name in only}

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kdlib.compute import compute
-from kdlib.errors import KdlibError
+from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
 from kdlib.experiments.profiles import PROFILES
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
+SEEDS = 1000  # trials at the most: a hundred decide most of what is decided at all
 FIRST = 5  # the first trial that was not looked at while sizes were chosen
 
 
@@ -40,8 +41,8 @@ class Design:
             raise DesignError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
         self.profile = PROFILES[profile]
         self.seeds = self.profile.seeds if seeds is None else seeds
-        if not isinstance(self.seeds, int) or self.seeds < 1:
-            raise DesignError(f"seeds must be a whole number of at least 1 (got {self.seeds!r})")
+        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= SEEDS:
+            raise DesignError(f"seeds must be a whole number from 1 to {SEEDS:,} (got {short(self.seeds)})")
         self.trials = range(FIRST, FIRST + self.seeds)
 
     @property
@@ -122,7 +123,7 @@ class Design:
         """What the official code would have logged of each student."""
         return [Defects(student=s) for s in students]
 
-    def train(self, runs: dict, workers: int = 2, progress: bool = False) -> "Results":
+    def train(self, runs: dict, workers: int | None = None, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""
         specs = list(dict.fromkeys(s for row in runs.values() for s in row))
         return Results.of(self.profile, runs, compute(specs, workers, self.profile.name, progress))
