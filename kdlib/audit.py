@@ -17,8 +17,8 @@ from kdlib.stats import estimate
 from kdlib.store import Record, Recorded, StoreError, check_data, fresh
 from kdlib.train import steady_process
 
-# who made the records that do not say so; audits on such machines found no difference
-BEFORE = "GenuineIntel AVX512"
+# what made the records that do not say so: some of Intel's with AVX-512, of which another model gives other bits
+BEFORE = "not said"
 # of an estimate, where all its trials say nearly the same: rounding moves a share of 2,000 inputs by a few of them
 ROUNDING = 2e-3
 

@@ -48,13 +48,15 @@ def in_words(count: int) -> str:
 
 
 def processor() -> str:
-    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel AVX512":
-    the maker, by which MKL chooses its kernels, and PyTorch's instruction set (with oneDNN's, where that is held down);
-    of a CUDA device its name."""
+    """What computes here, for a record: equal specs give equal bits where it is the same. "GenuineIntel 6/207 AVX512":
+    maker, family and model, by which MKL chooses its kernels (two models with AVX-512 differ), and PyTorch's
+    instruction set, with oneDNN's where that is held down; of a CUDA device its name."""
     if device().type == "cuda":
         return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    makers = re.findall(r"^vendor_id\s*:\s*(\S+)", info.read_text() if info.exists() else "", re.MULTILINE)
+    file = Path("/proc/cpuinfo")
+    info = dict(re.findall(r"^(vendor_id|cpu family|model)\s*:\s*(\S+)$", file.read_text() if file.exists() else "",
+                           re.MULTILINE))
+    kind = f"{info['vendor_id']} {info['cpu family']}/{info['model']}" if len(info) == 3 else platform.machine()
     held = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    return f"{makers[0] if makers else platform.machine()} {torch.backends.cpu.get_cpu_capability()}" + (
+    return f"{kind} {torch.backends.cpu.get_cpu_capability()}" + (
         f", oneDNN {held.upper()}" if held else "")

@@ -82,7 +82,7 @@ class Record:
     device: str
     versions: dict[str, str]
     commit: str
-    # what computed it (`devices.processor`); None: before November 2026, when all were made on Intel's AVX-512
+    # what computed it (`devices.processor`); None: before it was recorded, in November 2026
     processor: str | None = None
     # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
     # generator's version is among the others

@@ -264,6 +264,13 @@ def test_a_record_says_which_processor_made_it(recorded):
     assert recorded(surface()).processor == processor()
 
 
+def test_a_record_that_does_not_say_its_processor_may_be_anothers(kdlib, recorded, monkeypatch):
+    monkeypatch.setattr(audit, "references", lambda: "")
+    recorded(surface(), processor=None)
+    code, out, _ = kdlib("audit", "--profile", "smoke")
+    assert code == 0 and "processor not said (here" in out and "metrics 0, of curves 0" in out
+
+
 def test_the_processor_names_the_instructions_it_is_held_to():
     code = "from kdlib.devices import processor; print(processor())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
