@@ -36,17 +36,27 @@ def put(file: Path, how: str, where: str, text: str) -> None:
     file.write_text("".join(lines[:before]) + text + "".join(lines[after:]))
 
 
+def copied(root: Path, *folders: str) -> Path:
+    for folder in folders:
+        shutil.copytree(project_root() / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("_toc.yml", "pyproject.toml"):
+        shutil.copy(project_root() / file, root)
+    return root
+
+
+def follow(name: str, root: Path) -> None:
+    """Put every block of a recipe where it belongs."""
+    for path, *where, text in BLOCK.findall(RECIPES[name]):
+        put(root / path, *where, text)
+
+
 @pytest.fixture
 def done(tmp_path):
     """Apply a recipe to a copy, run its commands there, and give the copy's folder and what they printed."""
-    root = tmp_path / "copy"
-    for folder in ("kdlib", "notebooks", "results"):
-        shutil.copytree(project_root() / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(project_root() / "_toc.yml", root)
+    root = copied(tmp_path / "copy", "kdlib", "notebooks", "results")
 
     def apply(name, first=""):
-        for path, *where, text in BLOCK.findall(RECIPES[name]):
-            put(root / path, *where, text)
+        follow(name, root)
         (commands,) = COMMANDS.findall(RECIPES[name])
         environment = os.environ | {"PYTHONPATH": str(root), "KDLIB_STORE": str(tmp_path / "store"),
                                     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -63,6 +73,15 @@ def test_every_block_of_every_recipe_is_applied():
     for text in RECIPES.values():
         assert len(BLOCK.findall(text)) == len(re.findall(r"^```(?:python|yaml)$", text, re.M)) > 0
     assert len(RECIPES) == PAGE.count("\n## ")
+
+
+def test_what_the_recipes_add_is_in_the_style_of_the_house(tmp_path):
+    root = copied(tmp_path / "copy", "kdlib", "notebooks")
+    for name in RECIPES:
+        follow(name, root)
+    ran = subprocess.run([sys.executable, "-m", "ruff", "check", "--fix", "--no-cache", "."], cwd=root, capture_output=True,
+                         text=True)
+    assert ran.returncode == 0, ran.stdout
 
 
 @pytest.mark.slow
