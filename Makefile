@@ -27,8 +27,8 @@ own: # an environment that came along with a copied or moved checkout would run 
 book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=one per core)
 	$(BIN)/kdlib book --profile $(PROFILE) $(if $(WORKERS),--workers $(WORKERS))
 
-quick: lint ## style, and the tests of specs, losses, metrics, statistics and figures (seconds)
-	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,figures losses metrics packaging spec stats)
+quick: lint ## style, and the tests of specs, catalog, nets, losses, metrics, statistics and figures (seconds)
+	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,augment catalog figures landscape losses metrics models packaging spec stats)
 
 test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
 	$(BIN)/pytest -q

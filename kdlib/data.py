@@ -331,7 +331,7 @@ def generate(name: str, seed: int, n: int) -> np.ndarray:
 
     The package draws one signal after another from NumPy's global stream. Here the numbers come in the same order
     from a stream of their own and whole batches are filtered and interpolated: the same signals to the bit
-    (tests/test_nets_and_data.py compares), about five times faster.
+    (tests/test_data.py compares), about five times faster.
     """
     from mnist1d.data import get_dataset_args, get_templates  # here, since it imports matplotlib
 

@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kdlib import datasets
 from kdlib.cli import main
@@ -90,3 +91,17 @@ def die_keeping(monkeypatch, at):
             raise Killed
 
     monkeypatch.setattr(KeptState, "save", dying)
+
+
+def images(channels, side, n=400):
+    """Noise, uint8 [n, channels, side, side]."""
+    return np.random.default_rng(0).integers(0, 256, (n, channels, side, side), dtype=np.uint8)
+
+
+def photographs(folder, n):
+    """Files of noise, of several shapes."""
+    files = [folder / f"{i}.JPEG" for i in range(n)]
+    for i, (file, image) in enumerate(zip(files, images(3, 300, n), strict=True)):
+        pixels = Image.fromarray(image.transpose(1, 2, 0)).crop((0, 0, 300 - 3 * i, 240 + 2 * i))
+        (pixels.convert("L") if i == 3 else pixels).save(file)  # ImageNet has a few grey ones
+    return files

@@ -79,8 +79,8 @@ def test_what_the_recipes_add_is_in_the_style_of_the_house(tmp_path):
     root = copied(tmp_path / "copy", "kdlib", "notebooks")
     for name in RECIPES:
         follow(name, root)
-    ran = subprocess.run([sys.executable, "-m", "ruff", "check", "--fix", "--no-cache", "."], cwd=root, capture_output=True,
-                         text=True)
+    check = [sys.executable, "-m", "ruff", "check", "--fix", "--no-cache", "."]
+    ran = subprocess.run(check, cwd=root, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
 
 

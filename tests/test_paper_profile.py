@@ -7,8 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import teacher
-from PIL import Image
+from conftest import images, photographs, teacher
 from pydantic import TypeAdapter
 
 from kdlib import data
@@ -264,10 +263,6 @@ def small(value, members=2):
     return value
 
 
-def images(channels, side, n=400):
-    return np.random.default_rng(0).integers(0, 256, (n, channels, side, side), dtype=np.uint8)
-
-
 @pytest.fixture
 def made_up_data(monkeypatch, tmp_path):
     """Noise under the names of the paper's data sets, photographs of several shapes among it."""
@@ -277,14 +272,6 @@ def made_up_data(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "array", lambda name, part: arrays[name] if part.endswith("x") else np.arange(400) % 2)
     files = photographs(tmp_path, 20)
     monkeypatch.setattr(data, "imagenet_files", lambda part: (files, np.arange(20)))
-
-
-def photographs(folder, n):
-    files = [folder / f"{i}.JPEG" for i in range(n)]
-    for i, (file, image) in enumerate(zip(files, images(3, 300, n), strict=True)):
-        pixels = Image.fromarray(image.transpose(1, 2, 0)).crop((0, 0, 300 - 3 * i, 240 + 2 * i))
-        (pixels.convert("L") if i == 3 else pixels).save(file)  # ImageNet has a few grey ones
-    return files
 
 
 @pytest.mark.slow
@@ -308,46 +295,7 @@ def test_two_steps_of_a_run_of_each_kind(kind, made_up_data, monkeypatch):
         assert all(not torch.equal(p, weights[name]) for name, p in start.named_parameters())
 
 
-# --- photographs
-
-def test_a_photograph_is_tested_on_its_middle(tmp_path):
-    """224 of the 256 pixels that the shorter side is made: of 512 x 640, the middle 448 x 448, every second pixel."""
-    left_to_right = np.broadcast_to(np.linspace(0, 255, 640)[None, :, None], (512, 640, 3)).astype(np.uint8)
-    Image.fromarray(left_to_right).save(tmp_path / "a.png")
-    x = data.Photos([tmp_path / "a.png"]).pixels()
-    assert x.shape == (1, 3, 224, 224) and x.dtype == torch.float32
-    middle = torch.from_numpy(left_to_right[32:480, 96:544].copy()).permute(2, 0, 1).float() / 255
-    assert torch.allclose(x[0], torch.nn.functional.avg_pool2d(middle, 2), atol=0.01)
-
-
-def test_crops_come_from_the_stream_whatever_the_number_of_threads(tmp_path, monkeypatch):
-    photos = data.Photos(photographs(tmp_path, 6))
-
-    def seen(threads):
-        monkeypatch.setattr(data.os, "cpu_count", lambda: threads)
-        return photos[torch.tensor([4, 0, 0])].cropped(torch.Generator().manual_seed(3)).pixels()
-
-    one = seen(1)
-    part = photos.pixels(slice(2, 4))
-    assert torch.equal(part[2:4], photos.pixels()[2:4]) and not part[:2].any() and not part[4:].any()
-    assert torch.equal(one, seen(7))
-    assert not torch.equal(one[1], one[2])  # the same photograph, another crop
-    assert 0 <= one.min() and one.max() <= 1
-
-
-@pytest.mark.parametrize("numbers, box", [
-    ((1, 0.5, 0.3, 0.9), (0, 0, 300, 300)),  # all of the area, square: all of the image
-    ((0, 0.5, 1, 0), (300 - 0.08**0.5 * 300, 0, 300, 0.08**0.5 * 300)),  # 8 %, square, in the upper right corner
-    ((0.17 / 0.92, 1, 0, 0), (0, 0, 150 * (4 / 3) ** 0.5, 150 * (3 / 4) ** 0.5))])  # a quarter, 4:3
-def test_a_crop_is_a_share_of_the_area_at_an_aspect_in_a_place(numbers, box):
-    assert data._crop(300, 300, *numbers) == pytest.approx(box)
-
-
-def test_a_photograph_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "broken.JPEG").write_bytes(b"no image")
-    with pytest.raises(data.DataError, match="broken.JPEG cannot be read"):
-        data.Photos([tmp_path / "broken.JPEG"]).pixels()
-
+# --- photographs and letters
 
 def test_photographs_are_prepared_one_batch_at_a_time(made_up_data):
     photos = TypeAdapter(Spec).validate_json(json.dumps(small(KINDS["teacher resnet50"].model_dump())))
