@@ -283,7 +283,7 @@ def _on_node(specs, root, mark):
 
 
 def recorded(specs, profile) -> dict:
-    """Committed records of `specs` and of all that they need, by spec; a missing one is an error that names it."""
+    """Committed records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
     source = Recorded(profile)
     found = {spec: source.get(spec) for layer in levels(specs) for spec in layer}
     absent = [spec for spec, record in found.items() if record is None]

@@ -32,7 +32,8 @@ PIXELS = 100_000_000  # of a photograph at most
 
 @dataclass(frozen=True)
 class Splits:
-    """Teacher's training set (D0), test set, and a source of unlabelled inputs (D1 first, then fresh)."""
+    """Teacher's training set (D0), test set, and a source of unlabelled inputs (D1 first, then fresh); shapes as at the
+    top of this module. DataError where more are asked for than there are."""
 
     train_x: "torch.Tensor | Photos"
     train_y: torch.Tensor
@@ -126,7 +127,7 @@ class Photos:
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
 
     def split(self, size: int):
-        """The pixels of so many photos after another."""
+        """The pixels [size, 3, 224, 224] of so many photos after another."""
         return (self[i : i + size].pixels() for i in range(0, len(self), size))
 
     def _decode(self, i):
@@ -163,7 +164,8 @@ def _crop(width, height, area, aspect, left, top):
 
 
 def pixels(x: "torch.Tensor | Photos", part: slice = slice(None)) -> torch.Tensor:
-    """A batch as a net takes it: a tensor as it is, Photos decoded, and black outside of `part`."""
+    """A batch [n, ...] as a net takes it: a tensor as it is, Photos decoded, and black outside of `part`. DataError
+    names a photograph that cannot be read."""
     return x.pixels(part) if isinstance(x, Photos) else x
 
 
@@ -181,7 +183,7 @@ def joined(*parts):
 
 def related(n: int, trial: int, name: str = "emnist") -> torch.Tensor:
     """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits, or of emnist-letters; more of them begin with
-    the same ones."""
+    the same ones. DataError where there are fewer."""
     there = sum(map(len, _lent(name)))
     if n > there:
         raise DataError(f"{name} has {there} images ({n} asked for)")
@@ -193,7 +195,8 @@ def _lent(name):
 
 
 def lent(name: str, n: int, generator: torch.Generator) -> torch.Tensor:
-    """`n` of the images that a data set lends to others, in a random order, or all there are: float in [0, 1]."""
+    """`n` of the images [n, channels, h, w] that a data set lends to others, in a random order, or all there are:
+    float32 in [0, 1]."""
     arrays = _lent(name)
     x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return torch.from_numpy(x[torch.randperm(len(x), generator=generator)[:n].numpy()]).float().div_(255)
@@ -288,7 +291,7 @@ def _to_size(x, inputs):
 
 def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> torch.Tensor:
     """`n` inputs that no class of a data set looks like: sums of three sines for signals; for images those of `pool`,
-    any data set of images, or all of them if there are fewer. Without one, the catalog's."""
+    any data set of images, or all of them if there are fewer. Without one, the catalog's, or DataError."""
     g, known = stream(trial, "out-of-domain"), DATA_SETS[name]
     if known.generator is None:
         if not (pool or known.unlike):
@@ -307,7 +310,8 @@ CHUNK = 1000  # draws are made and cached in chunks, so that a larger draw reuse
 
 
 def signals(name: str, draw: tuple, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first `n` MNIST-1D signals [n, 1, 40] and labels [n] of a draw; made once, cached on disk."""
+    """The first `n` MNIST-1D signals [n, 1, 40] and labels [n] of a draw; made once, cached on disk. DataError names a
+    damaged file."""
     parts = np.concatenate([_signal_chunk(name, draw, i) for i in range(-(-n // CHUNK))])[:n]
     return torch.from_numpy(parts[:, :-1].copy())[:, None], torch.from_numpy(parts[:, -1]).long()
 

@@ -1,4 +1,8 @@
-"""Losses: pure functions of logits, one value per example. The caller reduces."""
+"""Losses: pure functions of logits, one value per example, in nats. The caller reduces.
+
+ValueError where logits are not [n, classes] of one shape, labels no n whole numbers, or a temperature or weight is out
+of its range.
+"""
 
 from collections.abc import Callable
 from functools import partial

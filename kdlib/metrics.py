@@ -2,6 +2,9 @@
 
 What is a mean over inputs has its values by input beside it (`*_rows`, `log_odds`, `calibration_gaps`), for those who
 weigh inputs otherwise; these check nothing, and take logits of -inf for classes that are ruled out.
+
+ValueError where logits are not [n, classes] with n > 0 and of one shape, or labels are not n whole numbers below
+`classes`; `NotFinite`, one of them, where logits or features contain NaN or infinity.
 """
 
 import math
@@ -53,7 +56,7 @@ def accuracy(logits, labels) -> float:
 
 
 def nll(logits, labels) -> float:
-    """Mean negative log-likelihood, nats."""
+    """Mean negative log-likelihood, nats; logits [n, c], labels [n]."""
     z, labels = labelled(logits, labels)
     return float(-z.log_softmax(1).gather(1, labels[:, None]).mean())
 
@@ -80,7 +83,7 @@ def agreement(student_logits, teacher_logits) -> float:
 
 
 def predictive_kl(teacher_logits, student_logits) -> float:
-    """Mean KL(p_teacher || p_student) at temperature 1, nats (paper, Eq. 5)."""
+    """Mean KL(p_teacher || p_student) of logits [n, c] twice at temperature 1, nats (paper, Eq. 5)."""
     t, s = (z.log_softmax(1) for z in _checked(teacher_logits, student_logits))
     return float(kl_rows(t, s).mean().clamp(min=0))
 

@@ -29,7 +29,7 @@ def safe_channels_last(net: nn.Module) -> bool:
 
 
 def laid_for(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Inputs in a form that is safe for the net; cropped images come channels-last."""
+    """Inputs [n, ...] in a form that is safe for the net; cropped images come channels-last."""
     return x if safe_channels_last(net) else x.contiguous()
 
 
@@ -87,7 +87,8 @@ class HalvingConv(Linear):
 
 
 class CNN1d(StackableNet):
-    """The 3-layer CNN of the MNIST-1D paper (25 channels there, 24 here: a multiple of 8 is faster)."""
+    """The 3-layer CNN of the MNIST-1D paper (Greydanus & Kobak, 2024; 25 channels there, 24 here: a multiple of 8 is
+    faster), over signals [n, 1, 40]."""
 
     def __init__(self, classes, width=24):
         super().__init__()
@@ -231,7 +232,7 @@ class LSTM(Net):
 
 
 class ResNet50(Net):
-    """torchvision's ResNet-50, with its stages as features. x [n, 3, 224, 224]."""
+    """torchvision's ResNet-50 (He et al., 2016), with its stages as features. x [n, 3, 224, 224]."""
 
     prefers_channels_last = True
 
@@ -253,7 +254,7 @@ class ResNet50(Net):
 
 
 class LeNet5(Net):
-    """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling, 28x28 inputs padded to 32x32."""
+    """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling: x [n, 1, 28, 28], padded to 32x32."""
 
     def __init__(self, classes):
         super().__init__()
@@ -268,7 +269,7 @@ class LeNet5(Net):
 
 
 class Ensemble(nn.Module):
-    """Frozen teachers as one: logits are the log of the mean probability. Always in eval mode."""
+    """Frozen teachers as one: logits [n, c] are the log of the mean probability (paper, 3.1). Always in eval mode."""
 
     def __init__(self, members):
         super().__init__()
@@ -351,7 +352,7 @@ class Together(nn.Module):
 
 def build(name: str, data: str, *stream_name, draw: Draw = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
-    left as it was)."""
+    left as it was). ValueError names the nets that there are."""
     net, classes = catalog.net(name), catalog.DATA_SETS[data].classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))

@@ -33,7 +33,8 @@ class Estimate:
 
 
 def estimate(values, confidence: float = 0.95) -> Estimate:
-    """Mean and Student-t interval of independent trials [n]; one trial alone says nothing about the spread."""
+    """Mean and Student-t interval of independent trials [n]; one trial alone says nothing about the spread. ValueError
+    unless all are finite."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise ValueError("an estimate needs a row of finite values, one per trial")

@@ -36,7 +36,7 @@ def steady_process() -> None:
 
 
 def learning_rate(training: Training, step: int) -> float:
-    """Linear warm-up to `lr`, then cosine to `final_lr` (paper, A.3)."""
+    """Of step 0, 1, ...: linear warm-up to `lr`, then cosine to `final_lr` (paper, A.3)."""
     if step < training.warmup:
         return training.lr * (step + 1) / training.warmup
     angle = math.pi * (step - training.warmup) / (training.steps - training.warmup)
@@ -107,7 +107,8 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
     its share of each, and the gradients are added up, so that the result is that of one device but for rounding. Only
     BatchNorm differs: it normalises each device's share by itself, and the running statistics are those of rank 0.
 
-    ValueError where there is nothing to train on, or nets that cannot be trained together (`models.Together`).
+    ValueError where there is nothing to train on, or nets that cannot be trained together (`models.Together`); Diverged
+    names the step where a loss becomes infinite or NaN.
     """
     run = _Run(nets, training, sources)
     state = kept.load() if kept else None
@@ -127,7 +128,7 @@ def fit(nets: list[nn.Module], training: Training, sources: list[Source], loss: 
 
 
 def curve(losses: torch.Tensor) -> list[float]:
-    """Means over equal parts of a run, from the losses of its steps."""
+    """Means over up to 20 equal parts of a run, from the losses [steps] of its steps."""
     return [float(part.mean()) for part in losses.chunk(min(CURVE, len(losses)))]
 
 
@@ -217,7 +218,7 @@ class _Run:
 
 @torch.no_grad()
 def logits_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Logits [n, c] of a whole set, in eval mode; never averaged by batch. ValueError where there are no inputs."""
+    """Logits [n, c] of a whole set x [n, ...], in eval mode; never averaged by batch. ValueError where it is empty."""
     if len(x) == 0:
         raise ValueError("there are no inputs to ask a net about")
     # as many as the cache takes: the maps of 1,000 colour images do not fit, and labelling takes twice as long

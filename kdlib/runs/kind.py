@@ -44,14 +44,15 @@ class Kind:
 
 
 def loaded(spec: Teacher | Student | Generator, weights_of):
-    """The net of a finished run."""
+    """The net of a finished run, on the CPU; `weights_of(spec)` gives its state dict."""
     net = gan.build(spec)[0] if isinstance(spec, Generator) else build(spec.model, spec.data.name)
     net.load_state_dict(weights_of(spec))
     return net
 
 
 def of_finite(spec, evaluate: Callable):
-    """What a run's evaluation gives. After its last step no loss shows that a net diverged: its logits do."""
+    """What a run's evaluation gives; Diverged where it is not finite. After its last step no loss shows that a net
+    diverged: its logits do."""
     try:
         return evaluate()
     except metrics.NotFinite as error:
@@ -60,5 +61,5 @@ def of_finite(spec, evaluate: Callable):
 
 
 def on_cpu(net: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Its state, in memory of its own."""
+    """Its state dict, in memory of its own."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}

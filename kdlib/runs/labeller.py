@@ -37,7 +37,8 @@ def _outcomes(spec):
 
 
 def labeller(spec: Student, teacher: Ensemble, inputs, draws: torch.Generator, pool=None) -> Callable:
-    """The labels of a student's batches; `draws` is the stream of its augmentation."""
+    """The labels of a student's batches, as at the top of this module; `inputs` [n, ...] are its own, `draws` is the
+    stream of its augmentation."""
     if spec.data.inputs.fixed(spec.policy):
         return kept(teacher, inputs)
     if outcomes := _outcomes(spec):

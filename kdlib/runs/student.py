@@ -151,7 +151,8 @@ def prepare(spec: Student, lessons: Lessons, weights_of) -> Prepared:
 
 
 def fidelity(net, lessons: Lessons) -> dict:
-    """Every metric of a student: on the test set, and on its distillation inputs as seen in training."""
+    """Every metric of a student, by name (`HOLDS`, `MORE`): on the test set, and on its distillation inputs as seen in
+    training."""
     y, everything = lessons.splits.test_y, lessons.spec.measures == "all"
     test, seen = logits_of(net, lessons.test_x).cpu(), logits_of(net, lessons.seen).cpu()
     result = {"accuracy": metrics.accuracy(test, y), "nll": metrics.nll(test, y), "ece": metrics.ece(test, y)}
@@ -197,7 +198,7 @@ def similarities(net, judge: Ensemble, lessons: Lessons) -> dict:
 
 @torch.no_grad()
 def logged(net, lessons: Lessons) -> torch.Tensor:
-    """Logits of a net in train mode on the inputs seen, batch by batch; the net stays as it is."""
+    """Logits [n, c] of a net in train mode on the inputs seen, batch by batch; the net stays as it is."""
     spec, net = lessons.spec, copy.deepcopy(net).train()
     with GlobalStream(device()) as inside:
         inside.seed(seed_of(spec.data.trial, "student", len(spec.teachers), "logged"))
