@@ -8,7 +8,7 @@ from PIL import Image
 from kdlib import datasets
 from kdlib.cli import main
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
-from kdlib.store import KeptState
+from kdlib.store import KeptState, fresh
 
 torch.set_num_threads(1)
 
@@ -105,3 +105,36 @@ def photographs(folder, n):
         pixels = Image.fromarray(image.transpose(1, 2, 0)).crop((0, 0, 300 - 3 * i, 240 + 2 * i))
         (pixels.convert("L") if i == 3 else pixels).save(file)  # ImageNet has a few grey ones
     return files
+
+
+def result(spec, made=None):
+    """The record of a run, and, in `made`, the weights of all that it needed."""
+    made = {} if made is None else made
+
+    def weights_of(needed):
+        if needed.key not in made:
+            made[needed.key] = fresh([needed], weights_of)[0][1]
+        return made[needed.key]
+
+    return fresh([spec], weights_of)[0][0]
+
+
+def same(one, other):
+    """Whether two state dicts are equal to the bit."""
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Kept:
+    """Keeps the first state only, and gives it back."""
+
+    def __init__(self):
+        self.tensors = None
+
+    def load(self):
+        return self.tensors
+
+    def due(self):
+        return self.tensors is None
+
+    def save(self, tensors):
+        self.tensors = tensors

@@ -12,9 +12,10 @@ from threading import Thread
 import psutil
 import pytest
 import torch
-from conftest import same_result, student, surface, teacher
+from conftest import defects, same_result, student, surface, teacher
 
-from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute, worker_count
+from kdlib import runs
+from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute, levels, worker_count
 from kdlib.paths import project_root
 from kdlib.runs import needs
 from kdlib.spec import Training
@@ -235,3 +236,40 @@ def test_runs_can_be_taken_in_their_own_order_instead_of_the_longest_first():
     specs = [student(training=Training(steps=n, batch=10), model="resnet1d-bn") for n in (5, 50, 20)]
     assert cohorts(specs, 1) == [[specs[1]], [specs[2]], [specs[0]]]
     assert cohorts(specs, 1, in_order=True) == [[spec] for spec in specs]
+
+
+def test_a_run_that_diverges_takes_no_other_with_it(store_here, monkeypatch):
+    wild, tame = student(2), [student(fresh=n) for n in range(3)]
+
+    def diverging(specs, weights_of, kept):
+        if wild in specs:
+            raise Diverged(f"run {wild.key}: the loss became non-finite")
+        return runs.execute(specs, weights_of, kept)
+
+    monkeypatch.setattr("kdlib.store.execute", diverging)
+    with pytest.raises(Diverged, match=wild.key):
+        compute([*tame, wild], workers=1)
+    assert all(Store().get(spec) for spec in tame)
+
+
+def test_workers_and_order_change_nothing(store_here, tmp_path):
+    specs = [student(), student(2), surface(), teacher(3)]
+    one = compute(specs, workers=2)
+    again = {s: Store(tmp_path / "other") for s in reversed(specs)}
+    for spec in reversed(specs):
+        for layer in levels([spec]):
+            for needed in layer:
+                again[needed] = Store(tmp_path / "other").run([needed])[0][0]
+        assert same_result(one[spec], again[spec])
+
+
+def test_teachers_come_before_students_and_only_once():
+    layers = levels([student(2), surface(), defects()])
+    assert [len(layer) for layer in layers] == [3, 2, 2]
+
+
+def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_FROM_RECORDS", "1")
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
+    with pytest.raises(StoreError, match=teacher().key):
+        compute([teacher()], profile="laptop")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import defects as spec
-from conftest import student
+from conftest import result, student
 from scipy.spatial.distance import pdist, squareform
-from test_runs import result
 
 from kdlib import defects, metrics
 

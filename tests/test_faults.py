@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Killed, die_keeping, painter, same_result, store_images, student, surface, teacher
+from conftest import Killed, die_keeping, painter, result, same_result, store_images, student, surface, teacher
 from filelock import FileLock
 from safetensors.torch import load_file, save
-from test_runs import result
 
 from kdlib import data, datasets, store, train
 from kdlib import spec as spec_module

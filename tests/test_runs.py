@@ -1,7 +1,5 @@
 import json
-import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,35 +8,23 @@ from typing import Literal
 
 import pytest
 import torch
-from conftest import Killed, defects, die_keeping, same_result, student, surface, teacher
-from safetensors.torch import load, save
+from conftest import Kept, Killed, defects, die_keeping, result, same, same_result, student, surface, teacher
 
 from kdlib import augment, data, losses, metrics, runs, train
-from kdlib.compute import TOGETHER, cohorts, compute, levels
-from kdlib.models import MLP, Ensemble, Net, build
+from kdlib.compute import TOGETHER, cohorts
+from kdlib.models import Ensemble, build
 from kdlib.paths import project_root
 from kdlib.runs import cohort, holds, labeller, needs
 from kdlib.runs.student import MORE
 from kdlib.spec import KINDS as NAMES
 from kdlib.spec import Data, Labels, Student, Teacher, Training
-from kdlib.store import KeptState, Recorded, Store, StoreError, checksum, fresh
+from kdlib.store import Recorded, Store, fresh
 from kdlib.streams import stream
-from kdlib.train import Diverged, Source, fit
+from kdlib.train import Diverged
 
 KINDS = [teacher(), student(), student(3, policy="combined"), student(alpha=0.3), student(toward_teacher=0.25),
          student(policy="ood"), student(policy="fresh"), student(start="teacher-initial"), surface(),
          defects()]
-
-
-def result(spec, made=None):
-    made = {} if made is None else made
-
-    def weights_of(needed):
-        if needed.key not in made:
-            made[needed.key] = fresh([needed], weights_of)[0][1]
-        return made[needed.key]
-
-    return fresh([spec], weights_of)[0][0]
 
 
 @pytest.mark.parametrize("spec", KINDS)
@@ -220,31 +206,6 @@ def test_every_kind_of_run_says_what_it_needs_costs_and_holds(spec):
     assert runs.work(spec).passes > 0 and kind.priced(spec).batch > 0 and kind.holds
 
 
-def test_a_run_that_diverges_takes_no_other_with_it(store_here, monkeypatch):
-    wild, tame = student(2), [student(fresh=n) for n in range(3)]
-
-    def diverging(specs, weights_of, kept):
-        if wild in specs:
-            raise Diverged(f"run {wild.key}: the loss became non-finite")
-        return runs.execute(specs, weights_of, kept)
-
-    monkeypatch.setattr("kdlib.store.execute", diverging)
-    with pytest.raises(Diverged, match=wild.key):
-        compute([*tame, wild], workers=1)
-    assert all(Store().get(spec) for spec in tame)
-
-
-def test_workers_and_order_change_nothing(store_here, tmp_path):
-    specs = [student(), student(2), surface(), teacher(3)]
-    one = compute(specs, workers=2)
-    again = {s: Store(tmp_path / "other") for s in reversed(specs)}
-    for spec in reversed(specs):
-        for layer in levels([spec]):
-            for needed in layer:
-                again[needed] = Store(tmp_path / "other").run([needed])[0][0]
-        assert same_result(one[spec], again[spec])
-
-
 def test_a_student_at_its_teacher_starts_with_full_agreement_and_no_kl(monkeypatch):
     monkeypatch.setattr("kdlib.runs.training.fit", lambda *_: [[0.0]])
     metrics = result(student(toward_teacher=1.0), {teacher(i).key: fresh_weights(i) for i in (0, 20)}).metrics
@@ -270,136 +231,12 @@ def fresh_weights(member):
     return {k: v + 0.1 for k, v in build("cnn1d", "mnist1d", member).state_dict().items()}
 
 
-def test_teachers_come_before_students_and_only_once():
-    layers = levels([student(2), surface(), defects()])
-    assert [len(layer) for layer in layers] == [3, 2, 2]
-
-
-def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):
-    store = Store()
-    [(first, trained)] = store.run([teacher()])
-    monkeypatch.setattr("kdlib.store.execute", lambda *_: pytest.fail("trained again"))
-    [(again, trained_again)] = store.run([teacher()])
-    assert trained and not trained_again and again == first
-
-
-@pytest.mark.parametrize("damage", [lambda t: t[: len(t) // 2], lambda t: "", lambda t: '{"a": 1}', lambda t: "[1]",
-                                    lambda t: t.replace('"accuracy": 0', '"accuracy": 1')])
-def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store_here, damage):
-    store = Store()
-    [(good, _)] = store.run([teacher()])
-    path = store.record_path(teacher().key)
-    path.write_text(damage(path.read_text()))
-    with pytest.raises(StoreError, match=path.name):
-        store.get(teacher())
-    assert (store.root / "set-aside" / path.name).exists()
-    assert same_result(store.run([teacher()])[0][0], good)
-
-
-@pytest.mark.parametrize("damage", [
-    pytest.param(lambda b: b[:100], id="truncated"), pytest.param(lambda b: b"", id="empty"),
-    pytest.param(lambda b: b[:-1] + bytes([b[-1] ^ 1]), id="one bit of the last weight"),
-    pytest.param(lambda b: b.replace(b"second.bias", b"secund.bias"), id="a name"),
-    pytest.param(lambda b: b.replace(b'mnist1d\\": \\"0', b'mnist1d\\": \\"1'), id="its data"),
-    pytest.param(lambda b: save(load(b)), id="without its note")])
-def test_a_damaged_or_edited_checkpoint_is_named_and_set_aside(store_here, damage):
-    store = Store()
-    store.run([teacher()])
-    path = store.weights_path(teacher().key)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(StoreError, match=path.name):
-        store.weights(teacher())
-    assert (store.root / "set-aside" / path.name).exists() and store.get(teacher()) is None
-
-
-def test_every_flipped_byte_of_a_checkpoint_is_found(store_here):
-    store = Store()
-    store.run([teacher(model="mlp")])
-    path = store.weights_path(teacher(model="mlp").key)
-    whole = path.read_bytes()
-    for at in range(0, len(whole), len(whole) // 60):
-        store.run([teacher(model="mlp")])
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
-        with pytest.raises(StoreError, match=path.name):
-            store.weights(teacher(model="mlp"))
-
-
-def test_a_checkpoint_of_another_run_is_refused(store_here):
-    store = Store()
-    store.run([teacher(), teacher(1)])
-    shutil.copy(store.weights_path(teacher().key), store.weights_path(teacher(1).key))
-    with pytest.raises(StoreError, match="another run"):
-        store.weights(teacher(1))
-
-
-def test_a_record_of_another_run_is_refused(store_here):
-    store = Store()
-    store.run([teacher()])
-    store.record_path(teacher(1).key).write_text(store.record_path(teacher().key).read_text())
-    with pytest.raises(StoreError, match="another run"):
-        store.get(teacher(1))
-
-
-def test_nothing_half_written_stays_behind(store_here, monkeypatch):
-    store = Store()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        store.run([teacher()])
-    assert not list((store.root / "runs").iterdir()) and not list((store.root / "weights").iterdir())
-
-
-def test_what_a_killed_writer_left_is_removed_after_an_hour(store_here):
-    store = Store()
-    store.prepare()
-    old, new = (store.root / "runs" / f".{teacher().key}.json.{name}" for name in ("0ld_0000", "new_0000"))
-    for path in (old, new):
-        path.write_text("{")
-    os.utime(old, (time.time() - 3700,) * 2)
-    compute([teacher()], workers=1)
-    assert new.exists() and not old.exists()
-
-
-def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_FROM_RECORDS", "1")
-    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
-    with pytest.raises(StoreError, match=teacher().key):
-        compute([teacher()], profile="laptop")
-
-
-def test_a_loss_that_is_not_finite_names_run_and_step():
-    net = build("mlp", "mnist1d", 0)
-    x = torch.randn(30, 1, 40)
-
-    def loss(logits, row):
-        return logits.sum(1) * math.nan
-
-    with pytest.raises(Diverged, match="run abc.*step 0 of 7"):
-        fit([net], Training(steps=7, batch=3),
-            [Source("abc", 30, lambda rows: (x[rows], x[rows]), torch.Generator())], loss)
-
-
 @pytest.mark.parametrize("steps", [1, 5])
 def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged(steps):
     """The loss of a step is of the weights before it."""
     wild = teacher().but(training=Training(steps=steps, batch=10, lr=1e30))
     with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its learning rate"):
         runs.execute([wild], None)
-
-
-def test_the_learning_rate_does_not_depend_on_where_the_student_starts():
-    assert student(toward_teacher=0.75).training == student().training
-
-
-def test_checksums_see_every_change():
-    body = json.loads(result(teacher()).line())
-    body.pop("checksum")
-    before = checksum(body)
-    body["metrics"]["nll"] += 1e-12
-    assert checksum(body) != before
 
 
 def interrupted(specs, at, monkeypatch):
@@ -416,133 +253,6 @@ def interrupted(specs, at, monkeypatch):
     assert sum(steps) == specs[0].training.steps - at * train.BLOCK
     assert not list((store.root / "kept").iterdir())
     return records
-
-
-def test_channels_last_changes_the_speed_and_not_the_result():
-    def trained(channels_last):
-        net = build("resnet8-bn", "cifar10", 0)
-        net.prefers_channels_last = channels_last
-        g = torch.Generator().manual_seed(1)
-        x, y = torch.rand(20, 3, 32, 32, generator=g), torch.arange(20) % 10
-        source = Source("x", 20, lambda rows: (x[rows], y[rows]), torch.Generator().manual_seed(2))
-        fit([net], Training(optimizer="sgd", steps=4, batch=8, lr=1e-3), [source], losses.nll)
-        return net.eval()(x)
-
-    torch.testing.assert_close(trained(True), trained(False), atol=1e-3, rtol=1e-3)
-
-
-class Dropping(Net):
-    """A net that draws by itself, for signals."""
-
-    def __init__(self, seed=0):
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            self.first, self.head = torch.nn.Linear(40, 16), torch.nn.Linear(16, 10)
-
-    def features(self, x):
-        return (torch.nn.functional.dropout(self.first(x.flatten(1)).relu(), 0.5, self.training),)
-
-
-def signals_of(name, n=30):
-    g = torch.Generator().manual_seed(1)
-    x, y = torch.randn(n, 1, 40, generator=g), torch.arange(n) % 10
-    return Source(name, n, lambda rows: (x[rows], y[rows]), torch.Generator().manual_seed(2), inside=(name, "inside"))
-
-
-def trained(*nets, names="abc", steps=30, decay=1e-3, kept=None):
-    """Nets trained together on the same signals; their weights."""
-    fit(nets, Training(steps=steps, batch=8, weight_decay=decay), [signals_of(n) for n, _ in zip(names, nets,
-        strict=False)], losses.nll, kept)
-    return [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
-
-
-def same(one, other):
-    return all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_what_a_net_draws_itself_comes_from_a_stream_of_its_own():
-    """Whatever was drawn before, and whichever nets are trained beside it."""
-    torch.manual_seed(1)
-    [alone] = trained(Dropping())
-    torch.manual_seed(2)
-    expected = torch.rand(3)
-    torch.manual_seed(2)
-    again, other, _ = trained(Dropping(), Dropping(), Dropping(1))
-    assert torch.equal(torch.rand(3), expected)  # nor is anything drawn after it another number
-    assert same(alone, again)
-    assert not same(alone, other)  # the same initial weights and batches, other masks
-
-
-class Kept:
-    """Keeps the first state only, and gives it back."""
-
-    def __init__(self):
-        self.tensors = None
-
-    def load(self):
-        return self.tensors
-
-    def due(self):
-        return self.tensors is None
-
-    def save(self, tensors):
-        self.tensors = tensors
-
-
-def test_a_net_that_draws_itself_goes_on_from_its_kept_state_with_the_same_bits():
-    kept = Kept()
-    [undisturbed] = trained(Dropping(), steps=50, kept=kept)
-    assert int(kept.tensors["step"]) == train.BLOCK
-    [went_on] = trained(Dropping(), steps=50, kept=kept)
-    assert same(undisturbed, went_on)
-
-
-def test_a_stackable_net_that_draws_itself_is_refused():
-    class Wrong(MLP):
-        def features(self, x):
-            return (torch.nn.functional.dropout(super().features(x)[-1], 0.5, self.training),)
-
-    with pytest.raises(ValueError, match="cannot be stackable"):
-        trained(Wrong(10))
-
-
-@pytest.mark.parametrize("make", [lambda i: Dropping(i), lambda i: build("cnn1d", "mnist1d", i)],
-                         ids=["one by one", "stacked"])
-def test_frozen_parameters_stay_as_they_are_and_the_others_train(make):
-    nets = [make(i) for i in range(3)]
-    before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
-    for net in nets:
-        net.first.requires_grad_(False)
-    for was, now in zip(before, trained(*nets, decay=0.1), strict=True):
-        assert all(torch.equal(was[name], now[name]) == name.startswith("first") for name in was)
-
-
-def test_nets_that_cannot_be_trained_together_are_refused():
-    frozen, half = Dropping(), Dropping()
-    frozen.first.requires_grad_(False)
-    half.head.half()
-    for nets, message in (((Dropping(), frozen), "the same parameters frozen"), ((half,), "float16, torch.float32"),
-                          ((Dropping().requires_grad_(False),), "all frozen")):
-        with pytest.raises(ValueError, match=message):
-            trained(*nets)
-
-
-@pytest.mark.parametrize("make", [lambda i: Dropping(i), lambda i: build("mlp", "mnist1d", i)],
-                         ids=["one by one", "stacked"])
-def test_what_is_saved_of_one_net_holds_nothing_of_those_trained_with_it(make):
-    nets = [make(i) for i in range(3)]
-    trained(*nets)
-    for value in nets[0].state_dict().values():
-        assert value.untyped_storage().nbytes() == value.numel() * value.element_size()
-    assert all(p.grad is None for p in nets[0].parameters())
-
-
-def test_nothing_to_train_on_is_an_error():
-    with pytest.raises(ValueError, match="the set is empty"):
-        fit([Dropping()], Training(steps=2, batch=8), [signals_of("a", 0)], losses.nll)
-    with pytest.raises(ValueError, match="no inputs"):
-        train.logits_of(Dropping(), torch.empty(0, 1, 40))
 
 
 LONG = Training(steps=3 * train.BLOCK + 5, batch=10)
@@ -563,20 +273,6 @@ def test_a_run_that_goes_on_from_its_kept_state_ends_with_the_same_bits(store_he
     assert all(same_result(a, b) for a, b in zip(again, undisturbed, strict=True))
     assert all(torch.equal(value, made_now[name]) for spec in specs if spec.key in made
                for made_now in [Store().weights(spec)] for name, value in made[spec.key].items())
-
-
-def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_here, monkeypatch):
-    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
-    spec, store = teacher(steps=65), Store()
-    monkeypatch.setattr(KeptState, "due", lambda self: not self.path.exists() or pytest.fail("only once"))
-    store.prepare()
-    kept = KeptState(store, [spec])
-    kept.save({"step": torch.tensor(20)})
-    kept.path.write_bytes(kept.path.read_bytes()[:-3])
-    with pytest.raises(StoreError, match=kept.path.name):
-        store.run([spec])
-    monkeypatch.setattr(KeptState, "due", lambda self: False)
-    assert same_result(store.run([spec])[0][0], result(spec))
 
 
 @pytest.mark.slow
@@ -641,19 +337,3 @@ def test_teachers_are_asked_in_the_way_that_asks_least(change, asked, monkeypatc
     for _ in range(spec.training.steps):
         label(torch.arange(10) % spec.size)
     assert sum(count) == labeller.asked(spec) == asked == runs.work(spec).judged
-
-
-def test_runs_whose_state_was_kept_together_go_on_together_whatever_the_plan_is_now(store_here):
-    specs = [teacher(i) for i in range(6)]
-    store = Store()
-    store.prepare()
-    pair = sorted(specs[1:3], key=lambda s: s.key)
-    KeptState(store, pair).save({"step": torch.tensor(1)})
-    kept = store.kept_together()
-    assert kept == [[s.key for s in pair]]
-    tasks = cohorts(specs, 2, kept)
-    assert pair in tasks and sorted(s.member for task in tasks for s in task) == list(range(6))
-    # a plan that asks for one of them only, or a run that is recorded by now: the state is of no use
-    assert pair not in cohorts(specs[2:], 2, kept)
-    store.record_path(pair[0].key).write_text("{}")
-    assert store.kept_together() == [] and not list((store.root / "kept").glob("*.safetensors"))

@@ -25,6 +25,11 @@ def asked(spec: Student) -> int:
     return outcomes * inputs if outcomes else seen
 
 
+def anew(spec: Student) -> bool:
+    """Whether its teachers label every batch as it comes."""
+    return not spec.data.inputs.fixed(spec.policy) and not _outcomes(spec)
+
+
 def _outcomes(spec):
     """Into how many different ones crops and flips turn an input, where to label all of them asks less than training
     would; else 0."""

@@ -13,7 +13,7 @@ from kdlib.devices import device, devices
 from kdlib.models import Ensemble, build, laid_for
 from kdlib.runs import cost
 from kdlib.runs.kind import Kind, Work, loaded
-from kdlib.runs.labeller import asked, labeller
+from kdlib.runs.labeller import anew, asked, labeller
 from kdlib.runs.training import Prepared, batches, cohort, initial, trained
 from kdlib.spec import Student
 from kdlib.streams import GlobalStream, seed_of, stream
@@ -216,8 +216,7 @@ def execute(specs, weights_of, kept):
 
 def together(spec: Student):
     """Beside nets that stack, students of equal batches whose teachers label every batch anew: one labels for all."""
-    every = spec.training.steps * spec.training.batch
-    if not spec.net.family.stackable and devices() == 1 and asked(spec) == every:
+    if not spec.net.family.stackable and devices() == 1 and anew(spec):
         return spec.kind, spec.model, spec.batches
     return cohort(spec)
 

@@ -1,0 +1,140 @@
+"""Records and checkpoints on disk; test_faults.py has what disks, clocks and other processes do to them."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+import torch
+from conftest import result, same_result, teacher
+from safetensors.torch import load, save
+
+from kdlib.compute import cohorts, compute
+from kdlib.store import KeptState, Store, StoreError, checksum
+
+
+def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):
+    store = Store()
+    [(first, trained)] = store.run([teacher()])
+    monkeypatch.setattr("kdlib.store.execute", lambda *_: pytest.fail("trained again"))
+    [(again, trained_again)] = store.run([teacher()])
+    assert trained and not trained_again and again == first
+
+
+@pytest.mark.parametrize("damage", [lambda t: t[: len(t) // 2], lambda t: "", lambda t: '{"a": 1}', lambda t: "[1]",
+                                    lambda t: t.replace('"accuracy": 0', '"accuracy": 1')])
+def test_a_damaged_record_is_named_set_aside_and_retrained_only_when_asked(store_here, damage):
+    store = Store()
+    [(good, _)] = store.run([teacher()])
+    path = store.record_path(teacher().key)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(StoreError, match=path.name):
+        store.get(teacher())
+    assert (store.root / "set-aside" / path.name).exists()
+    assert same_result(store.run([teacher()])[0][0], good)
+
+
+@pytest.mark.parametrize("damage", [
+    pytest.param(lambda b: b[:100], id="truncated"), pytest.param(lambda b: b"", id="empty"),
+    pytest.param(lambda b: b[:-1] + bytes([b[-1] ^ 1]), id="one bit of the last weight"),
+    pytest.param(lambda b: b.replace(b"second.bias", b"secund.bias"), id="a name"),
+    pytest.param(lambda b: b.replace(b'mnist1d\\": \\"0', b'mnist1d\\": \\"1'), id="its data"),
+    pytest.param(lambda b: save(load(b)), id="without its note")])
+def test_a_damaged_or_edited_checkpoint_is_named_and_set_aside(store_here, damage):
+    store = Store()
+    store.run([teacher()])
+    path = store.weights_path(teacher().key)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError, match=path.name):
+        store.weights(teacher())
+    assert (store.root / "set-aside" / path.name).exists() and store.get(teacher()) is None
+
+
+def test_every_flipped_byte_of_a_checkpoint_is_found(store_here):
+    store = Store()
+    store.run([teacher(model="mlp")])
+    path = store.weights_path(teacher(model="mlp").key)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole) // 60):
+        store.run([teacher(model="mlp")])
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(StoreError, match=path.name):
+            store.weights(teacher(model="mlp"))
+
+
+def test_a_checkpoint_of_another_run_is_refused(store_here):
+    store = Store()
+    store.run([teacher(), teacher(1)])
+    shutil.copy(store.weights_path(teacher().key), store.weights_path(teacher(1).key))
+    with pytest.raises(StoreError, match="another run"):
+        store.weights(teacher(1))
+
+
+def test_a_record_of_another_run_is_refused(store_here):
+    store = Store()
+    store.run([teacher()])
+    store.record_path(teacher(1).key).write_text(store.record_path(teacher().key).read_text())
+    with pytest.raises(StoreError, match="another run"):
+        store.get(teacher(1))
+
+
+def test_nothing_half_written_stays_behind(store_here, monkeypatch):
+    store = Store()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.run([teacher()])
+    assert not list((store.root / "runs").iterdir()) and not list((store.root / "weights").iterdir())
+
+
+def test_what_a_killed_writer_left_is_removed_after_an_hour(store_here):
+    store = Store()
+    store.prepare()
+    old, new = (store.root / "runs" / f".{teacher().key}.json.{name}" for name in ("0ld_0000", "new_0000"))
+    for path in (old, new):
+        path.write_text("{")
+    os.utime(old, (time.time() - 3700,) * 2)
+    compute([teacher()], workers=1)
+    assert new.exists() and not old.exists()
+
+
+def test_checksums_see_every_change():
+    body = json.loads(result(teacher()).line())
+    body.pop("checksum")
+    before = checksum(body)
+    body["metrics"]["nll"] += 1e-12
+    assert checksum(body) != before
+
+
+def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_here, monkeypatch):
+    monkeypatch.setenv("KDLIB_CHECKPOINT_SECONDS", "0")
+    spec, store = teacher(steps=65), Store()
+    monkeypatch.setattr(KeptState, "due", lambda self: not self.path.exists() or pytest.fail("only once"))
+    store.prepare()
+    kept = KeptState(store, [spec])
+    kept.save({"step": torch.tensor(20)})
+    kept.path.write_bytes(kept.path.read_bytes()[:-3])
+    with pytest.raises(StoreError, match=kept.path.name):
+        store.run([spec])
+    monkeypatch.setattr(KeptState, "due", lambda self: False)
+    assert same_result(store.run([spec])[0][0], result(spec))
+
+
+def test_runs_whose_state_was_kept_together_go_on_together_whatever_the_plan_is_now(store_here):
+    specs = [teacher(i) for i in range(6)]
+    store = Store()
+    store.prepare()
+    pair = sorted(specs[1:3], key=lambda s: s.key)
+    KeptState(store, pair).save({"step": torch.tensor(1)})
+    kept = store.kept_together()
+    assert kept == [[s.key for s in pair]]
+    tasks = cohorts(specs, 2, kept)
+    assert pair in tasks and sorted(s.member for task in tasks for s in task) == list(range(6))
+    # a plan that asks for one of them only, or a run that is recorded by now: the state is of no use
+    assert pair not in cohorts(specs[2:], 2, kept)
+    store.record_path(pair[0].key).write_text("{}")
+    assert store.kept_together() == [] and not list((store.root / "kept").glob("*.safetensors"))
