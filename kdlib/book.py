@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -35,9 +36,19 @@ def own_kernels():
     profile, no start-up file, no matplotlibrc; and nothing is written at home, which may not be writable."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_core.utils import ensure_event_loop
     from traitlets import default
 
+    def refuse(*_):
+        raise NotImplementedError
+
+    kernels = []
+
     class OwnKernel(AsyncKernelManager):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            kernels.append(self)
+
         @default("kernel_spec_manager")
         def _none_is_installed(self):  # ipykernel's own is left, which is that of this interpreter
             return KernelSpecManager(kernel_dirs=[])
@@ -47,11 +58,19 @@ def own_kernels():
                 "MATPLOTLIBRC": "", "MPLBACKEND": "", "PYTHONSTARTUP": ""}
         before = {name: os.environ.get(name) for name in ours}
         os.environ |= ours
+        loop = ensure_event_loop()
+        loop.add_signal_handler = refuse  # nbclient's answer to Ctrl-C is a traceback; ours ends the kernel too
         try:
             # where matplotlib's cache of fonts is missing, a kernel may say on its page that it is being made
             subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
             yield {"kernel_name": "python3", "kernel_manager_class": OwnKernel, "extra_arguments": QUIET}
+        except SystemExit:  # told to stop; a kernel that is asked to while it starts prints a traceback
+            for kernel in kernels:
+                if kernel.has_kernel and kernel.provisioner.has_process:
+                    os.kill(kernel.provisioner.pid, signal.SIGKILL)
+            raise
         finally:
+            del loop.add_signal_handler
             for name, value in before.items():
                 if value is None:
                     del os.environ[name]

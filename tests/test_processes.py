@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from conftest import teacher
 
 from kdlib import processes
+from kdlib.paths import project_root
 from kdlib.processes import locked
 from kdlib.store import Store
 
@@ -131,6 +133,26 @@ def test_a_command_that_is_told_to_stop_says_so_and_leaves_no_worker(tmp_path, n
     assert command.returncode == code and "Traceback" not in said
     assert said.endswith(f"kdlib: {word}; finished runs are kept: the same command goes on from here\n")
     assert len(others) >= 2 and not psutil.wait_procs(others, timeout=30)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_command_that_executes_notebooks_is_told_to_stop_like_any_other(tmp_path, name):
+    shutil.copytree(project_root() / "notebooks", tmp_path / "notebooks")
+    code = ("import sys; from pathlib import Path; from kdlib import book, cli; refresh = book.refresh; "
+            "root = Path(sys.argv[1]); book.refresh = lambda: refresh(root); sys.argv = ['kdlib', 'notebooks']; "
+            "cli.main()")
+    command = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    while not (kernels := [child for child in psutil.Process(command.pid).children()
+                           if "ipykernel_launcher" in " ".join(child.cmdline())]):
+        assert command.poll() is None
+        time.sleep(0.1)
+    command.send_signal(getattr(signal, name))
+    said = command.communicate(timeout=60)[1]
+    code, word = CODES[name]
+    assert (command.returncode, said) == (code, f"\nkdlib: {word}\n")
+    assert not psutil.wait_procs(kernels, timeout=30)[1]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from conftest import student, teacher
 
@@ -28,9 +29,15 @@ def records(store):
             for p in (store / "runs").glob("*.json")}
 
 
+ALL = [(os.killpg, signal.SIGKILL)]
+ONE = [(os.kill, signal.SIGTERM), (os.kill, signal.SIGHUP), (os.kill, signal.SIGKILL)]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("workers", [1, 2])
-def test_kills_at_random_moments_leave_no_trace(workers, tmp_path):
+@pytest.mark.parametrize("stops", [ALL, ONE], ids=["all-killed", "command-stopped-or-killed"])
+def test_kills_at_random_moments_leave_no_trace(stops, workers, tmp_path):
+    """Of all processes at once, or of the command alone, whose workers then end by themselves."""
     file, chance = tmp_path / "specs.json", random.Random(workers)
     file.write_text(json.dumps([spec.model_dump(mode="json") for spec in SPECS]))
     code = (f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}, '--workers', '{workers}']; "
@@ -54,15 +61,19 @@ def test_kills_at_random_moments_leave_no_trace(workers, tmp_path):
                 process.wait(chance.uniform(0.2, 0.7) * whole)
                 break
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                others = psutil.Process(process.pid).children(recursive=True)
+                send, number = stops[kills % len(stops)]
+                send(process.pid, number)
+                assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+                assert not psutil.wait_procs(others, timeout=30)[1]
                 kills += 1
                 resumed += any((store / "kept").glob("*.safetensors"))
         assert process.returncode == 0
         assert records(store) == expected
         compared += len(expected)
         assert not any((store / "kept").glob("*.safetensors"))
-    print(f"\n{workers} workers: {kills} kills, {resumed} with a kept state, {compared} records compared, all equal")
+    what = "kills of all" if stops == ALL else "signals to the command alone"
+    print(f"\n{workers} workers: {kills} {what}, {resumed} with a kept state, {compared} records compared, all equal")
     assert resumed > 0
 
 
