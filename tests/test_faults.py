@@ -641,7 +641,8 @@ def chapter(tmp_path, monkeypatch):
     """A single chapter, of two runs on images, and the folder of its records."""
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
     runs = {"row": [on_images(), on_images(member=1)]}
-    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": types.SimpleNamespace(runs=lambda design: runs)})
+    made_up = types.SimpleNamespace(stem="x", runs=lambda design: runs)
+    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": made_up})
     return tmp_path / "results" / "smoke"
 
 
