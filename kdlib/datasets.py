@@ -20,7 +20,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdlib import archives
@@ -28,6 +27,7 @@ from kdlib.archives import MAC, DataError
 from kdlib.catalog import DATA_SETS
 from kdlib.formats import ARRAYS, CHECKED, FORMS, PARTS, READERS, Forms, torchvision_class
 from kdlib.paths import atomic, data_dir
+from kdlib.processes import locked
 
 # the aclImdb archive (Maas et al., 2011) and its md5; torchvision knows those of the images
 IMDB = ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a")
@@ -141,7 +141,7 @@ def words(name: str = "imdb") -> list[str]:
 def keep(name: str, arrays: dict, source: str, official: bool = False) -> None:
     """Store a data set's arrays (and its words), each file whole or not at all; info.json last."""
     folder, vocabulary = _own_folder(name), None
-    with FileLock(folder / ".lock"):
+    with locked(folder / ".lock", f"data set {name}"):
         (folder / "info.json").unlink(missing_ok=True)
         noted = {}
         for part in (part for part in ARRAYS if part in arrays):
@@ -400,7 +400,7 @@ def fetch(name: str) -> str:
         raise DataError(f"nobody knows where {name} is to be downloaded; `kdlib data import {name} PATH` takes "
                         f"{known.takes}")
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock"), f"the download of {name}"):
         before, downloads = socket.getdefaulttimeout(), _downloads(name)
         socket.setdefaulttimeout(60)  # of silence
         try:
@@ -458,7 +458,7 @@ def import_imagenet(source: Path) -> None:
     except ValidationError:
         raise DataError(f"{source} or a folder in it has a name that is not UTF-8: rename it") from None
     folder = _own_folder("imagenet")
-    with FileLock(folder / ".lock"):
+    with locked(folder / ".lock", "data set imagenet"):
         (folder / "info.json").unlink(missing_ok=True)
         for part, lines in lists.items():
             with atomic(folder / f"{part}.txt") as file:

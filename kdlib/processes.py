@@ -64,7 +64,7 @@ def locked(path: Path, what: str):
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        print(f"\nkdlib: waiting for {what}, which {_holder(path)} is at", file=sys.stderr, flush=True)
+        print(f"\nkdlib: waiting for {what}: {_holder(path)}", file=sys.stderr, flush=True)
         lock.acquire()
     try:
         if not isinstance(lock, SoftFileLock):  # of a file system without locks: there the content is the lock
@@ -79,6 +79,6 @@ def locked(path: Path, what: str):
 def _holder(path):
     try:
         note = json.loads(path.read_text())
-        return f"process {note['pid']} on {note['host']} since {note['since']}"
+        return f"process {note['pid']} on {note['host']} has had it since {note['since']}"
     except (OSError, ValueError, TypeError, KeyError):
-        return "another process"
+        return "another process has it"

@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import psutil
 import pytest
-from conftest import teacher
+from conftest import store_images, teacher
 
 from kdlib import processes
 from kdlib.paths import project_root
@@ -82,27 +82,48 @@ def test_a_worker_ends_when_its_parent_is_killed_and_only_then():
     parent.communicate()
 
 
-def test_who_waits_for_a_run_says_for_which_and_whose(store_here, monkeypatch, capsys):
+@pytest.fixture
+def held_for_a_while(monkeypatch):
+    """Hold a lock in another thread, and let it go when whoever waits for it has had time to say so."""
     monkeypatch.setattr(processes, "PATIENCE", 0.1)
-    store, held, release = Store(), Event(), Event()
+    threads = []
+
+    def hold(path):
+        held = Event()
+
+        def other():
+            with locked(path, "it"):
+                held.set()
+                time.sleep(0.7)
+
+        threads.append(Thread(target=other))
+        threads[-1].start()
+        assert held.wait(30)
+
+    yield hold
+    for thread in threads:
+        thread.join()
+
+
+def test_who_waits_for_a_run_says_for_which_and_whose(store_here, held_for_a_while, capsys):
+    store = Store()
     store.prepare()
-
-    def other():
-        with locked(store._lock(teacher().key), "it"):
-            held.set()
-            release.wait(30)
-
-    thread = Thread(target=other)
-    thread.start()
-    held.wait(30)
-    Thread(target=lambda: (time.sleep(0.5), release.set())).start()
+    held_for_a_while(store._lock(teacher().key))
     [(_, trained)] = store.run([teacher()])
-    thread.join()
     said = capsys.readouterr().err
     assert trained and said.strip().count("\n") == 0
-    assert f"waiting for teacher {teacher().key}, which process {os.getpid()} on {socket.gethostname()} since " in said
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert f"waiting for teacher {teacher().key}: {who} has had it since " in said
     store.run([teacher(1)])
     assert capsys.readouterr().err == ""
+
+
+def test_who_waits_for_a_data_set_says_for_which(held_for_a_while, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    store_images("mnist", 20, 10, (1, 28, 28))
+    held_for_a_while(tmp_path / "mnist" / ".lock")
+    store_images("mnist", 20, 10, (1, 28, 28))
+    assert f"waiting for data set mnist: process {os.getpid()} on " in capsys.readouterr().err
 
 
 LONG = [teacher(i, steps=100_000, model="resnet1d-bn") for i in range(4)]
