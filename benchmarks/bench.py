@@ -36,7 +36,7 @@ from torchvision import transforms
 from tqdm import tqdm
 
 from kdlib import augment, losses
-from kdlib.compute import TOGETHER
+from kdlib.compute import COHORT
 from kdlib.models import Ensemble, build, stackable
 from kdlib.spec import Training
 from kdlib.store import commit
@@ -124,7 +124,7 @@ def conventional(work):
 
 def ours(work):
     """`fit` for a number of steps that takes about `seconds`; a cohort of small nets counts all its images."""
-    g = TOGETHER if stackable(work.net) else 1
+    g = COHORT if stackable(work.net) else 1
     teacher, floats = Ensemble([build(work.net, work.data, "teacher", i) for i in range(work.teachers)]), work.floats()
     rate = [work.batch * g / 0.01]  # images a second, a guess that every call corrects
 

@@ -28,7 +28,7 @@ import torch
 from kdlib.compute import compute
 from kdlib.runs import execute
 from kdlib.spec import Data, Teacher, Training
-from kdlib.store import Store, commit, fresh
+from kdlib.store import Store, commit, run_now
 
 
 def teachers(count, steps, first=0, model="resnet1d-bn"):
@@ -67,7 +67,7 @@ def overhead(rounds, runs, steps):
 def lookup(rounds, count):
     """Seconds of `compute` on `count` specs that all have a record, of each round."""
     specs = teachers(count, 1, model="mlp")
-    [(record, _)] = fresh(specs[:1], None)
+    [(record, _)] = run_now(specs[:1], None)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KDLIB_STORE"] = folder
         store, out = Store(), []

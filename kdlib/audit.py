@@ -14,7 +14,7 @@ from kdlib.paths import project_root
 from kdlib.runs import teacher
 from kdlib.spec import Spec
 from kdlib.stats import estimate
-from kdlib.store import Record, Recorded, StoreError, check_data, fresh
+from kdlib.store import Record, Recorded, StoreError, check_data, run_now
 from kdlib.train import steady_process
 
 # what made the records that do not say so: some of Intel's with AVX-512, of which another model gives other bits
@@ -125,9 +125,9 @@ def retrained(record: Record) -> Record:
 
     def weights_of(spec):
         if spec.key not in made:
-            made[spec.key] = fresh([spec], weights_of)[0][1]
+            made[spec.key] = run_now([spec], weights_of)[0][1]
         return made[spec.key]
 
     spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
     check_data({spec: record})
-    return fresh([spec], weights_of)[0][0]
+    return run_now([spec], weights_of)[0][0]

@@ -44,16 +44,16 @@ SMALL = Inputs("images", (3, 16, 16), cropped=True, drawn=True)
 PHOTO = Inputs("images", (3, 224, 224), files=True, cropped=True)
 # 0 is the padding, 1 any word that the training reviews have less than ten times (paper, A.3)
 TEXT = Inputs("reviews", (100,), tokens=20_526)
-KINDS = SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT
+INPUTS = SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT
 COLOURS = COLOUR, SMALL
 
 
 def like(shape) -> Inputs:
     """The kind of inputs [...] of that many axes and channels, of whatever length or size."""
-    for kind in KINDS:
+    for kind in INPUTS:
         if len(kind.shape) == len(shape) and kind.shape[0] == shape[0]:
             return kind
-    raise ValueError(f"no inputs are like {list(shape)}; there are {', '.join(map(str, KINDS))}")
+    raise ValueError(f"no inputs are like {list(shape)}; there are {', '.join(map(str, INPUTS))}")
 
 
 # --- data sets
@@ -156,7 +156,7 @@ def _each(*kinds, steps=(), **options):
 
 
 POLICIES = {
-    BASELINE: _each(*KINDS),
+    BASELINE: _each(*INPUTS),
     "shift": _each(SIGNAL, steps=("shift",)),
     "scale": _each(SIGNAL, steps=("scale",)),
     "jitter": _each(SIGNAL, steps=("jitter",)),

@@ -15,6 +15,7 @@ from matplotlib_inline.config import InlineBackend
 from myst_nb import glue
 
 from kdlib import figures
+from kdlib.catalog import DATA_SETS
 from kdlib.errors import KdlibError
 from kdlib.experiments import standing, trained
 from kdlib.experiments.claims import IN_THE_REGIME
@@ -165,7 +166,8 @@ def comparison(claims: list[Standing], r: Results) -> HTML:
     columns = {"claim": [c.id for c in claims], "statement": [c.statement for c in claims],
                "paper": [c.found for c in claims]} | ({"the paper's regime (recorded)": there} if any(there) else {})
     columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
-    here = "MNIST-1D (this page)" if r.profile.data_set == "mnist1d" else f"this page (profile {r.profile.name})"
+    drawn = DATA_SETS[r.profile.data_set].generator is not None
+    here = "MNIST-1D (this page)" if drawn else f"this page (profile {r.profile.name})"
     columns[here] = [in_words(c) for c in claims]
     return table(tuple(columns), zip(*columns.values(), strict=True),
                  "The paper, real data at profiles halves and workstation, and this page")

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 data_app = typer.Typer(no_args_is_help=True, help="Real data sets.")
 app.add_typer(data_app, name="data")
 
-ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation or paper")]
+ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation, halves or paper")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int | None, typer.Option(help="one-thread worker processes; one per core if not given")]
 BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
@@ -147,7 +147,7 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
     lacks of their chapters' runs is trained)."""
     from kdlib.experiments import claims_of, standing
 
-    asked = claims_of(names or ())
+    asked = claims_of(names or (), profile)
     if not recorded:
         _train_for(asked, profile, workers)
     found = standing(profile, workers=workers, records=recorded, only=asked)
@@ -171,7 +171,7 @@ def _train_for(asked, profile, workers):
     from kdlib.settings import settings
     from kdlib.store import Recorded, Store
 
-    design, names = Design(profile), chapters_of(asked)
+    design, names = Design(profile), chapters_of(asked, profile)
     specs = [s for layer in levels(s for name in names for row in CHAPTERS[name].runs(design).values() for s in row)
              for s in layer]
     found = Store().look(specs)[0]
@@ -191,11 +191,11 @@ def _train_for(asked, profile, workers):
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
          kind: Annotated[str, typer.Option(help="only those of this kind, as in teacher")] = ""):
     """List the runs in the store; with KEY, show one whole."""
-    from kdlib.spec import KINDS
+    from kdlib.spec import KIND_NAMES
     from kdlib.store import Foreign, Store, StoreError, summary
 
-    if kind not in ("", *KINDS):
-        raise StoreError(f"unknown kind {kind!r}; there are {', '.join(KINDS)}")
+    if kind not in ("", *KIND_NAMES):
+        raise StoreError(f"unknown kind {kind!r}; there are {', '.join(KIND_NAMES)}")
     records, wrong = Store().all()
     found = [r for r in records if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     wrong = [error for path, error in wrong.items() if path.name.startswith(key)]
@@ -342,7 +342,7 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         datasets.forms(name)  # says so
     known = DATA_SETS[name]
     if known.inputs.files:
-        paths, _ = datasets.imagenet_files("train")
+        paths, _ = datasets.photo_files(name, "train")
         return {"centre": data.Photos(paths[:: max(len(paths) // 8, 1)][:8]).pixels()}, {}
     if known.lends_only:
         return {"stored": data.lent(name, 8, stream(0, name, "view"))}, {}

@@ -24,7 +24,7 @@ from kdlib.devices import devices
 from kdlib.errors import KdlibError, short
 from kdlib.processes import end_with
 from kdlib.runs import cohort, divides, needs, work
-from kdlib.runs.cost import TOGETHER
+from kdlib.runs.cost import COHORT
 from kdlib.settings import settings
 from kdlib.store import Recorded, Store, StoreError
 from kdlib.train import Diverged, steady_process
@@ -68,7 +68,7 @@ def cohorts(specs, workers: int, kept=(), in_order: bool = False) -> list[list]:
     for spec in left.values():
         groups.setdefault(cohort(spec) or spec, []).append(spec)
     for group in groups.values():
-        size = min(TOGETHER, -(-len(group) // workers) if divides(group[0]) else len(group))
+        size = min(COHORT, -(-len(group) // workers) if divides(group[0]) else len(group))
         tasks += [group[i : i + size] for i in range(0, len(group), size)]
     if in_order:
         place = {spec.key: i for i, spec in enumerate(specs)}
@@ -137,7 +137,7 @@ def compute(specs, workers: int | None = None, profile: str | None = None, progr
         pool = _local(store.root, min(workers, total))
     bar = tqdm(total=total, disable=not progress, unit="run", file=sys.stderr)
     with _goes_on(), pool as (submit, slots, split), bar:
-        kept = store.kept_together()
+        kept = store.kept_cohorts()
         tasks = [task for layer in missing for task in cohorts(layer, split, kept, in_order)]
         for task, results in _in_order(tasks, submit, slots):
             for spec, (record, trained) in zip(task, results, strict=True):
@@ -185,7 +185,7 @@ def _local(root, workers):
     if workers == 1:
         def here(task):
             future = Future()
-            future.set_result(_together(task, root))
+            future.set_result(_run_task(task, root))
             return future
 
         yield here, 1, 1
@@ -200,7 +200,7 @@ def _local(root, workers):
     pool = get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
                                  initargs=(os.getpid(),))
     try:
-        yield lambda task: pool.submit(_together, task, root), workers, workers
+        yield lambda task: pool.submit(_run_task, task, root), workers, workers
     except BrokenProcessPool:
         raise StoreError("a worker process died (out of memory?); what was finished is kept: "
                          "run again, with fewer workers") from None
@@ -279,7 +279,7 @@ def _on_node(specs, root, mark):
     if not Path(mark).exists():
         raise StoreError(f"{socket.gethostname()} does not share the run store {root}: "
                          "set KDLIB_STORE to a folder that all nodes mount under the same path")
-    return _together(specs, root)
+    return _run_task(specs, root)
 
 
 def recorded(specs, profile) -> dict:
@@ -294,7 +294,7 @@ def recorded(specs, profile) -> dict:
     return found
 
 
-def _together(specs, root):
+def _run_task(specs, root):
     steady_process()
     store = Store(root)
     try:

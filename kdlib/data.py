@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from kdlib import augment
 from kdlib.archives import DataError
 from kdlib.catalog import BASELINE, DATA_SETS, POLICIES, SIGNAL
-from kdlib.datasets import array, imagenet_files, info, read_array
+from kdlib.datasets import array, info, photo_files, read_array
 from kdlib.paths import atomic, data_dir
 from kdlib.spec import Data
 from kdlib.streams import seed_of, stream
@@ -141,7 +141,7 @@ class Photos:
         except Image.DecompressionBombError:
             raise DataError(f"{self.files[i]} claims to have more than {PIXELS:,} pixels: it is not read") from None
         except Exception as error:  # PIL raises about anything on a malformed file
-            raise DataError(f"{self.files[i]} cannot be read ({error}): unpack ImageNet again") from None
+            raise DataError(f"{self.files[i]} cannot be read ({error}): unpack it again") from None
         *place, flip = (0.0,) * 5 if self.crops is None else self.crops[i].tolist()
         box = _centre(*image.size) if self.crops is None else _crop(*image.size, *place)
         pixels = np.asarray(image.resize((self.side,) * 2, Image.Resampling.BILINEAR, box))
@@ -181,9 +181,9 @@ def joined(*parts):
     return torch.cat(parts)
 
 
-def related(n: int, trial: int, name: str = "emnist") -> torch.Tensor:
-    """`n` images [n, 1, 28, 28] of EMNIST, MNIST's letters and digits, or of emnist-letters; more of them begin with
-    the same ones. DataError where there are fewer."""
+def related(name: str, n: int, trial: int) -> torch.Tensor:
+    """`n` images [n, channels, h, w] of a data set that is related to a trial's own, as EMNIST to MNIST; more of them
+    begin with the same ones. DataError where there are fewer."""
     there = sum(map(len, _lent(name)))
     if n > there:
         raise DataError(f"{name} has {there} images ({n} asked for)")
@@ -227,7 +227,7 @@ def read_by(spec) -> list[str]:
 
 def fingerprint_here(name: str) -> str | None:
     """The content of a data set as it is here: of a stored one its fingerprint, None where it is not here."""
-    if name == "mnist1d":
+    if DATA_SETS[name].generator is not None:
         return generator_version()
     with suppress(DataError):
         return info(name)["fingerprint"]
@@ -266,7 +266,7 @@ def _tests(spec: Data) -> np.ndarray:
 
 def _all_labels(name, part):
     if DATA_SETS[name].inputs.files:
-        return imagenet_files(part.removesuffix("-y"))[1]
+        return photo_files(name, part.removesuffix("-y"))[1]
     return np.asarray(array(_stored(name), part))
 
 
@@ -276,7 +276,7 @@ def _labels(name, part, rows):
 
 def _tensor(name, part, rows):
     if DATA_SETS[name].inputs.files:
-        return Photos(np.asarray(imagenet_files(part.removesuffix("-x"))[0], dtype=str)[rows])
+        return Photos(np.asarray(photo_files(name, part.removesuffix("-x"))[0], dtype=str)[rows])
     x, inputs = torch.from_numpy(array(_stored(name), part)[rows]), DATA_SETS[name].inputs
     if inputs.tokens:
         return x.long()

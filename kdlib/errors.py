@@ -21,9 +21,9 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        from kdlib.spec import KINDS
+        from kdlib.spec import KIND_NAMES
 
-        return f"{where}: it needs a kind: {', '.join(KINDS)}"
+        return f"{where}: it needs a kind: {', '.join(KIND_NAMES)}"
     return f"{where}: {first['msg']} (got {short(first.get('input'))})"
 
 

@@ -32,7 +32,8 @@ def results_dir() -> Path:
 @contextmanager
 def atomic(path: Path):
     """Open a temporary file beside `path` for bytes; it takes `path`'s place only if all went well. Its mode is what
-    the umask leaves of 0666, its name `path`'s between a dot and eight hex digits (`store.LEFT`).
+    the umask leaves of 0666, its name `path`'s between a dot and eight hex digits (`store.LEFT`, which knows earlier
+    versions' names too).
 
     An OSError on the way, a full disk say, names `path`."""
     made = None

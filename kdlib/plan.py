@@ -52,12 +52,12 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     lines, todo, total_seconds = [], {}, 0.0
     groups, large = {}, []
     for spec in uses:
-        groups.setdefault((spec.kind, runs.kind(spec).priced(spec)), []).append(spec)
+        groups.setdefault((spec.kind, runs.kind_of(spec).priced(spec)), []).append(spec)
     lines.append(f"{'kind':9} {'net':12} {'batch':>5} {'runs':>6} {'missing':>7} {'GFLOP a run':>11} "
                  f"{'MB a run':>8} {'ms a step':>9}")
     for (kind, price), specs in sorted(groups.items(), key=lambda group: (group[0][0], astuple(group[0][1])[:3])):
         each, second = price.cost(), price.seconds()
-        judge = runs.kind(specs[0]).judge
+        judge = runs.kind_of(specs[0]).judge
         work = [flops(s, each, judge(s).cost() if judge else None) for s in specs]
         here = {s: w for s, w in zip(specs, work, strict=True) if s in missing}
         todo |= here

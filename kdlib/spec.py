@@ -14,6 +14,7 @@ from kdlib.catalog import BASELINE, Inputs, net
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
 
+
 def added(default):
     """A field added after runs were recorded: left out where it is neutral, so that their keys stay. Its default must
     never change without a new RESULTS_VERSION."""
@@ -342,7 +343,7 @@ class Defects(Run):
 
 
 RUNS = Teacher, Generator, Student, Surface, Labels, Defects
-KINDS = tuple(run.model_fields["kind"].default for run in RUNS)
+KIND_NAMES = tuple(run.model_fields["kind"].default for run in RUNS)
 if TYPE_CHECKING:
     Spec = Run
 else:

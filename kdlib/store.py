@@ -357,7 +357,7 @@ class Store:
         records, wrong = self._read(self._files("runs", RECORD))
         return list(records.values()), wrong
 
-    def kept_together(self) -> list[list[str]]:
+    def kept_cohorts(self) -> list[list[str]]:
         """The keys of runs whose state is kept, by cohort: to go on they must be executed together again. A state of
         which a run is recorded by now is of no more use and is removed."""
         groups = []
@@ -471,7 +471,7 @@ class Store:
             kept = KeptState(self, todo)
             if todo:
                 locks.enter_context(FileLock(self._lock(kept.key)))  # for `tidy`
-            for spec, (record, weights) in zip(todo, fresh(todo, self.weights, kept) if todo else (), strict=True):
+            for spec, (record, weights) in zip(todo, run_now(todo, self.weights, kept) if todo else (), strict=True):
                 if weights is not None:
                     with atomic(self.weights_path(spec.key)) as file:
                         file.write(pack(weights, spec.key, data=json.dumps(record.made_on)))
@@ -506,7 +506,7 @@ def _free(path: Path) -> Path:
     return next(path for path in taken if not path.exists())
 
 
-def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
+def run_now(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
     """Run specs of one cohort now, whatever the store has. `seconds` of a record is its share of the cohort's (since
     it went on, where it was interrupted)."""
     start, here = time.perf_counter(), data_here(specs)
@@ -517,7 +517,8 @@ def fresh(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         seconds=seconds, device=place(spec),
         versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
         commit=commit(), processor=processor(),
-        content={name: here[name] for name in read_by(spec) if name in here and name != "mnist1d"} or None,
+        content={name: here[name] for name in read_by(spec)
+                 if name in here and DATA_SETS[name].generator is None} or None,
         weights=digest(weights)[:16] if weights else None), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 

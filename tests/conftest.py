@@ -8,7 +8,7 @@ from PIL import Image
 from kdlib import datasets
 from kdlib.cli import main
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
-from kdlib.store import KeptState, fresh
+from kdlib.store import KeptState, run_now
 
 torch.set_num_threads(1)
 
@@ -113,10 +113,10 @@ def result(spec, made=None):
 
     def weights_of(needed):
         if needed.key not in made:
-            made[needed.key] = fresh([needed], weights_of)[0][1]
+            made[needed.key] = run_now([needed], weights_of)[0][1]
         return made[needed.key]
 
-    return fresh([spec], weights_of)[0][0]
+    return run_now([spec], weights_of)[0][0]
 
 
 def same(one, other):

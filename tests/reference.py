@@ -23,7 +23,7 @@ from kdlib import augment, datasets, losses, metrics, spec
 from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
 from kdlib.models import build
 from kdlib.spec import Student, Training
-from kdlib.store import fresh
+from kdlib.store import run_now
 from kdlib.streams import stream
 from kdlib.train import Source, fit
 
@@ -84,10 +84,10 @@ def example(kind):
 def of_run(run, made):
     def weights_of(needed):
         if needed not in made:
-            made[needed] = fresh([needed], weights_of)[0][1]
+            made[needed] = run_now([needed], weights_of)[0][1]
         return made[needed]
 
-    record = fresh([run], weights_of)[0][0]
+    record = run_now([run], weights_of)[0][0]
     plane = record.curves.get("plane", {})
     return record.metrics | {name: np.ravel(values).tolist() for name, values in (record.curves | plane).items()
                              if name != "plane"}

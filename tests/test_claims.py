@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kdlib import chapter, experiments
-from kdlib.experiments import CHAPTERS, PAGES, figure_map, halves, in_order, judged, standing
+from kdlib.experiments import CHAPTERS, PAGES, claims_of, figure_map, halves, in_order, judged, standing
 from kdlib.experiments.claims import CLAIMS, by_id
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.paths import project_root, results_dir
@@ -43,6 +43,18 @@ def declared(monkeypatch):
 
 
 # --- claims
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_claim_has_a_standing_at_every_profile(profile, kdlib):
+    assert list(standing(profile)) == list(CLAIMS)
+    code, out, error = kdlib("claims", "F2", "D4", "--profile", profile)
+    assert (code, error) == (0, "") and out.endswith("\n") and "2 claims" in out
+
+
+def test_the_claims_of_a_chapter_are_those_that_it_decides_at_the_profile():
+    assert claims_of(["10_halves"], "halves") == [name for name in CLAIMS if name in halves.RULES]
+    assert claims_of(["10_halves"], "laptop") == [] and standing("laptop", only=[]) == {}
+
 
 def test_a_claim_that_is_declared_is_shown_at_every_profile_and_on_every_page(declared, kdlib):
     declared(lambda r: np.ones(3))

@@ -1,19 +1,22 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import student, surface
 from test_faults import made_up
 
 from kdlib import audit, experiments
-from kdlib.cli import read_specs
+from kdlib.cli import ProfileOption, read_specs
 from kdlib.compute import levels
 from kdlib.devices import processor
 from kdlib.experiments.design import Design
+from kdlib.experiments.profiles import PROFILES
 from kdlib.store import Record, StoreError
 
 
@@ -191,6 +194,10 @@ def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_
     assert len(list((tmp_path / "store" / "runs").iterdir())) == count
     code, again, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke")
     assert (code, again, error) == (0, out, "")
+
+
+def test_the_help_names_every_profile():
+    assert get_args(ProfileOption)[1].help == re.sub(r", (?=\w+$)", " or ", ", ".join(PROFILES))
 
 
 def test_the_help_is_there_without_torch():

@@ -329,13 +329,13 @@ def test_emnist_letters_is_a_set_of_its_own_upright_and_labelled_from_0(here, mo
     assert any(np.array_equal(image[0], first.T) for image in x[:2])
     with pytest.raises(DataError, match="there is no emnist in .*emnist-letters is another set"):
         datasets.import_("emnist", here / "root")
-    few, more = data.related(9, trial=5, name="emnist-letters"), data.related(78, trial=5, name="emnist-letters")
+    few, more = data.related("emnist-letters", 9, trial=5), data.related("emnist-letters", 78, trial=5)
     assert torch.equal(few, more[:9])
     both = {(image * 255).byte().numpy().tobytes() for image in more}
     assert both == {image.tobytes() for part in ("train-x", "test-x")
                     for image in datasets.array("emnist-letters", part)}
     with pytest.raises(DataError, match="emnist-letters has 78 images \\(79 asked for\\)"):
-        data.related(79, trial=5, name="emnist-letters")
+        data.related("emnist-letters", 79, trial=5)
 
 
 def test_a_part_of_the_house_numbers_is_a_pool_and_no_data_set(here, kdlib, monkeypatch):
@@ -670,7 +670,7 @@ def test_a_folder_with_files_of_somebody_else_is_no_place_to_store_a_set(here, m
     (there.parent / "imagenet").mkdir()
     (there.parent / "imagenet" / "train.txt").write_text("my list")
     with pytest.raises(DataError, match="not kdlib's"):
-        datasets.import_imagenet(photos(here))
+        datasets.import_photos("imagenet", photos(here))
     assert (there.parent / "imagenet" / "train.txt").read_text() == "my list"
 
 
@@ -864,8 +864,8 @@ def photos(at, n=2):
 def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here, monkeypatch):
     few_photos(monkeypatch)
     source = photos(here)
-    datasets.import_imagenet(source)
-    paths, labels = datasets.imagenet_files("test")
+    datasets.import_photos("imagenet", source)
+    paths, labels = datasets.photo_files("imagenet", "test")
     assert [path.name for path in paths] == ["n01_0.JPEG", "n01_1.JPEG", "n02_0.JPEG", "n02_1.JPEG"]
     assert labels.tolist() == [0, 0, 1, 1] and all(path.parent.parent == source / "val" for path in paths)
     datasets.check("imagenet")
@@ -874,9 +874,20 @@ def test_imagenet_is_a_list_of_files_and_stays_where_it_is(here, monkeypatch):
         datasets.check("imagenet")
     source.rename(here / "moved")
     with pytest.raises(DataError, match="is gone: import imagenet again"):
-        datasets.imagenet_files("train")
+        datasets.photo_files("imagenet", "train")
     with pytest.raises(DataError, match="never in memory"):
         datasets.array("imagenet", "train-x")
+
+
+def test_other_photographs_are_a_set_of_their_own(here, monkeypatch):
+    few_photos(monkeypatch)
+    monkeypatch.setitem(DATA_SETS, "places", DATA_SETS["imagenet"])
+    datasets.import_("imagenet", photos(here))
+    with pytest.raises(DataError, match="places is not here: run `kdlib data import places PATH`"):
+        data._tensor("places", "train-x", [0])
+    datasets.import_("places", photos(here / "elsewhere"))
+    for name, folder_of in (("imagenet", here), ("places", here / "elsewhere")):
+        assert data._tensor(name, "train-x", [0]).files[0].startswith(str(folder_of / "imagenet"))
 
 
 @pytest.mark.parametrize(("change", "says"), [
@@ -892,7 +903,7 @@ def test_a_part_of_imagenet_is_not_taken_for_it(here, monkeypatch, change, says)
     if "1000" not in says:
         few_photos(monkeypatch)
     with pytest.raises(DataError, match=says):
-        datasets.import_imagenet(source)
+        datasets.import_photos("imagenet", source)
     assert not (here / "data").exists()
 
 
@@ -903,7 +914,7 @@ def test_a_part_of_imagenet_is_not_taken_for_it(here, monkeypatch, change, says)
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_damaged_list_of_imagenet_is_found(here, kdlib, monkeypatch, change, part):
     few_photos(monkeypatch)
-    datasets.import_imagenet(photos(here))
+    datasets.import_photos("imagenet", photos(here))
     assert kdlib("data", "list", "--check")[0] == 0
     file = here / "data" / "imagenet" / f"{part}.txt"
     file.write_text(change(file.read_text())) if change else file.unlink()
@@ -913,18 +924,18 @@ def test_a_damaged_list_of_imagenet_is_found(here, kdlib, monkeypatch, change, p
 
 def test_a_list_of_imagenet_with_other_lines_than_noted_is_not_used(here, monkeypatch):
     few_photos(monkeypatch)
-    datasets.import_imagenet(photos(here))
+    datasets.import_photos("imagenet", photos(here))
     file = here / "data" / "imagenet" / "test.txt"
     for text in ("", "n01/a.JPEG\t4", "no line", file.read_text() + "\nn01/x.JPEG\t4"):
         file.write_text(text)
         with pytest.raises(DataError, match="test.txt is missing or damaged: import imagenet again"):
-            datasets.imagenet_files("test")
+            datasets.photo_files("imagenet", "test")
 
 
 def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here, monkeypatch):
     few_photos(monkeypatch)
     source = photos(here)
-    datasets.import_imagenet(source)
+    datasets.import_photos("imagenet", source)
     before = datasets.info("imagenet")["fingerprint"]
     for part in ("train", "val"):
         for name in (f"{part}/n01/._n01_0.JPEG", f"{part}/._n01", f"{part}/__MACOSX/n01/._n01_0.JPEG",
@@ -932,7 +943,7 @@ def test_what_a_mac_or_a_link_adds_to_imagenet_is_not_of_it(here, monkeypatch):
             folder(source, {name: b"mac"})
         (source / part).rename(here / part)
         (source / part).symlink_to(here / part)
-    datasets.import_imagenet(source)
+    datasets.import_photos("imagenet", source)
     assert datasets.info("imagenet")["fingerprint"] == before
     datasets.check("imagenet")
 
@@ -942,9 +953,9 @@ def test_names_of_imagenet_s_files_that_are_no_utf_8_are_kept(here, monkeypatch)
     source = photos(here)
     for part in ("train", "val"):
         os.rename(source / part / "n01" / "n01_0.JPEG", os.fsencode(source / part / "n01") + b"/\xff.JPEG")
-    datasets.import_imagenet(source)
+    datasets.import_photos("imagenet", source)
     datasets.check("imagenet")
-    assert all(path.exists() for path in datasets.imagenet_files("train")[0])
+    assert all(path.exists() for path in datasets.photo_files("imagenet", "train")[0])
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -1134,6 +1145,6 @@ def test_imagenet_is_shown_from_its_files(here, kdlib, monkeypatch):
     Image.fromarray(np.zeros((300, 400, 3), np.uint8)).save(file, "jpeg")
     source = folder(here / "imagenet", {f"{part}/n{c:02}/{i}.JPEG": file.getvalue() for part in ("train", "val")
                                         for c in range(4) for i in range(3)})
-    datasets.import_imagenet(source)
+    datasets.import_photos("imagenet", source)
     code, out, _ = kdlib("data", "show", "imagenet", "--out", here / "sheet.png")
     assert code == 0 and Path(here / "sheet.png").exists() and "centre" in out

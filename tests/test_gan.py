@@ -10,7 +10,7 @@ from kdlib.runs import cohort, generator
 from kdlib.runs.kind import loaded
 from kdlib.runs.student import inputs_of
 from kdlib.spec import Student, Training
-from kdlib.store import Store, fresh
+from kdlib.store import Store, run_now
 from kdlib.streams import stream
 from kdlib.train import Diverged
 
@@ -120,7 +120,7 @@ def test_samples_are_repeatable_and_do_not_depend_on_each_other():
 def test_a_generator_that_goes_on_from_its_kept_state_ends_with_the_same_bits(images_here, monkeypatch, at):
     spec, store = painter(steps=6), Store()
     store.run([spec.judge])
-    [(undisturbed, weights)] = fresh([spec], store.weights)
+    [(undisturbed, weights)] = run_now([spec], store.weights)
     die_keeping(monkeypatch, at)
     with pytest.raises(Killed):
         store.run([spec])
@@ -135,7 +135,7 @@ def test_a_generator_that_goes_on_from_its_kept_state_ends_with_the_same_bits(im
 def test_a_record_has_the_judges_measures_and_the_weights_of_the_generator_alone(images_here):
     spec, store = painter(), Store()
     store.run([spec.judge])
-    [(record, weights)] = fresh([spec], store.weights)
+    [(record, weights)] = run_now([spec], store.weights)
     assert set(record.metrics) == {"judge_fid", "judge_fid_train", "judge_is", "judge_is_real", "judge_top",
                                    "judge_top_real", "nearest", "nearest_real"}
     assert record.metrics["judge_fid"] > 0 and 1 <= record.metrics["judge_is"] <= 100
@@ -147,7 +147,7 @@ def test_a_record_has_the_judges_measures_and_the_weights_of_the_generator_alone
 def test_a_record_keeps_the_pixels_of_the_first_samples(images_here):
     spec, store = painter(), Store()
     store.run([spec.judge])
-    [(record, weights)] = fresh([spec], store.weights)
+    [(record, weights)] = run_now([spec], store.weights)
     net = gan.build(spec)[0]
     net.load_state_dict(weights)
     expected = gan.sample(net, 24, stream(spec.data.trial, "generator", "evaluation"))
@@ -161,7 +161,7 @@ def test_students_learn_from_generated_images(images_here):
     more, mixed = Student(generated=70, **options), Student(policy="gan", **options)
     for needed in (spec.judge, spec):
         store.run([needed])
-    [(record, _)], [(pooled, _)] = fresh([more], store.weights), fresh([mixed], store.weights)
+    [(record, _)], [(pooled, _)] = run_now([more], store.weights), run_now([mixed], store.weights)
     assert (record.metrics["inputs"], pooled.metrics["inputs"]) == (50 + 70, 50)
     splits = data.load(**dict(spec.data))
     inputs = inputs_of(more, splits, store.weights)
@@ -190,10 +190,10 @@ def test_a_record_has_inceptions_measures_where_its_weights_are_named(images_her
     store.run([spec.judge])
     monkeypatch.setenv("KDLIB_INCEPTION", str(tmp_path / "inception.pth"))
     with pytest.raises(DeviceError, match="KDLIB_INCEPTION names no file"):
-        fresh([spec], store.weights)
+        run_now([spec], store.weights)
     (tmp_path / "inception.pth").touch()
     monkeypatch.setattr(gan, "inception_measures", lambda made, real, weights: {"fid": len(made) / len(real)})
-    [(record, _)] = fresh([spec], store.weights)
+    [(record, _)] = run_now([spec], store.weights)
     assert record.metrics["fid"] == 1 and record.metrics["judge_fid"] > 0
 
 

@@ -271,7 +271,7 @@ def made_up_data(monkeypatch, tmp_path):
               "imdb": rng.integers(0, 500, (400, 100))}
     monkeypatch.setattr(data, "array", lambda name, part: arrays[name] if part.endswith("x") else np.arange(400) % 2)
     files = photographs(tmp_path, 20)
-    monkeypatch.setattr(data, "imagenet_files", lambda part: (files, np.arange(20)))
+    monkeypatch.setattr(data, "photo_files", lambda name, part: (files, np.arange(20)))
 
 
 @pytest.mark.slow
@@ -304,6 +304,6 @@ def test_photographs_are_prepared_one_batch_at_a_time(made_up_data):
 
 
 def test_more_of_emnist_begins_with_the_same_images(made_up_data):
-    assert torch.equal(data.related(9, trial=5), data.related(30, trial=5)[:9])
+    assert torch.equal(data.related("emnist", 9, trial=5), data.related("emnist", 30, trial=5)[:9])
     with pytest.raises(data.DataError, match="400 images"):
-        data.related(401, trial=5)
+        data.related("emnist", 401, trial=5)

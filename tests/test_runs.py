@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -11,14 +12,14 @@ import torch
 from conftest import Kept, Killed, defects, die_keeping, result, same, same_result, student, surface, teacher
 
 from kdlib import augment, data, losses, metrics, runs, train
-from kdlib.compute import TOGETHER, cohorts
+from kdlib.catalog import DATA_SETS
+from kdlib.compute import COHORT, cohorts
 from kdlib.models import Ensemble, build
 from kdlib.paths import project_root
 from kdlib.runs import cohort, holds, labeller, needs
-from kdlib.runs.student import MORE
-from kdlib.spec import KINDS as NAMES
-from kdlib.spec import Data, Labels, Student, Teacher, Training
-from kdlib.store import Recorded, Store, fresh
+from kdlib.runs.student import MORE, inputs_of
+from kdlib.spec import KIND_NAMES, Data, Labels, Student, Teacher, Training
+from kdlib.store import Recorded, Store, run_now
 from kdlib.streams import stream
 from kdlib.train import Diverged
 
@@ -39,7 +40,7 @@ def test_a_run_gives_the_same_bits_alone_and_among_others():
     made = {}
     alone = [result(spec, made) for spec in group]
     for size in (2, 3, 7):
-        together = [record for record, _ in fresh(group[:size], lambda spec: made[spec.key])]
+        together = [record for record, _ in run_now(group[:size], lambda spec: made[spec.key])]
         assert all(same_result(a, b) for a, b in zip(together, alone, strict=False))
 
 
@@ -51,7 +52,7 @@ def test_a_cohort_shares_net_steps_and_loss():
     specs = [student(temperature=t, toward_teacher=x / 20) for t in (1.0, 4.0) for x in range(20)]
     tasks = cohorts(specs, 2)
     assert sorted(s.key for task in tasks for s in task) == sorted(s.key for s in specs)
-    assert all(len({cohort(s) for s in task}) == 1 and len(task) <= TOGETHER for task in tasks)
+    assert all(len({cohort(s) for s in task}) == 1 and len(task) <= COHORT for task in tasks)
 
 
 class OtherLoss(Student):
@@ -128,6 +129,16 @@ def test_students_of_other_batches_share_none(spec):
     assert spec.batches != student().batches
 
 
+def test_the_images_added_to_a_set_are_of_the_one_that_the_catalog_calls_related(monkeypatch):
+    pupil = Student(teachers=(teacher(model="lenet5", name="mnist"),), model="lenet5", related=3,
+                    training=Training(steps=5))
+    monkeypatch.setitem(DATA_SETS, "mnist", replace(DATA_SETS["mnist"], related="fashion-mnist"))
+    monkeypatch.setattr(data, "related", lambda name, n, trial: torch.full((n, 1, 28, 28), float(len(name))))
+    x = torch.zeros(2, 1, 28, 28)
+    splits = data.Splits(x, torch.zeros(2), x, torch.zeros(2), pupil.data)
+    assert inputs_of(pupil, splits, None)[2:].eq(len("fashion-mnist")).all()
+
+
 def test_a_student_is_compared_with_each_of_its_unseen_ensembles():
     """Exchanged, they exchange their metrics; the student itself stays as it is."""
     one, other = (student(foil=foil, foils=foils) for foil, foils in (
@@ -196,12 +207,12 @@ def test_every_number_of_every_committed_record_is_documented():
 
 
 def test_there_is_an_entry_for_every_kind_of_run():
-    assert tuple(runs.KINDS) == NAMES
+    assert tuple(runs.KINDS) == KIND_NAMES
 
 
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
 def test_every_kind_of_run_says_what_it_needs_costs_and_holds(spec):
-    kind = runs.kind(spec)
+    kind = runs.kind_of(spec)
     assert all(needed.key != spec.key for needed in kind.needs(spec))
     assert runs.work(spec).passes > 0 and kind.priced(spec).batch > 0 and kind.holds
 

@@ -130,11 +130,11 @@ def test_runs_whose_state_was_kept_together_go_on_together_whatever_the_plan_is_
     store.prepare()
     pair = sorted(specs[1:3], key=lambda s: s.key)
     KeptState(store, pair).save({"step": torch.tensor(1)})
-    kept = store.kept_together()
+    kept = store.kept_cohorts()
     assert kept == [[s.key for s in pair]]
     tasks = cohorts(specs, 2, kept)
     assert pair in tasks and sorted(s.member for task in tasks for s in task) == list(range(6))
     # a plan that asks for one of them only, or a run that is recorded by now: the state is of no use
     assert pair not in cohorts(specs[2:], 2, kept)
     store.record_path(pair[0].key).write_text("{}")
-    assert store.kept_together() == [] and not list((store.root / "kept").glob("*.safetensors"))
+    assert store.kept_cohorts() == [] and not list((store.root / "kept").glob("*.safetensors"))

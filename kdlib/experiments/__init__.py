@@ -90,9 +90,10 @@ def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
         return claim.stands(r, reason=why)
 
 
-def claims_of(names) -> list[str]:
-    """The claims that `names` stand for, each a claim or a chapter; all where there are none."""
-    known = {name: [claim.id for claim in CLAIMS.values() if claim.chapter == page.stem]
+def claims_of(names, profile: str) -> list[str]:
+    """The claims that `names` stand for at a profile, each a claim or a chapter; all where there are none."""
+    there = claims_at(Design(profile).profile)
+    known = {name: [claim.id for claim in there.values() if claim.chapter == page.stem]
              for name, page in CHAPTERS.items()} | {name: [name] for name in CLAIMS}
     for name in names:
         if name not in known:
@@ -101,19 +102,21 @@ def claims_of(names) -> list[str]:
     return [claim for claim in CLAIMS if claim in asked or not names]
 
 
-def chapters_of(claims) -> list[str]:
-    """The chapters that test these claims, with whose runs they stand and fall."""
-    stems = {CLAIMS[claim].chapter for claim in claims}
+def chapters_of(claims, profile: str) -> list[str]:
+    """The chapters that test these claims at a profile, with whose runs they stand and fall."""
+    there = claims_at(Design(profile).profile)
+    stems = {there[claim].chapter for claim in claims}
     return [name for name, page in CHAPTERS.items() if page.stem in stems]
 
 
 def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True,
-             only=tuple(CLAIMS)) -> dict[str, Standing]:
+             only=None) -> dict[str, Standing]:
     """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
     the committed records, or from the store, training what it does not have."""
     design, source = Design(profile, seeds), Recorded(profile) if records else None
     found: dict[str, Standing] = {}
-    for name in chapters_of(only):
+    asked = CLAIMS if only is None else only
+    for name in chapters_of(asked, profile):
         results = so_far(name, profile, source) if records else trained(name, design, workers)
         found |= {claim.id: claim for claim in judged(name, results)}
-    return {name: found[name] for name in CLAIMS if name in only}
+    return {name: found[name] for name in CLAIMS if name in asked}

@@ -1,7 +1,8 @@
 """Every claim of the paper (Stanton et al., NeurIPS 2021), in the order of its argument: statistics and thresholds.
 
-Each is declared once, here; tables, command line and pages read this. All statistics are of single trials, [trials];
-what a claim compares it compares within a trial. Rules were fixed before the first run that they judge.
+Each is declared once, here; tables, command line and pages read this. Only the rules by which the paper's own regime
+decides some of them stand beside its runs (`halves.RULES`). All statistics are of single trials, [trials]; what a claim
+compares it compares within a trial. Rules were fixed before the first run that they judge.
 """
 
 from collections.abc import Callable

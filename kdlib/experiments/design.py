@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kdlib.catalog import BASELINE, POLICIES
 from kdlib.compute import compute
 from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
@@ -61,7 +62,9 @@ class Design:
 
     @property
     def halved(self) -> "Design":
-        """The design of the runs that recycle data: where all of it is the teacher's, it is halved for them (Fig 4)."""
+        """The design of the runs of Fig 4 and 9: where all of the data is the teacher's, it is halved for them.
+
+        Not of the chapter `halves`, whose whole profile is of halves."""
         other = copy.copy(self)
         other.profile = replace(self.profile, **self.profile.distillation_data.halved)
         return other
@@ -80,7 +83,7 @@ class Design:
         p, extra = self.profile, round((factor - 1) * self.profile.train)
         if extra:
             options[p.extra] = extra
-        if options.get("policy") == "gan" or options.get("generated"):
+        if POLICIES[options.get("policy", BASELINE)].pool == "generated" or options.get("generated"):
             options["generator"] = self.generator(trial)
         options.setdefault("model", teacher or p.net)
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)

@@ -1,17 +1,16 @@
-"""The distillation data: augmentation policies (Fig 3, 11), recycling (Fig 4), temperature by ensemble size (Fig 9);
-D1-D4, P5."""
+"""The distillation data: augmentation policies (Fig 3, 11), recycling (Fig 4), temperature by ensemble size (Fig 9)."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdlib.experiments.gap import ENSEMBLES
 from kdlib.stats import leave_one_out_best
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-ENSEMBLES = (1, 3, 5)
 TAUS = (1.0, 4.0, 8.0, 16.0)
 SETS = ("D0", "D1", "D0+D1")  # the teacher's own training inputs, as many new ones, both
 

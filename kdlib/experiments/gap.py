@@ -1,4 +1,4 @@
-"""The fidelity gap: Fig 1, Fig 2 and the independent-student baseline (F1-F5)."""
+"""The fidelity gap: Fig 1, Fig 2 and the independent-student baseline."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from kdlib.experiments.profile import Profile, Task
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-ENSEMBLES = (1, 3, 5)
+ENSEMBLES = (1, 3, 5)  # members of a teacher, in every chapter but `halves`
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""Optimization: Fig 5, Fig 6a-c, Table 1 (O1-O6)."""
+"""Optimization: Fig 5, Fig 6a-c, Table 1."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.distillation_data import SETS
+from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.profile import Profile
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-ENSEMBLES = (1, 3, 5)
 LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 PLANES = (0.0, 0.25, 0.375)
 

@@ -1,4 +1,4 @@
-"""The paradox: accuracy against fidelity (Fig 1), m = 1 ... 12 (Fig 10), calibration, labels (Fig 14); P1-4, P6, P7."""
+"""The paradox: accuracy against fidelity (Fig 1), m = 1 ... 12 (Fig 10), calibration, labels (Fig 14)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
+from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.optimization import LAMBDAS, toward
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
 ALPHAS = (0.0, 0.1, 0.3, 0.5, 0.7)
-ENSEMBLES = (1, 3, 5)
 
 
 @dataclass(frozen=True)

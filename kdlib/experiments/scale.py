@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.profile import Task
 from kdlib.spec import Labels, Training
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-ENSEMBLES = (1, 3, 5)
 CAPACITY_M = (1, 3)
 
 

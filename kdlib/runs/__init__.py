@@ -11,29 +11,29 @@ KINDS = {"teacher": teacher.KIND, "generator": generator.KIND, "student": studen
          "labels": labels.KIND, "defects": defects.KIND}
 
 
-def kind(spec) -> Kind:
+def kind_of(spec) -> Kind:
     """How a run is done."""
     return KINDS[spec.kind]
 
 
 def needs(spec) -> tuple:
     """The runs that must exist before this one."""
-    return kind(spec).needs(spec)
+    return kind_of(spec).needs(spec)
 
 
 def cohort(spec):
     """Runs of equal cohort are best executed together; None: only alone."""
-    return kind(spec).cohort(spec)
+    return kind_of(spec).cohort(spec)
 
 
 def divides(spec) -> bool:
     """Whether its cohort gains as much in parts, one a worker, as whole."""
-    return kind(spec).divides(spec)
+    return kind_of(spec).divides(spec)
 
 
 def work(spec) -> Work:
     """What it costs, whatever the net."""
-    return kind(spec).work(spec)
+    return kind_of(spec).work(spec)
 
 
 def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]]:
@@ -45,7 +45,7 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     if _spread(specs[0]) and not dist.is_initialized():
         weights = {needed: weights_of(needed) for spec in specs for needed in needs(spec)}
         return on_devices(execute, specs, weights, kept)
-    return kind(specs[0]).execute(specs, weights_of, kept)
+    return kind_of(specs[0]).execute(specs, weights_of, kept)
 
 
 def place(spec) -> str:
@@ -54,4 +54,4 @@ def place(spec) -> str:
 
 
 def _spread(spec):
-    return kind(spec).spreads and devices() > 1 and cohort(spec) is None
+    return kind_of(spec).spreads and devices() > 1 and cohort(spec) is None

@@ -16,7 +16,7 @@ from kdlib.models import build
 from kdlib.spec import Training
 from kdlib.train import Source, fit
 
-TOGETHER = 8  # runs advanced together: more gains nothing, and a kill loses the group in flight
+COHORT = 8  # runs advanced together: more gains nothing, and a kill loses the group in flight
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _counted_net(model, data, n):
 
 @functools.cache
 def _timed_net(model, data, batch, steps):
-    g = TOGETHER if catalog.net(model).family.stackable else 1
+    g = COHORT if catalog.net(model).family.stackable else 1
     x, target = made_up(data, 2 * batch), torch.randn(2 * batch, catalog.DATA_SETS[data].classes)
 
     def seconds(count):

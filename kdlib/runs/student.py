@@ -60,7 +60,7 @@ def inputs_of(spec: Student, splits, weights_of):
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
     x = new if spec.inputs == "D1" else data.joined(splits.train_x, new)
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
-    related = data.related(spec.related, spec.data.trial) if spec.related else x[:0]
+    related = data.related(spec.data.known.related, spec.related, spec.data.trial) if spec.related else x[:0]
     made = images_of(spec, spec.generated, weights_of).cpu() if spec.generated else x[:0]
     return data.joined(x, copies, related, made)
 
@@ -214,7 +214,7 @@ def execute(specs, weights_of, kept):
     return trained(specs, [prepare(spec, lessons[spec.batches], weights_of) for spec in specs], kept)
 
 
-def together(spec: Student):
+def cohort_of(spec: Student):
     """Beside nets that stack, students of equal batches whose teachers label every batch anew: one labels for all."""
     if not spec.net.family.stackable and devices() == 1 and anew(spec):
         return spec.kind, spec.model, spec.batches
@@ -233,7 +233,7 @@ KIND = Kind(
     work=work,
     holds=HOLDS | MORE,
     judge=lambda spec: cost.of_run(spec.teachers[0]),
-    cohort=together,
+    cohort=cohort_of,
     divides=lambda spec: spec.net.family.stackable,
     spreads=True,
 )
