@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from kdlib.experiments import CHAPTERS, Design, halves, judged
-from kdlib.experiments.design import Results
+from kdlib.experiments import CHAPTERS, Design, halves, judged, standing
+from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.design import PROFILES, Results
 from kdlib.spec import Student, Teacher
 
 D = Design("halves")
@@ -107,3 +108,9 @@ def test_the_baseline_is_the_mean_over_all_unseen_ensembles():
     assert r.unseen(name).mean() == pytest.approx(0.55)
     assert r.specific(name) == pytest.approx(np.full(3, 0.15))
     assert halves.room(name)(r).mean() == pytest.approx(0.15 / 0.45, abs=1e-3)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_claim_stands_somewhere_at_every_profile(profile):
+    assert list(standing(profile)) == list(CLAIMS)
+    assert list(standing("halves", only=("F2", "O4"))) == ["F2", "O4"]

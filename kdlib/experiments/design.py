@@ -190,8 +190,10 @@ class Results:
     def unseen(self, name, metric="agreement") -> np.ndarray:
         """[trials] the same metric with a teacher that the student never saw, the mean over all such: the
         independent-student baseline (paper, Sec 3.2)."""
-        return np.array([np.mean([record.metrics[unseen] for unseen in record.metrics
-                                  if re.fullmatch(rf"independent\d*_{metric}", unseen)] or np.nan)
+        def names(record):
+            return [name for name in record.metrics if re.fullmatch(rf"independent\d*_{metric}", name)]
+
+        return np.array([np.mean([record.metrics[name] for name in names(record) or [f"independent_{metric}"]])
                          for record in self._row(name)])
 
     def specific(self, name, metric="agreement") -> np.ndarray:
