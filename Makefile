@@ -30,7 +30,7 @@ book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, 
 quick: lint ## style, and the tests of specs, catalog, nets, losses, metrics, statistics and figures (seconds)
 	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,augment catalog figures landscape losses metrics models packaging spec stats)
 
-test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke
+test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke (ten minutes on two cores)
 	$(BIN)/pytest -q
 	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
 

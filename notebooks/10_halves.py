@@ -21,7 +21,7 @@
 # Do the paper's numbers come out where its nets, its data and its recipes are used? One printed grid of {cite:t}`stanton2021` is within
 # reach of two CPU cores: ResNet-20 on halves of CIFAR-100, its Figure 9, with the design of its Figure 4. Here each of its cells stands beside
 # ours. Everything on this page is recorded (profile `halves`); rules and targets were written down before the first student was trained
-# (`kdlib/experiments/halves.py`).
+# (`kdlib/experiments/claims.py`, `halves.py`).
 
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # the runs of this page are of profile halves; every page takes the same parameters
@@ -90,7 +90,7 @@ provenance(r)
 # %% tags=["hide-input"]
 table(("m", "τ", "agreement: paper", "ours", "unseen", "specific", "of the room", "accuracy: paper", "ours"), [
     (m, f"{t:g}", f"{halves.PAPER[m, t][1]:.2f}", *(shown(lambda f=f, name=("tau", m, t): f(name)) for f in (
-        lambda name: r(name, "agreement"), r.unseen, r.specific, lambda name: halves.room(name)(r))),
+        lambda name: r(name, "agreement"), r.unseen, r.specific, r.room)),
      f"{halves.PAPER[m, t][0]:.2f}", shown(lambda name=("tau", m, t): r(name, "accuracy"))) for m, t in cells],
     "Figure 9: test agreement and accuracy, percent")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdlib.experiments import CHAPTERS, Design, halves, judged, standing
-from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Results
 from kdlib.spec import Student, Teacher
 
@@ -95,7 +95,7 @@ def test_every_rule_can_hold_and_can_fail():
                   independent_agreement=0.3, independent2_agreement=0.3)
     verdicts = [{claim.id: [part.verdict for part in claim.parts] for claim in judged("10_halves", r)}
                 for r in (good, bad)]
-    assert set(verdicts[0]) == {"F2", "F4", "F5", "P1", "D1", "D4"} == set(halves.RULES)
+    assert set(verdicts[0]) == {"F2", "F4", "F5", "P1", "D1", "D4"} == set(IN_THE_REGIME)
     for name, parts in verdicts[0].items():
         assert set(parts) == {"holds"}, name
     for name, parts in verdicts[1].items():
@@ -107,7 +107,7 @@ def test_the_baseline_is_the_mean_over_all_unseen_ensembles():
     name = ("tau", 1, 4.0)
     assert r.unseen(name).mean() == pytest.approx(0.55)
     assert r.specific(name) == pytest.approx(np.full(3, 0.15))
-    assert halves.room(name)(r).mean() == pytest.approx(0.15 / 0.45, abs=1e-3)
+    assert r.room(name).mean() == pytest.approx(0.15 / 0.45, abs=1e-3)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

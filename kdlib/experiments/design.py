@@ -200,3 +200,8 @@ class Results:
         """[trials] what is specific to the student's own teacher: the metric with it minus that with an unseen one, the
         book's central quantity. The rest any net shares that has learned the task (paper, Sec 3.2)."""
         return self(name, metric) - self.unseen(name, metric)
+
+    def room(self, name, metric="agreement") -> np.ndarray:
+        """[trials] (own - unseen) / (1 - unseen) of a share: how much of the room above what any such net shares is
+        filled by what is specific to the own teacher."""
+        return self.specific(name, metric) / (1 - self.unseen(name, metric))

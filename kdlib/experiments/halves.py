@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.spec import Data, Draw, Student, Teacher
-from kdlib.stats import Statistic
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -71,65 +70,6 @@ def recycling(d: "Design", m: int = 1) -> dict:
     return {("recycle", name, m, 4.0): students(d, m, 4.0, **options) for name, options in sets.items()}
 
 
-# --- the rules, committed before the first student. All statistics are of single trials, paired within them; `specific`
-# is own minus unseen, the unseen teachers' mean taken over both other trials' ensembles.
-
-def room(name):
-    """(own - unseen) / (1 - unseen): the share of the room above generic agreement that a student takes."""
-    return lambda r: r.specific(name) / (1 - r.unseen(name))
-
-
-def over(one, other, metric="agreement"):
-    """A metric of one condition minus that of another."""
-    return lambda r: r(one, metric) - r(other, metric)
-
-
-def specific(name):
-    """What is specific to the own teacher."""
-    return lambda r: r.specific(name)
-
-
-def specific_over(one, other):
-    """What is specific in one condition minus that in another."""
-    return lambda r: r.specific(one) - r.specific(other)
-
-
-def lead(name):
-    """The student's accuracy less its teacher's."""
-    return lambda r: r(name, "accuracy") - r(name, "teacher_accuracy")
-
-
-CELL = {(m, t): ("tau", m, t) for m, t in PAPER}
-D0, D1, BOTH = (("recycle", s, 1, 4.0) for s in ("D0", "D1", "D0+D1"))
-RULES = {
-    # The student could match its teacher on everything, and takes less than half of what lies above generic agreement,
-    # even in the cell that the paper finds the most faithful. Refuted by a share above one half.
-    "F2": (Statistic("share of the room above unseen agreement, m = 1, tau = 4", room(CELL[1, 4.0]), "below", 0.5,
-                     ""),),
-    # "Independent students agree nearly as much" (Fig 11): within ten points, at both temperatures.
-    "F4": tuple(Statistic(f"own minus unseen agreement, m = 1, tau = {t:g}",
-                          specific(CELL[1, t]), "below", 0.1, "points") for t in (1.0, 4.0)),
-    # Three members are matched more often than one; that this is more than generic, by share of room; and a gap stays.
-    "F5": (Statistic("agreement, m = 3 minus 1, tau = 4", over(CELL[3, 4.0], CELL[1, 4.0]), "above", 0, "points"),
-           Statistic("share of the room, m = 3 minus 1, tau = 4",
-                     lambda r: room(CELL[3, 4.0])(r) - room(CELL[1, 4.0])(r), "above", 0, ""),
-           Statistic("share of the room, m = 3, tau = 4", room(CELL[3, 4.0]), "below", 0.5, "")),
-    "P1": tuple(Statistic(f"student - teacher accuracy, m = 1, tau = {t:g}", lead(CELL[1, t]), "above", 0, "points")
-                for t in (1.0, 4.0)),
-    # In fidelity, so above the baseline too.
-    "D1": tuple(statistic for m in (1, 3) for statistic in (
-        Statistic(f"agreement, tau = 4 minus 1, m = {m}", over(CELL[m, 4.0], CELL[m, 1.0]), "above", 0, "points"),
-        Statistic(f"own minus unseen, tau = 4 minus 1, m = {m}", specific_over(CELL[m, 4.0], CELL[m, 1.0]), "above", 0,
-                  "points"))),
-    # Fig 4: D1 more faithful and better calibrated, D0 more accurate, both together best on both.
-    "D4": (Statistic("agreement, D1 minus D0", over(D1, D0), "above", 0, "points"),
-           Statistic("own minus unseen, D1 minus D0", specific_over(D1, D0), "above", 0, "points"),
-           Statistic("KL, D1 minus D0", over(D1, D0, "kl"), "below", 0, "nats"),
-           Statistic("ECE, D1 minus D0", over(D1, D0, "ece"), "below", 0, "points"),
-           Statistic("accuracy, D0 minus D1", over(D0, D1, "accuracy"), "above", 0, "points"),
-           Statistic("agreement, D0+D1 minus D1", over(BOTH, D1), "above", 0, "points"),
-           Statistic("accuracy, D0+D1 minus D0", over(BOTH, D0, "accuracy"), "above", 0, "points")),
-}
 # The paper's differences as targets, in points: (what, ours, printed). A target is met if our interval contains it; the
 # sign is confirmed if the interval lies on the paper's side of 0.
 TARGETS = tuple(
