@@ -22,11 +22,17 @@ class PlanError(KdlibError):
     """A GPU that is not in the table, or a utilisation that is no share."""
 
 
-def flops(spec, each: Cost, judge: Cost | None = None) -> int:
+def flops(spec, each: Cost, judge: Cost | None = None, given: bool = False) -> int:
     """FLOPs of a run: its steps, and what is only judged, which costs what its own net does unless `judge` says
-    otherwise."""
+    otherwise, and nothing where it is `given`, by a run that it is executed with."""
     work = runs.work(spec)
-    return work.steps * each.step_flops + work.judged * (judge or each).label_flops
+    return work.steps * each.step_flops + work.judged * (judge or each).label_flops * (not given)
+
+
+def given(specs) -> set:
+    """Those of the runs whose labels another of them asks for: all but the first of a cohort that is executed whole."""
+    first = {}
+    return {s for s in specs if runs.cohort(s) and not runs.divides(s) and first.setdefault(runs.cohort(s), s) != s}
 
 
 def duration(seconds: float) -> str:
@@ -50,6 +56,7 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     uses = Counter(s for specs in needed.values() for s in specs)
     missing = set(uses) - set(Store().look(uses)[0])
     lines, todo, total_seconds = [], {}, 0.0
+    labelled = given(s for s in uses if s in missing)
     groups, large = {}, []
     for spec in uses:
         groups.setdefault((spec.kind, runs.kind_of(spec).priced(spec)), []).append(spec)
@@ -58,7 +65,7 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     for (kind, price), specs in sorted(groups.items(), key=lambda group: (group[0][0], astuple(group[0][1])[:3])):
         each, second = price.cost(), price.seconds()
         judge = runs.kind_of(specs[0]).judge
-        work = [flops(s, each, judge(s).cost() if judge else None) for s in specs]
+        work = [flops(s, each, judge(s).cost() if judge else None, s in labelled) for s in specs]
         here = {s: w for s, w in zip(specs, work, strict=True) if s in missing}
         todo |= here
         total_seconds += sum(here.values()) / each.step_flops * second

@@ -47,6 +47,15 @@ def test_fixed_inputs_are_labelled_once_and_augmented_ones_at_every_step():
     assert plan.flops(student(3, policy="mixup"), each) == 5000 + (5 * 10) * 3 * 10
 
 
+def test_labels_that_students_share_are_counted_once():
+    pair = [student(2, model="resnet1d-bn", policy="mixup", temperature=t) for t in (1.0, 4.0)]
+    alone = student(2, model="resnet1d-bn", policy="mixup", fresh=30)
+    assert plan.given([*pair, alone]) == {pair[1]}
+    assert plan.given([student(temperature=t) for t in (1.0, 4.0)]) == set()  # of stacked nets each has its own
+    each = Cost(step_flops=1000, label_flops=10, step_bytes=0, state_bytes=0)
+    assert [plan.flops(s, each, given=s in plan.given(pair)) for s in pair] == [5000 + (5 * 10) * 2 * 10, 5000]
+
+
 def test_the_plan_counts_shared_stored_and_missing_runs(store_here):
     compute([student()], workers=1)  # three runs: the student, its teacher, its foil
     report = plan.plan({"a": [student(), surface()], "b": [student(2)]}, workers=2, gpu="a100", utilisation=0.5)
