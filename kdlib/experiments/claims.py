@@ -303,6 +303,11 @@ ON_D0, ON_D1, ON_BOTH = (("recycle", name, 1, 4.0) for name in ("D0", "D1", "D0+
 NEARLY = 0.1  # ten points apart is "nearly as much"
 
 
+def specific(name: tuple) -> Callable:
+    """What is specific to the own teacher."""
+    return lambda r: r.specific(name)
+
+
 def specific_difference(one: tuple, other: tuple) -> Callable:
     """Of what is specific to the own teacher, between two conditions."""
     return lambda r: r.specific(one) - r.specific(other)
@@ -314,7 +319,7 @@ RULES = {
     "F2": (Statistic("share of the room above unseen agreement, m = 1, tau = 4", lambda r: r.room(CELL[1, 4.0]),
                      "below", HALF, ""),),
     # "Independent students agree nearly as much" (Fig 11), at both temperatures
-    "F4": tuple(Statistic(f"own minus unseen agreement, m = 1, tau = {t:g}", lambda r, t=t: r.specific(CELL[1, t]),
+    "F4": tuple(Statistic(f"own minus unseen agreement, m = 1, tau = {t:g}", specific(CELL[1, t]),
                           "below", NEARLY, "points") for t in (1.0, 4.0)),
     # Three members are matched more often than one; that this is more than generic, by share of room; and a gap stays.
     "F5": (Statistic("agreement, m = 3 minus 1, tau = 4", difference(CELL[3, 4.0], CELL[1, 4.0], "agreement"),
