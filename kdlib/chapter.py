@@ -223,6 +223,8 @@ def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:
 
 
 def _line(records) -> HTML:
+    if not records:
+        return HTML('<p class="provenance">no runs are recorded yet</p>')
     text = "".join(sorted(f"{r.key}{r.metrics}" for r in records))
 
     def these(values):

@@ -20,7 +20,7 @@
 #
 # Do the paper's numbers come out where its nets, its data and its recipes are used? One printed grid of {cite:t}`stanton2021` is within
 # reach of two CPU cores: ResNet-20 on halves of CIFAR-100, its Figure 9, with the design of its Figure 4. Here each of its cells stands beside
-# ours. Everything on this page is recorded (profile `halves`); rules and targets were written down before the first student was trained
+# ours. Every number of ours on this page comes from recorded runs (profile `halves`); rules and targets were written down before the first student was trained
 # (`kdlib/experiments/claims.py`, `halves.py`).
 
 # %% tags=["parameters", "remove-input"]
@@ -43,7 +43,7 @@ r = so_far("10_halves", "halves")
 p, cells = r.profile, r.profile.halves.cells
 planned = {spec for row in CHAPTERS["10_halves"].runs(Design("halves")).values() for spec in row}
 glue("recorded", f"{len({record.key for row in r.rows.values() for record in row})} of {len(planned)}", display=False)
-WAIT = "not recorded yet"
+WAIT = "–"
 
 
 def shown(values, scale=100, digits=1):
@@ -57,7 +57,7 @@ def shown(values, scale=100, digits=1):
 # %% [markdown]
 # ## Figure 9, cell by cell
 #
-# {glue:text}`recorded` of the planned runs are recorded so far. A cell without numbers waits for its runs: `kdlib run 10_halves --profile halves` trains what is
+# {glue:text}`recorded` of the planned runs are recorded so far. A cell with a dash waits for its runs: `kdlib run 10_halves --profile halves` trains what is
 # missing. The paper prints one number for each cell; ours are means over three trials with 95 % intervals. *Unseen* is the agreement with the ensembles of the other trials, which were
 # trained on the same half and which the student never saw; *specific* is own minus unseen, and *of the room* what that is of 100 % minus unseen.
 
