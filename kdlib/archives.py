@@ -43,6 +43,8 @@ def read(source: Path, wanted: re.Pattern, limit: int) -> dict[str, bytes]:
     source, files, damaged, room = Path(source), {}, {}, limit
     if not source.exists():
         raise DataError(f"{source} does not exist")
+    if not (source.is_dir() or source.is_file()):  # /dev/zero has no end
+        raise DataError(f"{source} is neither a folder nor a file")
     too_large = f"{source} has more than {limit >> 20:,} MB of the files that are looked for: it is not read"
     try:
         alone = source.is_file() and wanted.search(source.name)

@@ -1,14 +1,17 @@
 """Losses: pure functions of logits, one value per example, in nats. The caller reduces.
 
-ValueError where logits are not [n, classes] of one shape, labels no n whole numbers, or a temperature or weight is out
-of its range.
+ValueError where logits are not [n, classes] of one shape, labels no n whole numbers below `classes`, or a temperature
+or weight is out of its range.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
+
+NO_LABEL = torch.iinfo(torch.int64).min  # one that nothing has
 
 
 def _rows(*logits):
@@ -18,12 +21,17 @@ def _rows(*logits):
                          "what is not the classes, as in logits.flatten(0, 1)")
 
 
-def nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def nll(logits: torch.Tensor, labels) -> torch.Tensor:
     """Negative log-likelihood in nats: logits [n, c], labels of any integer type [n] -> [n]."""
     _rows(logits)
-    if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != logits.shape[:1]:
+    labels = torch.as_tensor(labels, device=logits.device)
+    if (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
+            or labels.shape != logits.shape[:1]):
         raise ValueError(f"labels must be {len(logits)} whole numbers (got {labels.dtype} {list(labels.shape)})")
-    return F.cross_entropy(logits, labels.long(), reduction="none")
+    try:  # torch would take -100 for a row that has no loss
+        return F.cross_entropy(logits, labels.long(), reduction="none", ignore_index=NO_LABEL)
+    except IndexError:
+        raise ValueError(f"labels must lie in 0 ... {logits.shape[1] - 1}") from None
 
 
 def distillation(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float = 1.0):
@@ -32,8 +40,8 @@ def distillation(student_logits: torch.Tensor, teacher_logits: torch.Tensor, tem
     tau^2 keeps the gradient's size as tau grows. The optimum is tau^2 times the softened teacher's entropy, not 0.
     """
     _rows(student_logits, teacher_logits)
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive (got {temperature})")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite (got {temperature})")
     if temperature == 1:
         return F.cross_entropy(student_logits, F.softmax(teacher_logits, -1), reduction="none")
     soft = F.softmax(teacher_logits / temperature, -1)

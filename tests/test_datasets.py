@@ -546,6 +546,13 @@ def test_what_cannot_be_read_is_not_called_damaged(here, monkeypatch):
         datasets.import_("cifar100", source)
 
 
+def test_a_device_or_a_pipe_is_no_copy_and_is_not_read(here):
+    os.mkfifo(here / "pipe")  # reading it would never begin, and reading /dev/zero never end
+    for source in (Path("/dev/null"), here / "pipe"):
+        with pytest.raises(DataError, match=f"^{source} is neither a folder nor a file$"):
+            datasets.import_("cifar100", source)
+
+
 # --- valid copies, as people have them
 
 MACS = {"__MACOSX/set/train/bee/._0.png": b"mac", "set/train/bee/._0.png": b"mac", "set/._train": b"mac",

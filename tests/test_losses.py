@@ -139,7 +139,26 @@ def test_labels_of_any_integer_type_give_the_same_likelihood_and_others_are_refu
         losses.nll(z, y[:, None])
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, math.nan])
+@pytest.mark.parametrize("as_type", [lambda y: y.numpy(), lambda y: y.numpy().astype("u2"), lambda y: y.tolist()])
+def test_labels_are_taken_in_the_forms_that_metrics_take(as_type):
+    z, y = logits(6, 4), torch.arange(6) % 4
+    assert torch.equal(losses.nll(z, as_type(y)), losses.nll(z, y))
+    assert torch.equal(losses.mixed(z, z, as_type(y), 0.5), losses.mixed(z, z, y, 0.5))
+    with pytest.raises(ValueError, match="6 whole numbers"):
+        losses.nll(z, (y / 1).numpy())
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, 4])
+def test_a_label_outside_the_classes_is_an_error_and_not_without_loss(wrong):
+    y = torch.arange(6) % 4
+    y[2] = wrong  # torch's own -100 would have no loss and no gradient
+    with pytest.raises(ValueError, match=r"labels must lie in 0 \.\.\. 3"):
+        losses.nll(logits(6, 4), y)
+    with pytest.raises(ValueError, match="6 whole numbers"):
+        losses.nll(logits(6, 4), (torch.arange(6) % 4).to(torch.complex64))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, math.nan, math.inf])
 def test_a_temperature_that_is_not_positive_is_an_error(temperature):
     with pytest.raises(ValueError, match="temperature"):
         losses.distillation(logits(2, 2), logits(2, 2), temperature)
