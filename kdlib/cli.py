@@ -321,6 +321,7 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
     out = out or Path(f"{name}.png")
     if out.suffix.lower() not in PICTURES:
         raise datasets.DataError(f"--out must end in {', '.join(PICTURES)} (got {out})")
+    os.environ["MPLBACKEND"] = "Agg"  # matplotlib reads it while it is imported, and stops at an unknown one
     import matplotlib
 
     matplotlib.use("Agg")

@@ -283,3 +283,12 @@ def test_the_processor_names_the_instructions_it_is_held_to():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env=os.environ | {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"})
     assert done.stdout.strip().endswith(" DEFAULT, oneDNN SSE41") and done.stdout.strip() != processor()
+
+
+def test_a_picture_needs_no_backend_of_the_user(tmp_path):
+    environment = os.environ | {"MPLBACKEND": "nosuch", "KDLIB_DATA": str(tmp_path / "data")}
+    code = "import sys; from kdlib.cli import main; sys.argv = ['kdlib', *sys.argv[1:]]; main()"
+    done = subprocess.run([sys.executable, "-c", code, "data", "show", "mnist1d", "--policy", "shift", "--out",
+                           tmp_path / "x.png"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "x.png").stat().st_size > 1000
