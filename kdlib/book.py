@@ -186,6 +186,19 @@ def compare(profile, workers) -> dict[str, str]:
     return out
 
 
+@contextmanager
+def from_records():
+    """Meanwhile this process and its children read the committed records and train nothing."""
+    before = os.environ.get("KDLIB_FROM_RECORDS")
+    os.environ["KDLIB_FROM_RECORDS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["KDLIB_FROM_RECORDS"]
+        if before is not None:
+            os.environ["KDLIB_FROM_RECORDS"] = before
+
+
 def refresh(root: Path | None = None) -> None:
     """Write notebooks/*.ipynb anew: cells from their .py, outputs from the committed records, nothing is trained.
 
@@ -198,8 +211,7 @@ def refresh(root: Path | None = None) -> None:
 
     folder = Path(root or project_root()) / "notebooks"
     notebooks = {page: paired(folder / f"{page}.py") for page in PAGES}
-    os.environ["KDLIB_FROM_RECORDS"] = "1"
-    with own_kernels() as kernel:
+    with from_records(), own_kernels() as kernel:
         for page, notebook in notebooks.items():
             try:
                 NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}},

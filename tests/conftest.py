@@ -1,3 +1,4 @@
+import signal
 import sys
 
 import numpy as np
@@ -11,6 +12,8 @@ from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Trai
 from kdlib.store import KeptState, run_now
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a job in the background: what the tests interrupt would not
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from kdlib import book
 from kdlib.cli import read_specs
 from kdlib.paths import project_root
+from kdlib.settings import settings
 
 PAGE = """# ---
 # jupyter:
@@ -200,3 +201,16 @@ def test_a_misspelt_parameter_stops_a_chapter_before_anything_is_trained(tmp_pat
         papermill.execute_notebook(project_root() / "notebooks" / "07_claims.ipynb", tmp_path / "out.ipynb",
                                    parameters={"profile": "smoke", "sedes": 3}, cwd=tmp_path, progress_bar=False)
     assert not store_here.exists()
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_writing_the_notebooks_leaves_the_environment_as_it_was(monkeypatch, before):
+    monkeypatch.setattr(book, "PAGES", ())
+    if before is None:
+        monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
+    else:
+        monkeypatch.setenv("KDLIB_FROM_RECORDS", before)
+    with book.from_records():
+        assert settings().from_records
+    book.refresh()
+    assert os.environ.get("KDLIB_FROM_RECORDS") == before
