@@ -1,5 +1,6 @@
 """Building the book: papermill executes every chapter into book/executed, Jupyter Book renders it."""
 
+import atexit
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from kdlib.compute import levels
 from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
+from kdlib.settings import from_records
 from kdlib.store import Store, StoreError
 
 PAGES = in_order()
@@ -186,19 +188,6 @@ def compare(profile, workers) -> dict[str, str]:
     return out
 
 
-@contextmanager
-def from_records():
-    """Meanwhile this process and its children read the committed records and train nothing."""
-    before = os.environ.get("KDLIB_FROM_RECORDS")
-    os.environ["KDLIB_FROM_RECORDS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["KDLIB_FROM_RECORDS"]
-        if before is not None:
-            os.environ["KDLIB_FROM_RECORDS"] = before
-
-
 def refresh(root: Path | None = None) -> None:
     """Write notebooks/*.ipynb anew: cells from their .py, outputs from the committed records, nothing is trained.
 
@@ -213,11 +202,13 @@ def refresh(root: Path | None = None) -> None:
     notebooks = {page: paired(folder / f"{page}.py") for page in PAGES}
     with from_records(), own_kernels() as kernel:
         for page, notebook in notebooks.items():
+            client = NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}}, **kernel)
             try:
-                NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}},
-                               **kernel).execute()
+                client.execute()
             except CellExecutionError as error:
                 raise BookError(f"{page} failed: {error.ename}: {error.evalue}") from None
+            finally:  # after a signal its own way to end the kernel at exit is a traceback; the kernel ends with us
+                atexit.unregister(client._cleanup_kernel)
             check_pictures(page, notebook)
             for cell in notebook.cells:
                 cell.metadata.pop("execution", None)

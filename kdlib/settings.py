@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,3 +68,16 @@ def settings() -> Settings:
         raise SettingsError(sentence(error)) from None
     os.environ.update((PREFIX + name.upper(), str(value)) for name, value in found if isinstance(value, Path))
     return found
+
+
+@contextmanager
+def from_records():
+    """Meanwhile this process and its children read the committed records and train nothing."""
+    before = os.environ.get("KDLIB_FROM_RECORDS")
+    os.environ["KDLIB_FROM_RECORDS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["KDLIB_FROM_RECORDS"]
+        if before is not None:
+            os.environ["KDLIB_FROM_RECORDS"] = before

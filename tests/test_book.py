@@ -13,7 +13,7 @@ import pytest
 from kdlib import book
 from kdlib.cli import read_specs
 from kdlib.paths import project_root
-from kdlib.settings import settings
+from kdlib.settings import from_records, settings
 
 PAGE = """# ---
 # jupyter:
@@ -210,7 +210,7 @@ def test_writing_the_notebooks_leaves_the_environment_as_it_was(monkeypatch, bef
         monkeypatch.delenv("KDLIB_FROM_RECORDS", raising=False)
     else:
         monkeypatch.setenv("KDLIB_FROM_RECORDS", before)
-    with book.from_records():
+    with from_records():
         assert settings().from_records
     book.refresh()
     assert os.environ.get("KDLIB_FROM_RECORDS") == before
