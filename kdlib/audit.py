@@ -11,10 +11,11 @@ from pydantic import TypeAdapter
 
 from kdlib.devices import processor
 from kdlib.paths import project_root
+from kdlib.results import Record, Recorded, StoreError
 from kdlib.runs import teacher
 from kdlib.spec import Spec
 from kdlib.stats import estimate
-from kdlib.store import Record, Recorded, StoreError, check_data, run_now
+from kdlib.store import check_data, committed_weights, run_now
 from kdlib.train import steady_process
 
 # what made the records that do not say so: some of Intel's with AVX-512, of which another model gives other bits
@@ -69,7 +70,7 @@ def weights_agree(recorded: Recorded, sample: int, seed: int = 0) -> bool:
         record = recorded.records[key]
         spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
         prepared = teacher.prepare(spec)
-        prepared.net.load_state_dict(recorded.weights(spec))
+        prepared.net.load_state_dict(committed_weights(recorded, spec))
         difference, _ = record.difference(replace(record, metrics=prepared.evaluate()))
         # another processor rounds logits differently: a few inputs of thousands may change sides
         agree &= difference <= (0 if (record.processor or BEFORE) == processor() else ROUNDING)

@@ -13,12 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kdlib.compute import levels
 from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
+from kdlib.results import StoreError
 from kdlib.settings import from_records
-from kdlib.store import Store, StoreError
+from kdlib.spec import levels
+from kdlib.store import Store
 
 PAGES = in_order()
 

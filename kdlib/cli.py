@@ -68,7 +68,7 @@ def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = N
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
     from kdlib.plan import plan as report
-    from kdlib.store import Recorded
+    from kdlib.results import Recorded
 
     design = Design(profile, seeds)
     print(report({name: [s for row in CHAPTERS[name].runs(design).values() for s in row]
@@ -81,8 +81,8 @@ def read_specs(path: Path) -> list:
 
     from pydantic import TypeAdapter, ValidationError
 
+    from kdlib.results import StoreError
     from kdlib.spec import Spec
-    from kdlib.store import StoreError
 
     try:
         with path.open("rb") as file:
@@ -113,11 +113,14 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
            workers: WorkersOption = None, backend: BackendOption = "local", address: AddressOption = None,
            gpus_per_run: GpusOption = 0.0,
            stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
-    """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is."""
-    from kdlib.compute import compute, levels
+    """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is, and stays
+    when the plan no longer asks for it."""
+    from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
-    from kdlib.store import Recorded, Store, check_data
+    from kdlib.results import Recorded
+    from kdlib.spec import levels
+    from kdlib.store import Store, check_data, commit_weights
 
     design, seen, names = Design(profile), set(), chapters(chapter)
     source, store = Recorded(profile), Store()
@@ -134,17 +137,19 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
         found |= ({s: store.get(s) for s in absent} if stored
                   else compute(absent, workers, profile, True, backend, address, gpus_per_run))
         written = [found[s] for s in specs if found[s]]
-        source.write(f"{name}.jsonl", written)
+        more = source.others(f"{name}.jsonl", written)
+        source.write(f"{name}.jsonl", written + more)
         if design.profile.weights:
-            source.keep_weights([s for s in specs if found[s] and s.kind == "teacher"], store)
-        print(f"{name}.jsonl: {len(written)} of {len(specs)} runs")
+            commit_weights(source, [s for s in specs if found[s] and s.kind == "teacher"], store)
+        print(f"{name}.jsonl: {len(written)} of {len(specs)} runs"
+              + f"; {len(more)} more that the plan no longer asks for stay" * bool(more))
 
 
 @app.command()
 def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or chapters; all if none is named")] = None,
            profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
-    lacks of their chapters' runs is trained)."""
+    lacks of the runs that they read is trained)."""
     from kdlib.experiments import claims_of, standing
 
     asked = claims_of(names or (), profile)
@@ -164,15 +169,17 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
 
 
 def _train_for(asked, profile, workers):
-    from kdlib.compute import compute, levels, worker_count
-    from kdlib.experiments import CHAPTERS, chapters_of
+    from kdlib.compute import compute, worker_count
+    from kdlib.experiments import chapters_of, read_by
     from kdlib.experiments.design import Design
     from kdlib.plan import duration
+    from kdlib.results import Recorded
     from kdlib.settings import settings
-    from kdlib.store import Recorded, Store
+    from kdlib.spec import levels
+    from kdlib.store import Store
 
     design, names = Design(profile), chapters_of(asked, profile)
-    specs = [s for layer in levels(s for name in names for row in CHAPTERS[name].runs(design).values() for s in row)
+    specs = [s for layer in levels(s for name in names for row in read_by(asked, name, design).values() for s in row)
              for s in layer]
     found = Store().look(specs)[0]
     missing = [s for s in specs if s not in found]
@@ -182,8 +189,8 @@ def _train_for(asked, profile, workers):
     took = [source.get(s).seconds for s in missing if source.get(s)]
     about = (f"about {duration(sum(took) / len(took) * len(missing) / count)}, if they take as long as when they were "
              "recorded" if took else f"`kdlib plan` says how long that takes: none of them is recorded at {profile}")
-    print(f"kdlib: {len(missing)} of the {len(specs)} runs of {', '.join(names)} are not in the store and are trained "
-          f"now, by {count} workers; {about}", file=sys.stderr, flush=True)
+    print(f"kdlib: {len(missing)} of the {len(specs)} runs that decide {', '.join(asked)} are not in the store and are "
+          f"trained now, by {count} workers; {about}", file=sys.stderr, flush=True)
     compute(missing, workers, profile, progress=True)
 
 
@@ -191,8 +198,9 @@ def _train_for(asked, profile, workers):
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
          kind: Annotated[str, typer.Option(help="only those of this kind, as in teacher")] = ""):
     """List the runs in the store; with KEY, show one whole."""
+    from kdlib.results import Foreign, StoreError
     from kdlib.spec import KIND_NAMES
-    from kdlib.store import Foreign, Store, StoreError, summary
+    from kdlib.store import Store, summary
 
     if kind not in ("", *KIND_NAMES):
         raise StoreError(f"unknown kind {kind!r}; there are {', '.join(KIND_NAMES)}")
@@ -221,7 +229,7 @@ def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOpti
     whether each condition's estimate stays within its interval when the new run takes the recorded one's place."""
     from kdlib.audit import audit
     from kdlib.experiments.design import Design
-    from kdlib.store import Recorded
+    from kdlib.results import Recorded
 
     if not audit(Recorded(Design(profile).profile.name), sample, seed, tolerance):
         raise typer.Exit(1)

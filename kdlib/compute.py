@@ -23,10 +23,12 @@ from tqdm import tqdm
 from kdlib.devices import devices
 from kdlib.errors import KdlibError, short
 from kdlib.processes import end_with
-from kdlib.runs import cohort, divides, needs, work
+from kdlib.results import StoreError, recorded
+from kdlib.runs import cohort, divides, work
 from kdlib.runs.cost import COHORT
 from kdlib.settings import settings
-from kdlib.store import Recorded, Store, StoreError
+from kdlib.spec import levels
+from kdlib.store import Store
 from kdlib.train import Diverged, steady_process
 
 
@@ -39,20 +41,6 @@ class Computed(dict):
 
     trained = reused = 0
     seconds = 0.0
-
-
-def levels(specs) -> list[list]:
-    """Everything `specs` need, once each, in layers that depend only on earlier layers."""
-    depth = {}
-
-    def visit(spec):
-        if spec not in depth:
-            depth[spec] = 1 + max((visit(n) for n in needs(spec)), default=-1)
-        return depth[spec]
-
-    for spec in specs:
-        visit(spec)
-    return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]
 
 
 def cohorts(specs, workers: int, kept=(), in_order: bool = False) -> list[list]:
@@ -130,7 +118,7 @@ def compute(specs, workers: int | None = None, profile: str | None = None, progr
     store.prepare()
     log = _log(store)
     store.tidy()
-    store.check_weights({need for layer in missing for spec in layer for need in needs(spec) if need in done})
+    store.check_weights({need for layer in missing for spec in layer for need in spec.needs if need in done})
     if backend == "ray":
         pool = _ray(store.root.absolute(), workers, address, gpus_per_run)
     else:
@@ -164,7 +152,7 @@ def _in_order(tasks, submit, slots):
     """(task, its results) as they finish. A task starts once all that it needs is done; at most `slots` are under way,
     the earlier ones in the list first."""
     of = {spec: i for i, task in enumerate(tasks) for spec in task}
-    order = TopologicalSorter({i: {of[n] for spec in task for n in needs(spec) if n in of}
+    order = TopologicalSorter({i: {of[n] for spec in task for n in spec.needs if n in of}
                                for i, task in enumerate(tasks)})
     order.prepare()
     ready, running = [], {}
@@ -280,18 +268,6 @@ def _on_node(specs, root, mark):
         raise StoreError(f"{socket.gethostname()} does not share the run store {root}: "
                          "set KDLIB_STORE to a folder that all nodes mount under the same path")
     return _run_task(specs, root)
-
-
-def recorded(specs, profile) -> dict:
-    """Committed records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
-    source = Recorded(profile)
-    found = {spec: source.get(spec) for layer in levels(specs) for spec in layer}
-    absent = [spec for spec, record in found.items() if record is None]
-    if absent:
-        raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {source.folder} "
-                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
-                         f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
-    return found
 
 
 def _run_task(specs, root):

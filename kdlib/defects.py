@@ -4,8 +4,13 @@ The formulas were written anew from a reading of that code's last commit; the ri
 """
 
 import torch
+import torch.nn.functional as F
 
 from kdlib import metrics
+from kdlib.models import build
+from kdlib.streams import stream
+
+BATCH = 128  # as there
 
 
 def nll_table(logits, labels) -> float:
@@ -72,3 +77,36 @@ def similarities(one, other, batch: int) -> dict[str, float]:
             result[f"{rows.__name__}{stage}"] = batch_means(
                 lambda p, q, rows=rows: kernel_cka(rows(p), rows(q)), batch, a, b)
     return result
+
+
+# --- of made-up logits and images
+
+def confident() -> tuple[float, float]:
+    """NLL, right and wrong, of made-up logits [128, 100] that are right and sure: 12 at the label, noise elsewhere."""
+    draws = stream("errata", "confident")
+    labels = torch.randint(100, (BATCH,), generator=draws)
+    logits = 12 * F.one_hot(labels, 100) + torch.randn(BATCH, 100, generator=draws)
+    return metrics.nll(logits, labels), nll_table(logits, labels)
+
+
+def least_table(classes: int, n: int) -> float:
+    """The least that the wrong NLL can be on n examples, as many of each class, in random batches: the mean entropy of
+    a batch's labels, reached by a net that knows these and ignores its inputs."""
+    labels = (torch.arange(n) % classes)[torch.randperm(n, generator=stream("errata", "labels"))]
+    entropies = [torch.special.entr(torch.bincount(part).double() / len(part)).sum() for part in labels.split(BATCH)]
+    return float(torch.stack(entropies).mean())
+
+
+def untrained_images(pairs: int = 5) -> list[dict]:
+    """CKA by stage of two untrained ResNets on made-up smooth colour images [128, 3, 32, 32], a dict per pair of nets;
+    under `elsewhere_`, where the second net is given other images."""
+    coarse = torch.rand(2 * BATCH, 3, 4, 4, generator=stream("errata", "images"))
+    x, elsewhere = F.interpolate(coarse, 32, mode="bilinear", align_corners=False).split(BATCH)
+    out = []
+    for i in range(pairs):
+        one, other = (build("resnet20-bn", "cifar100", "errata", i, side) for side in "ab")
+        own = maps_of(one, x)
+        out.append(similarities(own, maps_of(other, x), BATCH))
+        apart = similarities(own, maps_of(other, elsewhere), BATCH)
+        out[-1] |= {f"elsewhere_{key}": value for key, value in apart.items()}
+    return out

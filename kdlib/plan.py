@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import astuple
 
 from kdlib import runs
-from kdlib.compute import levels, worker_count
+from kdlib.compute import worker_count
 from kdlib.errors import KdlibError
+from kdlib.results import Recorded
 from kdlib.runs.cost import Cost
-from kdlib.store import Recorded, Store
+from kdlib.spec import levels
+from kdlib.store import Store
 from kdlib.train import steady_process
 
 # Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use, and memory in

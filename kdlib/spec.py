@@ -129,6 +129,11 @@ class Run(Frozen):
         """The run whose net it is about: itself, or the one that it measures."""
         return self
 
+    @property
+    def needs(self) -> tuple["Run", ...]:
+        """The runs that must exist before this one."""
+        return ()
+
 
 class Teacher(Run):
     """A net trained on labels. `member` tells the members of one trial's pool apart."""
@@ -195,6 +200,12 @@ class Generator(Run):
         if not self.data.inputs.drawn or self.judge.data != self.data:
             raise ValueError("a generator and its judge are trained on the same colour images")
         return self
+
+
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """Its judge."""
+        return (self.judge,)
 
 
 class Student(Run):
@@ -265,6 +276,11 @@ class Student(Run):
         return self.foil + tuple(teacher for foil in self.foils for teacher in foil)
 
     @property
+    def needs(self) -> tuple[Run, ...]:
+        """Its teachers, those that it never sees, and its generator."""
+        return self.teachers + self.unseen + ((self.generator,) if self.generator else ())
+
+    @property
     def net(self) -> catalog.Net:
         """What the catalog knows of its net."""
         return net(self.model)
@@ -307,6 +323,11 @@ class Surface(Run):
         """The student around which it lies."""
         return self.student
 
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """The student."""
+        return (self.student,)
+
 
 class Labels(Run):
     """What a teacher (or an ensemble) tells its students: its predictive distributions on training and test inputs
@@ -328,6 +349,11 @@ class Labels(Run):
         """The first teacher."""
         return self.teachers[0]
 
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """All its teachers."""
+        return self.teachers
+
 
 class Defects(Run):
     """What the official code's formulas make of one student: its metrics right and wrong, side by side."""
@@ -341,6 +367,11 @@ class Defects(Run):
         """The student that is measured."""
         return self.student
 
+    @property
+    def needs(self) -> tuple[Run, ...]:
+        """The student."""
+        return (self.student,)
+
 
 RUNS = Teacher, Generator, Student, Surface, Labels, Defects
 KIND_NAMES = tuple(run.model_fields["kind"].default for run in RUNS)
@@ -348,3 +379,17 @@ if TYPE_CHECKING:
     Spec = Run
 else:
     Spec = Annotated[Union[RUNS], Field(discriminator="kind")]  # noqa: UP007
+
+
+def levels(specs) -> list[list]:
+    """Everything `specs` need, once each, in layers that depend only on earlier layers."""
+    depth = {}
+
+    def visit(spec):
+        if spec not in depth:
+            depth[spec] = 1 + max((visit(n) for n in spec.needs), default=-1)
+        return depth[spec]
+
+    for spec in specs:
+        visit(spec)
+    return [[s for s in depth if depth[s] == d] for d in range(max(depth.values(), default=-1) + 1)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit  # the quantile of Student's t, where scipy.stats would take a second to import
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def estimate(values, confidence: float = 0.95) -> Estimate:
     n, mean = len(values), float(values.mean())
     if n == 1:
         return Estimate(mean, -math.inf, math.inf, 1)
-    half = float(student_t.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / math.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -50,6 +50,15 @@ def slope(x, ys) -> np.ndarray:
     x = np.asarray(x, dtype=float)
     x = x - x.mean()
     return np.asarray(ys, dtype=float) @ x / (x @ x)
+
+
+def rank_correlation(one, other) -> float:
+    """Spearman's, of two rows [k]: the correlation of their ranks, of which equal values share the mean."""
+    def ranks(x):
+        _, place, count = np.unique(x, return_inverse=True, return_counts=True)
+        return (np.cumsum(count) - (count - 1) / 2)[place]
+
+    return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
 
 
 def leave_one_out_best(scores) -> np.ndarray:
@@ -104,7 +113,7 @@ class Part:
             return None
         limits = (-self.threshold, self.threshold) if self.side == "within" else (self.threshold,)
         distance, spread = min(abs(e.mean - limit) for limit in limits), self.values.std(ddof=1)
-        while n <= 10_000 and student_t.ppf(0.975, n - 1) * spread / math.sqrt(n) >= distance:
+        while n <= 10_000 and stdtrit(n - 1, 0.975) * spread / math.sqrt(n) >= distance:
             n += 1
         return n
 

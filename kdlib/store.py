@@ -7,127 +7,34 @@ import io
 import itertools
 import json
 import logging
-import math
 import os
 import re
 import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import numpy as np
 import torch
 from filelock import FileLock
-from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from kdlib.catalog import DATA_SETS
 from kdlib.data import fingerprint_here, read_by
 from kdlib.devices import processor
-from kdlib.errors import KdlibError, sentence
 from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.processes import locked
+from kdlib.results import Damaged, Record, Recorded, StoreError, parse
 from kdlib.runs import execute, place
 from kdlib.settings import settings
-from kdlib.spec import Spec
-
-
-def _numbers(curve):
-    parts = curve.values() if isinstance(curve, dict) else [curve]
-    try:
-        if all(np.asarray(part).dtype.kind in "if" for part in parts):
-            return curve
-    except OverflowError:  # a whole number beyond all others
-        pass
-    raise ValueError("a curve is made of numbers")
-
-
-Number = StrictInt | StrictFloat
-Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
 
 # The only names that the store makes and, where nobody needs the file any more, removes: other programs too keep their
 # files in folders called runs and weights.
 RECORD = re.compile(r"([0-9a-f]{24})\.json")
 STATE = re.compile(r"([0-9a-f]{24})\.safetensors")
 LEFT = re.compile(r"\.([0-9a-f]{24})\.(?:json|safetensors)\.[0-9a-z_]{8}")  # what a killed `atomic` left behind
-
-
-class StoreError(KdlibError):
-    """A record or checkpoint that is missing, damaged, edited, not readable or not what it says it is."""
-
-
-class Damaged(StoreError):
-    """A file that is not whole, or not as it was written: the store sets it aside."""
-
-
-class Foreign(StoreError):
-    """A whole record that another version of kdlib made: neither used nor moved."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One finished run: its spec, plain numbers, and where they came from."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")  # types are checked where a record is read: `parse`
-
-    key: str
-    spec: dict
-    metrics: dict[str, Number]
-    curves: dict[str, Curve]
-    seconds: Annotated[Number, Field(ge=0)]
-    device: str
-    versions: dict[str, str]
-    commit: str
-    # what computed it (`devices.processor`); None: before it was recorded, in November 2026
-    processor: str | None = None
-    # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
-    # generator's version is among the others
-    content: dict[str, str] | None = None
-    weights: str | None = None  # the beginning of the `digest` of its final weights
-
-    def line(self) -> str:
-        """One line of JSON, closed by a checksum over all of it."""
-        body = {name: value for name, value in vars(self).items() if value is not None}
-        return json.dumps(body | {"checksum": checksum(body)})
-
-    @property
-    def made_on(self) -> dict[str, str | None]:
-        """The content of the data that it read, by name, as far as it is said."""
-        return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
-
-    def difference(self, other: "Record") -> tuple[float, float]:
-        """How far another result of this run lies from it: the largest difference of a metric (as a share of it where
-        it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ."""
-        scalars = {name: [value] for name, value in self.metrics.items()}
-        return (_largest(scalars, {name: [value] for name, value in other.metrics.items()}, 1.0),
-                _largest(dict(_rows(self.curves)), dict(_rows(other.curves)), 1e-9))
-
-
-def _rows(curves):
-    """Curves as (name, list of numbers); a plane has several."""
-    for name, curve in curves.items():
-        if isinstance(curve, dict):
-            yield from ((f"{name} {part}", values) for part, values in _rows(curve))
-        else:
-            yield name, np.ravel(curve)
-
-
-def _largest(ours, theirs, least):
-    if {n: len(v) for n, v in ours.items()} != {n: len(v) for n, v in theirs.items()}:
-        return math.inf
-    # np.max, since Python's max drops a NaN
-    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()],
-                   initial=0)  # a run that trains nothing has no curves
-    return math.inf if math.isnan(worst) else float(worst)
-
-
-def checksum(body: dict) -> str:
-    """16 hex digits over a record without its checksum."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def digest(tensors: dict[str, torch.Tensor], data: str = "") -> str:
@@ -256,30 +163,6 @@ class KeptState:
         self.saved = time.monotonic()
 
 
-_spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
-
-
-def parse(line: str | bytes, where) -> Record:
-    """A record from its line; Damaged where it is not whole or was changed, Foreign where it is whole and another
-    version of kdlib made it: with other fields, values of other types, or another key for its spec."""
-    try:
-        body = json.loads(line)
-        given = body.pop("checksum")
-        now = checksum(body)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Damaged(f"{where} is not a whole kdlib record (truncated or foreign)") from None
-    if now != given:
-        raise Damaged(f"{where} was changed after it was written (checksum differs)")
-    try:
-        record = _record.validate_python(body)
-        spec = _spec.validate_json(json.dumps(record.spec))
-    except ValidationError as error:
-        raise Foreign(f"{where} was made by another version of kdlib, or by hand: {sentence(error)}") from None
-    if spec.key != record.key:
-        raise Foreign(f"{where} was made by another version of kdlib: its key is not that of its spec")
-    return record
-
-
 class Store:
     """`runs/<key>.json` and `weights/<key>.safetensors` under one folder, one lock per run."""
 
@@ -403,7 +286,7 @@ class Store:
             self._refuse({path: error})
 
     def adopt(self, specs) -> int:
-        """Take over those of these runs whose weights are committed beside their records (`Recorded.keep_weights`),
+        """Take over those of these runs whose weights are committed beside their records (`commit_weights`),
         each checked against its record; how many there were. What is damaged is named, and nothing of it is taken."""
         wanted, count = {spec.key: spec for spec in specs}, 0
         for folder in sorted({path.parent.parent for path in results_dir().glob("*/weights/*.safetensors")
@@ -412,7 +295,7 @@ class Store:
             for key in sorted(wanted.keys() & source.records.keys()):
                 if not source.weights_path(key).exists():
                     continue
-                record, tensors = source.records[key], source.weights(wanted[key])
+                record, tensors = source.records[key], committed_weights(source, wanted[key])
                 self.prepare()
                 with locked(self._lock(key), f"{wanted[key].kind} {key}"):
                     with atomic(self.weights_path(key)) as file:
@@ -493,6 +376,28 @@ def _kept_so_far():
         raise
 
 
+def committed_weights(source: Recorded, spec) -> dict[str, torch.Tensor]:
+    """The committed weights of a recorded run; StoreError if they are not those that its record speaks of."""
+    path, record = source.weights_path(spec.key), source.records[spec.key]
+    try:
+        tensors = unpack(path, spec.key, [spec])
+    except Damaged as error:
+        raise StoreError(f"{error}: restore it") from None
+    if record.weights not in (None, digest(tensors)[:16]):
+        raise StoreError(f"the checkpoint {path} is not the one that its record speaks of: restore it")
+    return tensors
+
+
+def commit_weights(source: Recorded, specs, store: Store) -> None:
+    """Put the final weights of recorded runs beside their records, where they are not yet."""
+    for spec in specs:
+        path = source.weights_path(spec.key)
+        if not path.exists() and store.weights_path(spec.key).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as file:
+                file.write(pack(store.weights(spec), spec.key, data=json.dumps(source.records[spec.key].made_on)))
+
+
 def summary(wrong) -> str:
     """What is wrong with files of the store, in one sentence: of many the first three."""
     wrong = list(map(str, wrong))
@@ -548,83 +453,3 @@ def commit() -> str:
         return at + "+changes" * bool(git("status", "--porcelain", "--", "kdlib")) if at else "unknown"
     except FileNotFoundError:  # no git on this machine
         return "unknown"
-
-
-class Recorded:
-    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`.
-
-    SHA256SUMS beside them, in the form of `sha256sum`, lists what `write` wrote: each file that it lists must be there,
-    as it was written."""
-
-    def __init__(self, profile: str):
-        self.folder, self.records, self.sums = results_dir() / profile, {}, {}
-        self.listed_in = self.folder / "SHA256SUMS"
-        for path in sorted(self.folder.glob("*.jsonl")):
-            content = path.read_bytes()
-            for number, line in enumerate(content.splitlines(), 1):
-                record = parse(line, f"{path}, line {number},")
-                self.records[record.key] = record
-            self.sums[path.name] = {hashlib.sha256(content).hexdigest()}
-        for name, sums in self._listed().items():
-            if not sums & self.sums.get(name, set()):
-                what = "changed since it was recorded" if name in self.sums else "is missing"
-                raise StoreError(f"{self.folder / name} {what} (SHA256SUMS beside it lists it): restore it; if all is "
-                                 "as it should be, `sha256sum *.jsonl > SHA256SUMS` there lists it anew")
-
-    def get(self, spec) -> Record | None:
-        """The record of a spec, None where it is not committed."""
-        return self.records.get(spec.key)
-
-    def weights_path(self, key: str) -> Path:
-        """Where the weights of a recorded run are, if they are committed."""
-        return self.folder / "weights" / f"{key}.safetensors"
-
-    def weights(self, spec) -> dict[str, torch.Tensor]:
-        """The committed weights of a recorded run; StoreError if they are not those that its record speaks of."""
-        path, record = self.weights_path(spec.key), self.records[spec.key]
-        try:
-            tensors = unpack(path, spec.key, [spec])
-        except Damaged as error:
-            raise StoreError(f"{error}: restore it") from None
-        if record.weights not in (None, digest(tensors)[:16]):
-            raise StoreError(f"the checkpoint {path} is not the one that its record speaks of: restore it")
-        return tensors
-
-    def keep_weights(self, specs, store: "Store") -> None:
-        """Put the final weights of recorded runs beside their records, where they are not yet."""
-        for spec in specs:
-            path = self.weights_path(spec.key)
-            if not path.exists() and store.weights_path(spec.key).exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with atomic(path) as file:
-                    file.write(pack(store.weights(spec), spec.key, data=json.dumps(self.records[spec.key].made_on)))
-
-    def write(self, name: str, records) -> None:
-        """Write records as one file, and list it. Both its checksums, old and new, are listed while it changes: an
-        interruption at any point leaves a whole folder."""
-        lines = b"".join(record.line().encode() + b"\n" for record in records)
-        listed, new = self.sums | self._listed(), {hashlib.sha256(lines).hexdigest()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if name in listed:
-            self._list(listed | {name: listed[name] | new})
-        with atomic(self.folder / name) as file:
-            file.write(lines)
-        self._list(listed | {name: new})
-        self.records |= {record.key: record for record in records}
-
-    def _listed(self) -> dict[str, set[str]]:
-        """The checksums of each file that is listed; none where nothing was recorded since there are such lists."""
-        listed: dict[str, set[str]] = {}
-        if self.listed_in.exists():
-            lines = self.listed_in.read_text(errors="replace").splitlines()
-            for line in lines or [""]:
-                match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
-                if not match:
-                    raise StoreError(f"{self.listed_in} is damaged: restore it")
-                listed.setdefault(match[2], set()).add(match[1])
-        return listed
-
-    def _list(self, listed) -> None:
-        lines = [f"{checksum}  {name}\n" for name in sorted(listed) for checksum in sorted(listed[name])]
-        with atomic(self.listed_in) as file:
-            file.write("".join(lines).encode())

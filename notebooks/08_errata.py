@@ -33,10 +33,10 @@ workers = None  # one-thread worker processes; None: one per core
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kdlib import figures
+from kdlib import defects, figures
 from kdlib.chapter import all_runs, glue, open_chapter, panels, provenance, say, table
-from kdlib.experiments import errata, paradox, so_far
 from kdlib.experiments import optimization as opt
+from kdlib.experiments import paradox, so_far
 from kdlib.stats import estimate
 
 d, r = open_chapter("08_errata", profile, seeds, workers)
@@ -65,11 +65,11 @@ def mean_cka(name, key):
     return np.mean([r(name, f"{key}{stage}") for stage in STAGES], 0)
 
 
-right, wrong = errata.confident()
+right, wrong = defects.confident()
 glue("sure-right", f"{right:.4f}", display=False)
 glue("sure-wrong", f"{wrong:.1f}", display=False)
-glue("least-100", f"{errata.least_table(100, 10_000):.2f}", display=False)
-glue("least-here", f"{errata.least_table(10, d.profile.test):.2f}", display=False)
+glue("least-100", f"{defects.least_table(100, 10_000):.2f}", display=False)
+glue("least-here", f"{defects.least_table(10, d.profile.test):.2f}", display=False)
 for name, run in (("small", small), ("large", large)):
     say(f"nll-{name}", r(run, "nll"), 1, 2)
     say(f"table-{name}", r(run, "nll_table"), 1, 1)
@@ -102,11 +102,11 @@ for key, metric in (("cifar-best", "nll"), ("cifar-best-table", "nll_table")):
 for name in ("", "unseen_", "untrained_", "shuffled_"):
     for key in FORMULAS.values():
         say(f"cifar-cka-{name}{key}", np.mean([cifar(small, f"{name}{key}{stage}") for stage in STAGES], 0), 1, 3)
-images = errata.untrained_images()
+images = defects.untrained_images()
 for name in ("", "elsewhere_"):
     for key in FORMULAS.values():
         say(f"images-{name}{key}", [pair[f"{name}{key}3"] for pair in images], 1, 2)
-last, share = errata.BATCH, d.profile.test % errata.BATCH / d.profile.test
+last, share = defects.BATCH, d.profile.test % defects.BATCH / d.profile.test
 glue("weight-paper", f"{10_000 / (10_000 % last) / -(-10_000 // last):.1f}", display=False)
 glue("weight-here", f"{1 / share / -(-d.profile.test // last):.1f}", display=False)
 glue("last-here", str(d.profile.test % last), display=False)

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from kdlib import chapter, experiments
-from kdlib.experiments import CHAPTERS, PAGES, claims_of, figure_map, halves, in_order, judged, standing
-from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id
+from kdlib.experiments import CHAPTERS, PAGES, claims_of, figure_map, halves, in_order, judged, read_by, standing
+from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.paths import project_root, results_dir
+from kdlib.results import Record
 from kdlib.stats import Claim, Statistic
-from kdlib.store import Record
 
 
 def made_up(name, design):
@@ -110,6 +110,23 @@ def test_what_is_specific_to_a_teacher_is_the_metric_less_that_with_an_unseen_on
     r = Results(None, {"a": [Record("key", {}, metrics, {}, 1.0, "", {}, "")]})
     assert r.specific("a") == pytest.approx([0.2]) and r.unseen("a") == [0.7]
     assert r.specific("a", "train_kl") == pytest.approx([-0.3])
+
+
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "workstation", "halves"])
+def test_a_claim_is_decided_by_the_runs_that_it_reads_alone(profile):
+    design = Design(profile)
+    for name, there in claims_at(design.profile).items():
+        page = next(page for page in CHAPTERS if CHAPTERS[page].stem == there.chapter)
+        runs, few = CHAPTERS[page].runs(design), read_by([name], page, design)
+        assert few.items() <= runs.items() and (len(few) < len(runs) or not runs)
+        made = made_up(page, design)
+        only = Results(made.profile, {row: made.rows[row] for row in few}, made.planned)
+        one, other = judged_alone(name, page, only), judged_alone(name, page, made)
+        assert one.tested == other.tested and one.reason == other.reason
+
+
+def judged_alone(name, page, r):
+    return next(claim for claim in judged(page, r) if claim.id == name)
 
 
 # --- chapters

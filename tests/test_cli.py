@@ -17,7 +17,7 @@ from kdlib.compute import levels
 from kdlib.devices import processor
 from kdlib.experiments.design import Design
 from kdlib.experiments.profiles import PROFILES
-from kdlib.store import Record, StoreError
+from kdlib.results import Record, StoreError
 
 
 @pytest.mark.parametrize(("args", "says"), [
@@ -187,10 +187,11 @@ def test_claims_are_told_by_name_or_chapter(kdlib):
 def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_path):
     monkeypatch.setattr("kdlib.store.execute", made_up)
     code, out, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke", "--workers", 1)
-    specs = {s for row in experiments.CHAPTERS["02_optimization"].runs(Design("smoke")).values() for s in row}
-    count = sum(map(len, levels(specs)))
+    runs = experiments.CHAPTERS["02_optimization"].runs(Design("smoke"))  # O1: train agreement over sizes, at m = 1
+    count = sum(map(len, levels({s for (kind, m, *_), row in runs.items() if (kind, m) == ("size", 1) for s in row})))
+    assert count < sum(map(len, levels({s for row in runs.values() for s in row})))
     assert code == 0 and out.startswith("O1 ") and "1 claims: " in out
-    assert f"{count} of the {count} runs of 02_optimization are not in the store and are trained now, by 1" in error
+    assert f"{count} of the {count} runs that decide O1 are not in the store and are trained now, by 1" in error
     assert len(list((tmp_path / "store" / "runs").iterdir())) == count
     code, again, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke")
     assert (code, again, error) == (0, out, "")
@@ -198,6 +199,13 @@ def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_
 
 def test_the_help_names_every_profile():
     assert get_args(ProfileOption)[1].help == re.sub(r", (?=\w+$)", " or ", ", ".join(PROFILES))
+
+
+def test_claims_are_told_without_torch():
+    code = "import sys; sys.argv = ['kdlib', 'claims']; from kdlib.cli import main\ntry: main()\n" \
+           "except SystemExit: pass\nfinally: print({'torch', 'scipy.stats', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("2 not tested\nset()\n")
 
 
 def test_the_help_is_there_without_torch():

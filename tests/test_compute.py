@@ -17,9 +17,9 @@ from conftest import defects, same_result, student, surface, teacher
 from kdlib import runs
 from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute, levels, worker_count
 from kdlib.paths import project_root
-from kdlib.runs import needs
+from kdlib.results import StoreError
 from kdlib.spec import Training
-from kdlib.store import KeptState, Store, StoreError
+from kdlib.store import KeptState, Store
 from kdlib.train import Diverged
 
 
@@ -200,7 +200,7 @@ def test_a_run_on_two_devices_is_that_of_one_within_rounding(store_here, monkeyp
     assert two[spec].curves["loss"] == pytest.approx(one[spec].curves["loss"], abs=1.1e-5)  # 1 in the last of 6 digits
     assert two[spec].metrics == pytest.approx(one[spec].metrics, abs=0.02)  # one of 60 may change sides
     # nets that advance in cohorts stay on one device
-    assert all(same_result(two[needed], one[needed]) for needed in needs(spec))
+    assert all(same_result(two[needed], one[needed]) for needed in spec.needs)
     assert (one[spec].device, two[spec].device, two[spec.foil[0]].device) == ("cpu", "2 x cpu", "cpu")
 
 

@@ -30,8 +30,9 @@ from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
 from kdlib.paths import atomic, project_root
 from kdlib.plan import plan
+from kdlib.results import Recorded, StoreError, checksum
 from kdlib.spec import RESULTS_VERSION, Defects, Labels, Student, Training
-from kdlib.store import KeptState, Recorded, Store, StoreError, checksum, digest, pack, unpack
+from kdlib.store import KeptState, Store, digest, pack, unpack
 
 LOCKED = []  # folders that nothing may write to, as on a read-only mount, which needs rights that a test may not have
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "os.link", "os.symlink",
@@ -662,6 +663,17 @@ def test_recorded_runs_and_new_ones_are_of_the_same_data(kdlib, store_here, imag
 
 
 # --- the committed records
+
+def test_a_recorded_run_that_the_plan_no_longer_asks_for_is_kept_and_counted(kdlib, images, chapter, monkeypatch):
+    images(80)
+    assert kdlib("record", "--profile", "smoke", "--workers", 1)[0] == 0
+    before = (chapter / "01_x.jsonl").read_bytes().splitlines()
+    made_up = types.SimpleNamespace(stem="x", runs=lambda design: {"row": [on_images(member=1)]})
+    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": made_up})
+    code, out, _ = kdlib("record", "--profile", "smoke", "--stored")
+    assert (code, out) == (0, "01_x.jsonl: 1 of 1 runs; 1 more that the plan no longer asks for stay\n")
+    assert (chapter / "01_x.jsonl").read_bytes().splitlines() == before[::-1] and len(Recorded("smoke").records) == 2
+
 
 @pytest.mark.parametrize("change", [
     lambda path: path.write_bytes(b""), lambda path: path.write_bytes(path.read_bytes().splitlines(True)[0]),

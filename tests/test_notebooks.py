@@ -18,7 +18,7 @@ from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import NotRecorded, Results
 from kdlib.paths import project_root
-from kdlib.store import Record, Recorded, checksum
+from kdlib.results import Record, Recorded, checksum
 
 NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.py"))
 

@@ -14,12 +14,12 @@ from kdlib import data
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, judged
 from kdlib.experiments.design import FIRST, PROFILES, Design, Results
-from kdlib.runs import execute, needs
+from kdlib.results import Record, Recorded
+from kdlib.runs import execute
 from kdlib.runs import teacher as teachers
 from kdlib.runs.student import start_of
 from kdlib.runs.training import initial
 from kdlib.spec import Spec
-from kdlib.store import Record, Recorded
 
 ROWS = {name: module.runs(Design("paper")) for name, module in CHAPTERS.items()}
 RUNS = {name: {s for layer in levels(s for row in rows.values() for s in row) for s in layer}
@@ -248,7 +248,7 @@ def kind_of(spec):
 # of each kind one with most teachers, of the first trial, so that kinds share teachers
 KINDS = {kind_of(s): s for s in sorted((row[0] for rows in ROWS.values() for row in rows.values()),
                                        key=lambda s: (len(getattr(s, "teachers", ())), s.key))}
-KINDS |= {kind_of(n): n for s in KINDS.values() for n in needs(s)}
+KINDS |= {kind_of(n): n for s in KINDS.values() for n in s.needs}
 MADE = {}
 FEW = {"train": 8, "test": 8, "steps": 2, "batch": 2, "grid": 2, "segment": 2, "fresh": 8, "related": 9,
        "generated": 9, "width": 8, "warmup": 1, "show": 2}

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 
 from kdlib import data, datasets, losses, metrics
 from kdlib.cli import read_specs
+from kdlib.results import Recorded, StoreError, parse
 from kdlib.spec import Data, Spec, Student, Surface, Teacher, Training
 from kdlib.stats import Part, estimate
-from kdlib.store import KeptState, Recorded, Store, StoreError, parse
+from kdlib.store import KeptState, Store
 
 settings.register_profile("kdlib", max_examples=60, deadline=None, derandomize=True,
                           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

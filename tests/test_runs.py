@@ -16,10 +16,11 @@ from kdlib.catalog import DATA_SETS
 from kdlib.compute import COHORT, cohorts
 from kdlib.models import Ensemble, build
 from kdlib.paths import project_root
-from kdlib.runs import cohort, holds, labeller, needs
+from kdlib.results import Recorded
+from kdlib.runs import cohort, holds, labeller
 from kdlib.runs.student import MORE, inputs_of
 from kdlib.spec import KIND_NAMES, Data, Labels, Student, Teacher, Training
-from kdlib.store import Recorded, Store, run_now
+from kdlib.store import Store, run_now
 from kdlib.streams import stream
 from kdlib.train import Diverged
 
@@ -213,7 +214,7 @@ def test_there_is_an_entry_for_every_kind_of_run():
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.kind)
 def test_every_kind_of_run_says_what_it_needs_costs_and_holds(spec):
     kind = runs.kind_of(spec)
-    assert all(needed.key != spec.key for needed in kind.needs(spec))
+    assert all(needed.key != spec.key for needed in spec.needs)
     assert runs.work(spec).passes > 0 and kind.priced(spec).batch > 0 and kind.holds
 
 
@@ -279,7 +280,7 @@ LONG = Training(steps=3 * train.BLOCK + 5, batch=10)
 def test_a_run_that_goes_on_from_its_kept_state_ends_with_the_same_bits(store_here, monkeypatch, specs, at):
     made = {}
     undisturbed = [result(spec, made) for spec in specs]
-    Store().run([needed for spec in specs[:1] for needed in needs(spec)])
+    Store().run([needed for spec in specs[:1] for needed in spec.needs])
     again = interrupted(specs, at, monkeypatch)
     assert all(same_result(a, b) for a, b in zip(again, undisturbed, strict=True))
     assert all(torch.equal(value, made_now[name]) for spec in specs if spec.key in made

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from kdlib import catalog
 from kdlib.errors import sentence
-from kdlib.runs import needs
 from kdlib.spec import Data, Labels, Spec, Student, Surface, Training
 
 
@@ -114,7 +113,7 @@ def test_a_wrong_generator_is_refused(wrong):
 
 
 def test_a_student_needs_its_teachers_and_its_foil():
-    assert needs(student(2)) == (teacher(0), teacher(1), teacher(20))
+    assert student(2).needs == (teacher(0), teacher(1), teacher(20))
 
 
 def test_a_negative_zero_is_zero():
@@ -145,7 +144,7 @@ def test_trials_of_a_shared_split_are_each_others_unseen_teachers():
 
 def test_a_student_needs_all_its_foils_and_none_is_a_teacher_of_its_own():
     more = student(foils=((teacher(21), teacher(22)), (teacher(23),)))
-    assert set(needs(more)) == {teacher(0), *(teacher(i) for i in range(20, 24))}
+    assert set(more.needs) == {teacher(0), *(teacher(i) for i in range(20, 24))}
     assert more.key != student().key
     for wrong in ({"foils": ((teacher(0),),)}, {"foils": ((),)}, {"foil": (), "foils": ((teacher(21),),)},
                   {"foils": ((teacher(21, trial=1),),)}):

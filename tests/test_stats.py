@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from kdlib.stats import Claim, Part, Standing, Statistic, estimate, leave_one_out_best, slope
+from kdlib.stats import Claim, Part, Standing, Statistic, estimate, leave_one_out_best, rank_correlation, slope
 
 VALUES = np.array([0.60, 0.62, 0.59, 0.65, 0.61])
 
@@ -158,3 +158,10 @@ def test_a_claim_without_parts_says_why():
 def test_results_that_lack_what_a_claim_reads_are_an_error():
     with pytest.raises(KeyError):
         GAP.on(Made())
+
+
+@pytest.mark.parametrize("values", [2, 5, 1000])
+def test_the_rank_correlation_is_spearmans_with_ties_or_without(values):
+    for draw in range(20):
+        a, b = np.random.default_rng(draw).integers(values, size=(2, 18))
+        assert rank_correlation(a, b) == pytest.approx(scipy_stats.spearmanr(a, b).statistic, abs=1e-12)

@@ -11,7 +11,8 @@ from conftest import result, same_result, teacher
 from safetensors.torch import load, save
 
 from kdlib.compute import cohorts, compute
-from kdlib.store import KeptState, Store, StoreError, checksum
+from kdlib.results import StoreError, checksum
+from kdlib.store import KeptState, Store
 
 
 def test_what_is_stored_is_not_trained_again(store_here, monkeypatch):

@@ -8,9 +8,10 @@ from conftest import student, teacher
 
 from kdlib import audit
 from kdlib.compute import compute
+from kdlib.results import Recorded, StoreError
 from kdlib.runs import cohort, labeller
 from kdlib.spec import Training
-from kdlib.store import Recorded, Store, StoreError, digest
+from kdlib.store import Store, commit_weights, committed_weights, digest
 from kdlib.train import logits_of
 
 SPECS = [teacher(0), teacher(20)]
@@ -23,14 +24,14 @@ def committed(store_here, tmp_path, monkeypatch):
     records = compute(SPECS, workers=1)
     source = Recorded("mine")
     source.write("x.jsonl", [records[spec] for spec in SPECS])
-    source.keep_weights(SPECS, Store())
+    commit_weights(source, SPECS, Store())
     store_here.rename(tmp_path / "elsewhere")
     return source
 
 
 def test_a_record_names_the_weights_that_it_speaks_of(committed):
     for spec in SPECS:
-        assert committed.records[spec.key].weights == digest(committed.weights(spec))[:16]
+        assert committed.records[spec.key].weights == digest(committed_weights(committed, spec))[:16]
 
 
 def test_a_store_takes_over_committed_teachers_and_trains_from_them(committed, monkeypatch):
@@ -38,7 +39,8 @@ def test_a_store_takes_over_committed_teachers_and_trains_from_them(committed, m
     assert (undisturbed.trained, undisturbed.reused) == (1, 2)
     for spec in SPECS:
         assert Store().get(spec) == committed.records[spec.key]
-        assert all(torch.equal(value, committed.weights(spec)[name]) for name, value in Store().weights(spec).items())
+        there = committed_weights(committed, spec)
+        assert all(torch.equal(value, there[name]) for name, value in Store().weights(spec).items())
 
 
 def test_weights_that_are_not_their_records_are_named_and_not_taken(committed):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kdlib.catalog import BASELINE, POLICIES
-from kdlib.compute import compute
 from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
 from kdlib.experiments.profiles import PROFILES
@@ -128,6 +127,8 @@ class Design:
 
     def train(self, runs: dict, workers: int | None = None, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""
+        from kdlib.compute import compute  # which imports torch: plans, records and claims do without
+
         specs = list(dict.fromkeys(s for row in runs.values() for s in row))
         return Results.of(self.profile, runs, compute(specs, workers, self.profile.name, progress))
 

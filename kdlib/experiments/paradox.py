@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
+from kdlib import stats
 from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.optimization import LAMBDAS, toward
 
@@ -47,4 +47,4 @@ def rank_correlation(r, one: str, other: str, temperature: float | None = None) 
     rows = [("policy", 5, *recipe) for recipe in r.profile.distillation_data.recipes
             if temperature in (None, recipe[1])]
     pairs = zip(r.table(rows, one), r.table(rows, other), strict=True)
-    return np.array([spearmanr(a, b).statistic for a, b in pairs])
+    return np.array([stats.rank_correlation(a, b) for a, b in pairs])

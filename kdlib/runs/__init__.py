@@ -16,11 +16,6 @@ def kind_of(spec) -> Kind:
     return KINDS[spec.kind]
 
 
-def needs(spec) -> tuple:
-    """The runs that must exist before this one."""
-    return kind_of(spec).needs(spec)
-
-
 def cohort(spec):
     """Runs of equal cohort are best executed together; None: only alone."""
     return kind_of(spec).cohort(spec)
@@ -43,7 +38,7 @@ def execute(specs, weights_of, kept=None) -> list[tuple[dict, dict, dict | None]
     Returns for each (metrics, curves, weights): plain numbers, plain lists, and the final weights or None.
     """
     if _spread(specs[0]) and not dist.is_initialized():
-        weights = {needed: weights_of(needed) for spec in specs for needed in needs(spec)}
+        weights = {needed: weights_of(needed) for spec in specs for needed in spec.needs}
         return on_devices(execute, specs, weights, kept)
     return kind_of(specs[0]).execute(specs, weights_of, kept)
 

@@ -48,7 +48,6 @@ def measure(spec: Defects, weights_of):
 
 KIND = Kind(
     execute=lambda specs, weights_of, kept: [measure(spec, weights_of) for spec in specs],
-    needs=lambda spec: (spec.student,),
     priced=cost.of_run,
     work=lambda spec: Work(judged=(1 + len(spec.student.teachers)) * spec.student.data.test),
     holds=HOLDS,

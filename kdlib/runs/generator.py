@@ -104,7 +104,6 @@ def priced(spec: Generator) -> Priced:
 
 KIND = Kind(
     execute=execute,
-    needs=lambda spec: (spec.judge,),
     priced=priced,
     # each of its updates passes through both nets
     work=lambda spec: Work(spec.steps, 2 * spec.batch * (1 + spec.discriminator_steps)),

@@ -33,7 +33,6 @@ class Kind:
     """
 
     execute: Callable
-    needs: Callable  # spec -> the runs that must exist before it
     priced: Callable  # spec -> what decides the cost of its steps (`cost.Priced`, or of its form)
     work: Callable  # spec -> Work
     holds: dict[str, str]  # what its record's metrics are, by name or, with {}, by pattern of names

@@ -46,7 +46,6 @@ def work(spec: Labels) -> Work:
 
 KIND = Kind(
     execute=lambda specs, weights_of, kept: [measure(spec, weights_of) for spec in specs],
-    needs=lambda spec: spec.teachers,
     priced=cost.of_run,
     work=work,
     holds=HOLDS,

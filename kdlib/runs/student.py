@@ -228,7 +228,6 @@ def work(spec: Student) -> Work:
 
 KIND = Kind(
     execute=execute,
-    needs=lambda spec: spec.teachers + spec.unseen + ((spec.generator,) if spec.generator else ()),
     priced=cost.of_run,
     work=work,
     holds=HOLDS | MORE,

@@ -65,7 +65,6 @@ def work(spec: Surface) -> Work:
 
 KIND = Kind(
     execute=lambda specs, weights_of, kept: [measure(spec, weights_of) for spec in specs],
-    needs=lambda spec: (spec.student,),
     priced=cost.of_run,
     work=work,
     holds=HOLDS,

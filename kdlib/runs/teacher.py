@@ -48,7 +48,6 @@ def prepare(spec: Teacher) -> Prepared:
 
 KIND = Kind(
     execute=lambda specs, weights_of, kept: trained(specs, [prepare(spec) for spec in specs], kept),
-    needs=lambda spec: (),
     priced=cost.of_run,
     work=lambda spec: Work(spec.training.steps, spec.training.batch),
     holds=HOLDS,

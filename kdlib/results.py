@@ -1,0 +1,211 @@
+"""What runs gave: a record each, and the committed ones, `results/<profile>/<chapter>.jsonl`.
+
+Reading them needs no torch."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
+
+from kdlib.errors import KdlibError, sentence
+from kdlib.paths import atomic, results_dir
+from kdlib.spec import Spec, levels
+
+
+def _numbers(curve):
+    parts = curve.values() if isinstance(curve, dict) else [curve]
+    try:
+        if all(np.asarray(part).dtype.kind in "if" for part in parts):
+            return curve
+    except OverflowError:  # a whole number beyond all others
+        pass
+    raise ValueError("a curve is made of numbers")
+
+
+Number = StrictInt | StrictFloat
+Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
+
+
+class StoreError(KdlibError):
+    """A record or checkpoint that is missing, damaged, edited, not readable or not what it says it is."""
+
+
+class Damaged(StoreError):
+    """A file that is not whole, or not as it was written: the store sets it aside."""
+
+
+class Foreign(StoreError):
+    """A whole record that another version of kdlib made: neither used nor moved."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run: its spec, plain numbers, and where they came from."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # types are checked where a record is read: `parse`
+
+    key: str
+    spec: dict
+    metrics: dict[str, Number]
+    curves: dict[str, Curve]
+    seconds: Annotated[Number, Field(ge=0)]
+    device: str
+    versions: dict[str, str]
+    commit: str
+    # what computed it (`devices.processor`); None: before it was recorded, in November 2026
+    processor: str | None = None
+    # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
+    # generator's version is among the others
+    content: dict[str, str] | None = None
+    weights: str | None = None  # the beginning of the `digest` of its final weights
+
+    def line(self) -> str:
+        """One line of JSON, closed by a checksum over all of it."""
+        body = {name: value for name, value in vars(self).items() if value is not None}
+        return json.dumps(body | {"checksum": checksum(body)})
+
+    @property
+    def made_on(self) -> dict[str, str | None]:
+        """The content of the data that it read, by name, as far as it is said."""
+        return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
+
+    def difference(self, other: "Record") -> tuple[float, float]:
+        """How far another result of this run lies from it: the largest difference of a metric (as a share of it where
+        it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ."""
+        scalars = {name: [value] for name, value in self.metrics.items()}
+        return (_largest(scalars, {name: [value] for name, value in other.metrics.items()}, 1.0),
+                _largest(dict(_rows(self.curves)), dict(_rows(other.curves)), 1e-9))
+
+
+def _rows(curves):
+    """Curves as (name, list of numbers); a plane has several."""
+    for name, curve in curves.items():
+        if isinstance(curve, dict):
+            yield from ((f"{name} {part}", values) for part, values in _rows(curve))
+        else:
+            yield name, np.ravel(curve)
+
+
+def _largest(ours, theirs, least):
+    if {n: len(v) for n, v in ours.items()} != {n: len(v) for n, v in theirs.items()}:
+        return math.inf
+    # np.max, since Python's max drops a NaN
+    worst = np.max([np.abs(np.subtract(theirs[n], v)).max() / max(least, np.abs(v).max()) for n, v in ours.items()],
+                   initial=0)  # a run that trains nothing has no curves
+    return math.inf if math.isnan(worst) else float(worst)
+
+
+def checksum(body: dict) -> str:
+    """16 hex digits over a record without its checksum."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
+
+
+def parse(line: str | bytes, where) -> Record:
+    """A record from its line; Damaged where it is not whole or was changed, Foreign where it is whole and another
+    version of kdlib made it: with other fields, values of other types, or another key for its spec."""
+    try:
+        body = json.loads(line)
+        given = body.pop("checksum")
+        now = checksum(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Damaged(f"{where} is not a whole kdlib record (truncated or foreign)") from None
+    if now != given:
+        raise Damaged(f"{where} was changed after it was written (checksum differs)")
+    try:
+        record = _record.validate_python(body)
+        spec = _spec.validate_json(json.dumps(record.spec))
+    except ValidationError as error:
+        raise Foreign(f"{where} was made by another version of kdlib, or by hand: {sentence(error)}") from None
+    if spec.key != record.key:
+        raise Foreign(f"{where} was made by another version of kdlib: its key is not that of its spec")
+    return record
+
+
+class Recorded:
+    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`.
+
+    SHA256SUMS beside them, in the form of `sha256sum`, lists what `write` wrote: each file that it lists must be there,
+    as it was written."""
+
+    def __init__(self, profile: str):
+        self.folder, self.records, self.sums = results_dir() / profile, {}, {}
+        self.files: dict[str, list[str]] = {}  # the keys in each, in order
+        self.listed_in = self.folder / "SHA256SUMS"
+        for path in sorted(self.folder.glob("*.jsonl")):
+            content = path.read_bytes()
+            for number, line in enumerate(content.splitlines(), 1):
+                record = parse(line, f"{path}, line {number},")
+                self.records[record.key] = record
+                self.files.setdefault(path.name, []).append(record.key)
+            self.sums[path.name] = {hashlib.sha256(content).hexdigest()}
+        for name, sums in self._listed().items():
+            if not sums & self.sums.get(name, set()):
+                what = "changed since it was recorded" if name in self.sums else "is missing"
+                raise StoreError(f"{self.folder / name} {what} (SHA256SUMS beside it lists it): restore it; if all is "
+                                 "as it should be, `sha256sum *.jsonl > SHA256SUMS` there lists it anew")
+
+    def get(self, spec) -> Record | None:
+        """The record of a spec, None where it is not committed."""
+        return self.records.get(spec.key)
+
+    def weights_path(self, key: str) -> Path:
+        """Where the weights of a recorded run are, if they are committed."""
+        return self.folder / "weights" / f"{key}.safetensors"
+
+    def others(self, name: str, records) -> list[Record]:
+        """What a file holds besides these records, and no other file does: no run that was recorded is dropped."""
+        elsewhere = {key for other, keys in self.files.items() if other != name for key in keys}
+        known = elsewhere | {record.key for record in records}
+        return [self.records[key] for key in self.files.get(name, ()) if key not in known]
+
+    def write(self, name: str, records) -> None:
+        """Write records as one file, and list it. Both its checksums, old and new, are listed while it changes: an
+        interruption at any point leaves a whole folder."""
+        lines = b"".join(record.line().encode() + b"\n" for record in records)
+        listed, new = self.sums | self._listed(), {hashlib.sha256(lines).hexdigest()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if name in listed:
+            self._list(listed | {name: listed[name] | new})
+        with atomic(self.folder / name) as file:
+            file.write(lines)
+        self._list(listed | {name: new})
+        self.records |= {record.key: record for record in records}
+        self.files[name] = [record.key for record in records]
+
+    def _listed(self) -> dict[str, set[str]]:
+        """The checksums of each file that is listed; none where nothing was recorded since there are such lists."""
+        listed: dict[str, set[str]] = {}
+        if self.listed_in.exists():
+            lines = self.listed_in.read_text(errors="replace").splitlines()
+            for line in lines or [""]:
+                match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+                if not match:
+                    raise StoreError(f"{self.listed_in} is damaged: restore it")
+                listed.setdefault(match[2], set()).add(match[1])
+        return listed
+
+    def _list(self, listed) -> None:
+        lines = [f"{checksum}  {name}\n" for name in sorted(listed) for checksum in sorted(listed[name])]
+        with atomic(self.listed_in) as file:
+            file.write("".join(lines).encode())
+
+
+def recorded(specs, profile) -> dict:
+    """Committed records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
+    source = Recorded(profile)
+    found = {spec: source.get(spec) for layer in levels(specs) for spec in layer}
+    absent = [spec for spec, record in found.items() if record is None]
+    if absent:
+        raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {source.folder} "
+                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
+                         f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
+    return found
