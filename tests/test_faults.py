@@ -705,10 +705,10 @@ def test_writing_records_may_be_interrupted_anywhere(kdlib, images, chapter, mon
             with atomic(path) as file:
                 yield file
 
-        monkeypatch.setattr(store, "atomic", dying)
+        monkeypatch.setattr("kdlib.results.atomic", dying)
         with pytest.raises(Killed):
             Recorded("smoke").write("01_x.jsonl", [*Recorded("smoke").records.values(), *new.values()][:2])
-        monkeypatch.setattr(store, "atomic", atomic)
+        monkeypatch.setattr("kdlib.results.atomic", atomic)
         assert (chapter / "01_x.jsonl").read_bytes().startswith(old)
         assert len(Recorded("smoke").records) == 1 + (at == 2)
 
