@@ -6,10 +6,10 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup own book quick test avx2 soak bench lint notebooks lock clean
+.PHONY: help setup own book quick test test-book avx2 soak bench lint notebooks lock clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## make .venv with the locked versions and the package itself
 
@@ -34,8 +34,11 @@ test: lint ## style, unit tests, nbval over the notebooks, one whole execution a
 	$(BIN)/pytest -q
 	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
 
+test-book: setup ## every page in Chromium, in two widths and themes, served and as files (minutes)
+	$(BIN)/pytest -q -m 'book or slow' tests/test_pages.py
+
 avx2: setup ## the tests that are not slow, as a processor without AVX-512 runs them
-	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider -m 'not slow and not soak'
+	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider -m 'not slow and not soak and not book'
 
 soak: setup ## the fault tests in full: many kills, every record compared; all tests with fewer instructions (minutes)
 	$(BIN)/pytest -q -s -m soak

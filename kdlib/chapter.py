@@ -191,6 +191,14 @@ def provenance(r: Results) -> HTML:
     return _line(records)
 
 
+def provenance_of(measured: dict, file: str, command: str) -> HTML:
+    """Where the last figure's numbers come from: a measurement of this machine's speed, not runs."""
+    return HTML('<p class="provenance">' + html.escape(
+        f"{file} · commit {measured['commit']} · {measured['processor']}, {measured['threads']} thread · "
+        f"torch {measured['torch']} · {measured['rounds']} rounds · again: ")
+                + f"<code>{html.escape(command)}</code></p>")
+
+
 def all_runs(name: str, r: Results) -> HTML:
     """How to run this page again, and where all its numbers come from."""
     records = r.needed

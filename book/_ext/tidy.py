@@ -1,0 +1,78 @@
+"""What the theme's pages lack or have too much of: icons as pictures in the page instead of a script of 1.5 MB,
+pictures that load when they are near, landmarks and names for screen readers, no kernel in the browser."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+_ICON = re.compile(r'<(i|span) class="([^"]*\bfa-[^"]*)"([^>]*)></\1>')
+_STYLES = {"solid", "regular", "brands", "lg"}
+
+
+@cache
+def paths(script: str) -> dict[str, tuple[str, str]]:
+    """{name: (width, path)} of the solid icons in Font Awesome's own script, all 512 high."""
+    found = re.findall(r'[{,]"?([a-z][a-z0-9-]*)"?:\[(\d+),512,\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]', script)
+    return {name: (width, path) for name, width, path in sorted(found, key=lambda icon: -len(icon[2]))}
+
+
+def icons(html: str, script: str) -> str:
+    """Each icon drawn in its place: the theme's script, which would do it in the browser, has all two thousand."""
+    def drawn(match):
+        _, classes, more = match.groups()
+        [name] = [c[3:] for c in classes.split() if c.startswith("fa-") and c[3:] not in _STYLES]
+        width, path = paths(script)[name]
+        return (f'<svg class="{classes} svg-inline--fa"{more} aria-hidden="true" viewBox="0 0 {width} 512">'
+                f'<path fill="currentColor" d="{path}"/></svg>')
+
+    html = re.sub(r'\s*<script[^>]*fontawesome\.js[^>]*></script>', "", html)
+    return _ICON.sub(drawn, html)
+
+
+def lazy(html: str) -> str:
+    """Pictures after the first load when they come near."""
+    head, first, rest = html.partition("<img ")
+    return head + first + rest.replace("<img ", '<img loading="lazy" decoding="async" ')
+
+
+def named(html: str) -> str:
+    """Roles and names as a screen reader needs them."""
+    html = html.replace('<div id="pst-primary-sidebar" class', '<div id="pst-primary-sidebar" role="complementary" '
+                        'aria-label="The book" class')
+    html = html.replace('search-button-field search-button__button pst-js-only" title="Search" aria-label="Search"',
+                        'search-button-field search-button__button pst-js-only" title="Search"')
+    html = html.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    return html.replace(' role="doc-biblioentry"', "").replace('<div role="list" class="citation-list">',
+                                                               '<div class="citation-list">')
+
+
+def without_kernel(html: str) -> str:
+    """No configuration of a kernel: there is none to connect to."""
+    html = re.sub(r'\s*<script type="text/x-thebe-config">.*?</script>', "", html, flags=re.S)
+    html = re.sub(r"\s*<script[^>]*>(kernelName = |const THEBE_JS_URL)[^<]*</script>", "", html)
+    return re.sub(r'\s*<script[^>]*sphinx-thebe\.js[^>]*></script>', "", html)
+
+
+def tidy(html: str, script: str) -> str:
+    """A whole page."""
+    return lazy(named(without_kernel(icons(html, script))))
+
+
+def _finish(app, exception):
+    out = Path(app.outdir)
+    script = out / "_static" / "scripts" / "fontawesome.js"
+    if exception or not script.is_file():
+        return
+    for page in out.rglob("*.html"):
+        if "_static" not in page.relative_to(out).parts:
+            page.write_text(tidy(page.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+                            encoding="utf-8")
+    for unused in (*(out / "_static" / "scripts").glob("fontawesome.js*"), *(out / "_static").rglob("*.map"),
+                   *(out / "_static").glob("*macros.html")):
+        unused.unlink(missing_ok=True)
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("build-finished", _finish)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,181 @@
+"""What a page of the book must be: functions that name each fault, of its HTML alone and of the page in a browser."""
+
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import axe_playwright_python
+from bs4 import BeautifulSoup
+
+from kdlib.book import render
+from kdlib.paths import project_root
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+# What axe finds and the theme cannot help, with the reason.
+THEME = {
+    "css-orientation-lock": "needs the style sheets again, which axe asks for at addresses of its own making",
+}
+STRAY = ("set by papermill", "{glue", "{numref}", "{doc}", "{cite", "Traceback", "??", "<Figure size")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def chromium() -> str | None:
+    """The browser of this machine, if it has one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def published(folder: Path) -> Path:
+    """The folder of the HTML of the book as its committed notebooks show it, rendered in `folder` in ten seconds."""
+    shutil.copytree(project_root() / "book", folder / "book", ignore=shutil.ignore_patterns("_build", "executed"))
+    (folder / "book" / "executed").mkdir()
+    for notebook in (project_root() / "notebooks").glob("*.ipynb"):
+        shutil.copy(notebook, folder / "book" / "executed")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(project_root() / name, folder)
+    render(folder)
+    return folder / "book" / "_build" / "html"
+
+
+def pages(html: Path) -> list[str]:
+    """Every page of the book, the search page too, relative to `html`; index.html only leads to the first."""
+    return sorted(str(page.relative_to(html)) for page in html.rglob("*.html")
+                  if "_static" not in page.parts and page.relative_to(html).as_posix() not in ("index.html",))
+
+
+def faults_of_html(html: Path, page: str) -> list[str]:
+    """Links that lead nowhere, figures that lack something, what should not show."""
+    soup = BeautifulSoup((html / page).read_text(encoding="utf-8"), "html.parser")
+    article = soup.find("article") or soup
+    return [*_links(html, page, soup), *_figures(article),
+            *(f"shows {word!r}" for word in STRAY if word in _prose(article))]
+
+
+def _prose(article) -> str:
+    return " ".join(text for text in article.find_all(string=True) if not text.find_parent(("pre", "code", "script")))
+
+
+def _figures(article):
+    for figure in article.find_all("figure"):
+        name, image = figure.get("id", "a figure"), figure.find("img")
+        caption = figure.select_one("figcaption .caption-text")
+        if image is None:
+            yield f"{name} has no picture"
+        elif len(image.get("alt", "")) < 20:
+            yield f"{name} has no alt text"
+        if caption is None or len(caption.get_text()) < 20:
+            yield f"{name} has no caption"
+        later = [e for e in figure.find_all_next(("figure", "p", "details")) if e.name == "figure"
+                 or "provenance" in e.get("class", ())]
+        if not later or later[0].name == "figure":
+            yield f"{name} has no provenance"
+
+
+def _links(html, page, soup):
+    for link in soup.find_all(("a", "img", "script", "link")):
+        address = link.get("href") or link.get("src") or ""
+        path, fragment = urldefrag(unquote(address))
+        path = path.partition("?")[0]
+        if ":" in path.partition("/")[0] or address.startswith(("//", "data:")) or not address:
+            continue
+        target = (html / page).parent / path if path else html / page
+        if not target.is_file():
+            yield f"a link to {address} leads nowhere"
+        elif fragment and target.suffix == ".html":
+            there = soup if not path else _parsed(target)
+            if there.find(id=fragment) is None:
+                yield f"a link to {address} leads to no place on its page"
+
+
+_PARSED: dict[Path, BeautifulSoup] = {}
+
+
+def _parsed(path):
+    path = path.resolve()
+    if path not in _PARSED:
+        _PARSED[path] = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return _PARSED[path]
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def served(folder: Path):
+    """The address under which `folder` is served to this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+PICTURES = """async () => {
+  const missing = [];
+  for (const e of document.images) {
+    e.loading = 'eager';
+    await e.decode().catch(() => missing.push(`no picture ${e.src}`));
+  }
+  return missing;
+}"""
+FOCUS = """async () => {
+  const still = document.head.appendChild(document.createElement('style'));
+  still.textContent = '* { transition: none !important; animation: none !important }';
+  const look = e => { const s = getComputedStyle(e);
+    return [s.outlineStyle === 'none' ? '' : s.outline, s.boxShadow, s.border, s.backgroundColor].join(' | '); };
+  const found = [];
+  for (const e of document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')) {
+    if (!e.checkVisibility({visibilityProperty: true}) || e.disabled) continue;
+    document.activeElement.blur();
+    const before = look(e);
+    e.focus({preventScroll: true, focusVisible: true});
+    if (document.activeElement === e && look(e) === before) found.push(e.outerHTML.slice(0, 90));
+  }
+  return found;
+}"""
+
+
+@contextmanager
+def opened(browser, address: str, width: int = 1280, theme: str = "light"):
+    """(page, its faults so far): a page of the book as a reader has it, where nothing but the book can be reached."""
+    faults: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, reduced_motion="reduce")
+    here = address.split("/")[2]
+
+    def asked(route):
+        if route.request.url.startswith(("data:", "blob:")) or route.request.url.split("/")[2] == here:
+            return route.continue_()
+        faults.append(f"asks for {route.request.url}")
+        return route.abort()
+
+    context.route("**/*", asked)
+    page = context.new_page()
+    page.on("console", lambda told: told.type == "error" and faults.append(f"console: {told.text} {told.location}"))
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    try:
+        page.goto(address, wait_until="load")
+        yield page, faults
+    finally:
+        context.close()
+
+
+def faults_in_browser(browser, address: str, width: int, theme: str) -> list[str]:
+    """What axe finds, errors, requests to others, what is wider than the screen, focus that cannot be seen."""
+    with opened(browser, address, width, theme) as (page, faults):
+        faults += page.evaluate(PICTURES)
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run({resultTypes: ['violations'], preload: false, "
+                              "rules: {'label-content-name-mismatch': {enabled: true}}})")
+        faults += [f"axe {v['id']}: {v['nodes'][0]['target']} and {len(v['nodes']) - 1} more: {v['help']}"
+                   for v in found["violations"] if v["id"] not in THEME]
+        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        faults += [f"is {wider} px wider than the screen"] if wider > 0 else []
+        page.keyboard.press("Tab")  # from here on focus comes by keyboard
+        return faults + [f"focus does not show on {element}" for element in page.evaluate(FOCUS)]

@@ -1,0 +1,154 @@
+"""The pages as a reader has them: rendered from the committed notebooks, in Debian's Chromium, with axe-core.
+
+`make test` sees every page once, a different width and theme in turn; `make test-book` all of them in all ways.
+"""
+
+import sys
+from itertools import product
+
+import pages
+import pytest
+from playwright.sync_api import sync_playwright
+
+from kdlib.experiments.claims import CLAIMS
+from kdlib.paths import project_root
+
+sys.path.insert(0, str(project_root() / "book" / "_ext"))
+import tidy
+
+PAGES = ["search.html", "genindex.html", *sorted(
+    f"book/{'executed/' * (p.suffix == '.py')}{p.stem}.html"
+    for p in (*(project_root() / "book").glob("*.md"), *(project_root() / "notebooks").glob("*.py")))]
+LOOKS = list(product((1280, 375), ("light", "dark")))
+NARROW = ("book/index.html", "book/executed/01_fidelity_gap.html", "book/executed/07_claims.html")
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    return pages.published(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = pages.chromium()
+    if path is None:
+        pytest.skip("this machine has no Chromium, in which the pages are checked: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(html):
+    with pages.served(html) as address:
+        yield address
+
+
+@pytest.mark.slow
+def test_every_page_is_visited(html):
+    assert pages.pages(html) == sorted(PAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_broken_link_and_its_figures_have_all_they_need(page, html):
+    assert pages.faults_of_html(html, page) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page, look", [(page, LOOKS[i % 4]) for i, page in enumerate(PAGES)], ids=str)
+def test_a_page_is_accessible_and_quiet_and_fits(page, look, browser, address):
+    assert pages.faults_in_browser(browser, f"{address}/{page}", *look) == []
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("place", ["http", "file"])
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_a_page_is_accessible_and_quiet_and_fits_in_every_way(page, look, place, browser, address, html):
+    assert pages.faults_in_browser(browser, f"{address if place == 'http' else html.as_uri()}/{page}", *look) == []
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("page", NARROW)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_fits_a_small_phone(page, theme, browser, address):
+    assert pages.faults_in_browser(browser, f"{address}/{page}", 320, theme) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["http", "file"])
+@pytest.mark.parametrize("asked", ["temperature", "does it really work", "F1"])
+def test_the_search_shows_pages(place, asked, browser, address, html):
+    start = address if place == "http" else html.as_uri()
+    with pages.opened(browser, f"{start}/search.html?q={asked.replace(' ', '+')}") as (page, faults):
+        page.wait_for_function("/page|did not/.test(document.querySelector('#search-results').innerText)")
+        assert page.locator("#search-results li a").count() and not faults
+
+
+@pytest.mark.slow
+def test_the_search_finds_every_claim(browser, address):
+    """As the page of results asks its index, without drawing them all."""
+    with pages.opened(browser, f"{address}/search.html") as (page, _):
+        page.wait_for_function("Search.hasIndex()")
+        assert page.evaluate("claims => claims.filter(id => !Search._performSearch(...Search._parseQuery(id)).length)",
+                             list(CLAIMS)) == []
+
+
+# Each check, seen to fail: a page that has the fault, and the words that name it.
+WRONG = {
+    "a link to nowhere.html leads nowhere": '<a href="nowhere.html">x</a>',
+    "a link to #there leads to no place": '<a href="#there">x</a>',
+    "fig-x has no picture": '<figure id="fig-x"><figcaption><span class="caption-text">A long caption, as it should be.'
+                            "</span></figcaption></figure>",
+    "fig-y has no alt text": '<figure id="fig-y"><img src="x.svg" alt="">',
+    "fig-z has no caption": '<figure id="fig-z"><img src="x.svg" alt="twenty letters and a few more"></figure>',
+    "fig-w has no provenance": '<figure id="fig-w"></figure><figure id="fig-v"></figure><p class="provenance"></p>',
+    "shows '{glue'": "<p>It is {glue:text}`gap` %</p>",
+    "shows 'set by papermill'": "<p>set by papermill</p>",
+    "shows '??'": "<p>See Fig. ??</p>",
+}
+WRONG_IN_BROWSER = {
+    "asks for http://example.org": '<img alt="x" src="http://example.org/x.png">',
+    "console: ": "<script>console.error('a fault')</script>",
+    "error: ": "<script>nothing.there</script>",
+    "axe image-alt": '<img src="x.svg">',
+    "axe color-contrast": '<p style="color: #ccc">pale</p>',
+    "axe label-content-name-mismatch": '<button aria-label="search">find it</button>',
+    "px wider than the screen": '<div style="width: 3000px">wide</div>',
+    "focus does not show on <button": '<style>button { outline: none !important }</style><button>x</button>',
+    "no picture": '<img alt="x" src="gone.png">',
+}
+
+
+@pytest.mark.parametrize("fault, body", WRONG.items(), ids=list(WRONG))
+def test_each_check_of_the_html_can_fail(fault, body, tmp_path):
+    (tmp_path / "page.html").write_text(f"<article>{body}</article>")
+    assert [found for found in pages.faults_of_html(tmp_path, "page.html") if found.startswith(fault)]
+
+
+@pytest.mark.slow
+def test_each_check_in_the_browser_can_fail(browser, tmp_path):
+    whole = '<html lang="en"><title>A page</title><main><h1>A page</h1>{}</main>'
+    (tmp_path / "x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"/>')
+    (tmp_path / "favicon.ico").touch()
+    with pages.served(tmp_path) as address:
+        for fault, body in {"": "", **WRONG_IN_BROWSER}.items():
+            (tmp_path / "page.html").write_text(whole.format(body))
+            found = pages.faults_in_browser(browser, f"{address}/page.html", 1280, "light")
+            assert any(fault in one for one in found) if fault else found == []
+
+
+def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():
+    script = 'a={bars:[448,512,["navicon"],"f0c9","M0 96z"],"sun-x":[512,512,[9],"f1","M1 1z"]}'
+    page = ('<script defer src="s/fontawesome.js?digest=5"></script><i class="fa-solid fa-bars fa-lg" title="t"></i>'
+            '<span class="fas fa-sun-x"></span>')
+    assert tidy.icons(page, script) == (
+        '<svg class="fa-solid fa-bars fa-lg svg-inline--fa" title="t" aria-hidden="true" viewBox="0 0 448 512">'
+        '<path fill="currentColor" d="M0 96z"/></svg><svg class="fas fa-sun-x svg-inline--fa" aria-hidden="true" '
+        'viewBox="0 0 512 512"><path fill="currentColor" d="M1 1z"/></svg>')
+
+
+def test_all_pictures_but_the_first_wait_until_they_are_near():
+    assert tidy.lazy("<img a><img b><img c>").count('loading="lazy"') == 2
