@@ -45,8 +45,9 @@ soak: setup ## the fault tests in full: many kills, every record compared; all t
 	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider
 	$(SSE41) $(BIN)/pytest -q -p no:cacheprovider
 
-bench: setup ## measure the training loop, and what many runs cost around it (a quarter of an hour, alone on the machine)
+bench: setup ## measure the training loop, and what many runs cost around it (half an hour, alone on the machine)
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/scaling.py
 
 lint: setup ## check the style of the code, and its types (20 s once, then a second)

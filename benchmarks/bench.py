@@ -36,8 +36,10 @@ from torchvision import transforms
 from tqdm import tqdm
 
 from kdlib import augment, losses
-from kdlib.compute import COHORT
-from kdlib.models import Ensemble, build, stackable
+from kdlib.catalog import DATA_SETS, like
+from kdlib.catalog import net as known
+from kdlib.models import Ensemble, build
+from kdlib.runs.cost import COHORT
 from kdlib.spec import Training
 from kdlib.store import commit
 from kdlib.train import Source, fit, logits_of
@@ -76,7 +78,7 @@ class Pictures(Dataset):
         self.images = [Image.fromarray(a.squeeze(2) if a.shape[2] == 1 else a) for a in array]
         self.labels = work.labels.tolist()
         crop = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-        self.transform = transforms.Compose(crop * (work.data == "cifar10") + [transforms.ToTensor()])
+        self.transform = transforms.Compose(crop * (work.shape[0] == 3) + [transforms.ToTensor()])
 
     def __len__(self):
         return len(self.images)
@@ -93,11 +95,13 @@ def plain(work, *name):
 
 
 def conventional(work):
-    """A function that trains for about `seconds` and returns (images, seconds)."""
+    """A function that trains for about `seconds`, on true labels where there are no teachers, and returns (images,
+    seconds)."""
     data = TensorDataset(work.floats(), work.labels) if len(work.shape) == 2 else Pictures(work)
     loader = DataLoader(data, batch_size=work.batch, shuffle=True, drop_last=True)
     teachers, student = [plain(work, "teacher", i).eval() for i in range(work.teachers)], plain(work, "student")
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    classes = DATA_SETS[work.data].classes
 
     def run(seconds):
         student.train()
@@ -106,7 +110,8 @@ def conventional(work):
             with tqdm(loader, file=io.StringIO()) as bar:
                 for x, y in bar:
                     with torch.no_grad():
-                        probabilities = torch.stack([F.softmax(teacher(x), -1) for teacher in teachers]).mean(0)
+                        probabilities = (torch.stack([F.softmax(teacher(x), -1) for teacher in teachers]).mean(0)
+                                         if teachers else F.one_hot(y, classes).float())
                     optimizer.zero_grad()
                     logits = student(x)
                     loss = -(probabilities * F.log_softmax(logits, -1)).sum(-1).mean()
@@ -124,7 +129,7 @@ def conventional(work):
 
 def ours(work):
     """`fit` for a number of steps that takes about `seconds`; a cohort of small nets counts all its images."""
-    g = COHORT if stackable(work.net) else 1
+    g = COHORT if known(work.net).family.stackable else 1
     teacher, floats = Ensemble([build(work.net, work.data, "teacher", i) for i in range(work.teachers)]), work.floats()
     rate = [work.batch * g / 0.01]  # images a second, a guess that every call corrects
 
@@ -133,7 +138,7 @@ def ours(work):
         nets = [build(work.net, work.data, "student", i) for i in range(g)]
         start = time.perf_counter()
         # a run of the book labels fixed inputs once and then takes thousands of steps: its share is counted
-        cached = logits_of(teacher, floats) if augment.fixed(floats, "baseline") else None
+        cached = logits_of(teacher, floats) if like(work.shape).fixed("baseline") else None
         labelling = (time.perf_counter() - start) * min(1.0, steps / 2400)
 
         def source(i):
@@ -156,7 +161,7 @@ def ours(work):
 
 
 def bound(work, mode):
-    """Nothing but the nets: teacher forward, student forward, backward, update."""
+    """Nothing but the nets: teacher forward, where there is one, student forward, backward, update."""
     teacher = Ensemble([plain(work, "teacher", i) for i in range(work.teachers)])
     student = plain(work, "student").train()
     xs = torch.randn(4, work.batch, *work.shape)
@@ -164,6 +169,7 @@ def bound(work, mode):
         teacher, student = (net.to(memory_format=torch.channels_last) for net in (teacher, student))
         xs = [x.contiguous(memory_format=torch.channels_last) for x in xs]
     label, answer = (torch.compile(teacher), torch.compile(student)) if mode == "compiled" else (teacher, student)
+    y = work.labels[: work.batch]
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4,
                                 fused=True)
 
@@ -172,7 +178,9 @@ def bound(work, mode):
         while not images or time.perf_counter() - start < seconds:
             for x in xs:
                 optimizer.zero_grad(set_to_none=False)
-                losses.distillation(answer(x), label(x)).mean().backward()
+                logits = answer(x)
+                loss = losses.distillation(logits, label(x)) if work.teachers else losses.nll(logits, y)
+                loss.mean().backward()
                 optimizer.step()
                 images += len(x)
         return images, time.perf_counter() - start
