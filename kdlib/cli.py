@@ -281,15 +281,15 @@ def notebooks():
 @data_app.command("list")
 def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
     """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
-    from kdlib import datasets
     from kdlib.catalog import DATA_SETS
+    from kdlib.data import stored
 
     damaged = 0
     print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
     for name in DATA_SETS:
-        state, size = datasets.status(name, check)
+        state, size = stored.status(name, check)
         damaged += state.startswith("not usable")
-        row = "".join(f"{n:{width},}" for n, width in zip(datasets.sizes(name), (10, 9, 9), strict=False))
+        row = "".join(f"{n:{width},}" for n, width in zip(stored.sizes(name), (10, 9, 9), strict=False))
         print(f"{name:14}{row:28}{size:7.0f}  {state}")
     if damaged:
         raise typer.Exit(1)
@@ -298,37 +298,36 @@ def list_(check: Annotated[bool, typer.Option("--check", help="read every stored
 @data_app.command("import")
 def import_(name: str, path: Path):
     """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
-    from kdlib import datasets
+    from kdlib.data import imports
 
-    print(datasets.import_(name, path))
+    print(imports.import_(name, path))
 
 
 @data_app.command()
 def fetch(name: str):
     """Download data set NAME and store it; `kdlib data list` names them all."""
-    from kdlib import datasets
+    from kdlib.data import imports
 
-    print(datasets.fetch(name))
+    print(imports.fetch(name))
 
 
 @data_app.command()
 def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
          out: Annotated[Path | None, typer.Option(help="the picture to write (default: NAME.png)")] = None):
     """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
-    from kdlib import datasets
-    from kdlib.catalog import DATA_SETS
+    from kdlib.data import DataError, load, stored
+    from kdlib.data.imports import known_set
 
-    if name in DATA_SETS and DATA_SETS[name].inputs.tokens:
-        from kdlib.data import load
-
-        words = datasets.words(name)
+    known = known_set(name)
+    if known.inputs.tokens:
+        words = stored.words(name)
         splits = load(name, trial=0, train=5, test=1)
         for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
-            print(f"[{DATA_SETS[name].names[label]}]", *(words[t] for t in tokens if t), end="\n\n")
+            print(f"[{known.names[label]}]", *(words[t] for t in tokens if t), end="\n\n")
         return
     out = out or Path(f"{name}.png")
     if out.suffix.lower() not in PICTURES:
-        raise datasets.DataError(f"--out must end in {', '.join(PICTURES)} (got {out})")
+        raise DataError(f"--out must end in {', '.join(PICTURES)} (got {out})")
     os.environ["MPLBACKEND"] = "Agg"  # matplotlib reads it while it is imported, and stops at an unknown one
     import matplotlib
 
@@ -343,24 +342,20 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
 
 def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
     """({row: eight training inputs under a policy}, {policy left out: why}); DataError on a policy the data has not."""
-    from kdlib import augment, data, datasets
-    from kdlib.catalog import BASELINE, DATA_SETS, POLICIES
+    from kdlib import data
+    from kdlib.catalog import BASELINE, POLICIES
+    from kdlib.data.imports import known_set
     from kdlib.streams import stream
 
-    if name not in DATA_SETS:
-        datasets.forms(name)  # says so
-    known = DATA_SETS[name]
-    if known.inputs.files:
-        paths, _ = datasets.photo_files(name, "train")
-        return {"centre": data.Photos(paths[:: max(len(paths) // 8, 1)][:8]).pixels()}, {}
+    known = known_set(name)
     if known.lends_only:
         return {"stored": data.lent(name, 8, stream(0, name, "view"))}, {}
     policies = (BASELINE, *known.inputs.policies)
     if only and only not in policies:
-        raise datasets.DataError(f"{name} has no policy {only!r}; there are {', '.join(policies)}")
+        raise data.DataError(f"{name} has no policy {only!r}; there are {', '.join(policies)}")
     splits = data.load(name, trial=0, train=8, test=1)
     x, left_out = splits.train_x, {}
-    rows = {} if known.inputs.fixed(BASELINE) else {"stored": x}
+    rows = {} if known.inputs.fixed(BASELINE) else {"stored": data.pixels(x)}
     for policy in policies:
         if only not in ("", policy) and policy != BASELINE:
             continue
@@ -372,11 +367,11 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
                 case "fresh":
                     pool = splits.unlabelled(8)
                 case "generated":
-                    raise datasets.DataError("its images come from a trained generator")
-        except datasets.DataError as error:
+                    raise data.DataError("its images come from a trained generator")
+        except data.DataError as error:
             left_out[policy] = str(error)
             continue
-        rows[policy] = augment.augment(x, policy, stream(0, name, "view"), pool)
+        rows[policy] = data.pixels(data.augmented(x, policy, stream(0, name, "view"), pool))
     return rows, left_out
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
+from kdlib.catalog import DRAWN_BY
 from kdlib.errors import KdlibError, sentence
 from kdlib.paths import atomic, results_dir
 from kdlib.spec import Spec, levels
@@ -73,7 +74,7 @@ class Record:
     @property
     def made_on(self) -> dict[str, str | None]:
         """The content of the data that it read, by name, as far as it is said."""
-        return {"mnist1d": self.versions.get("mnist1d")} | (self.content or {})
+        return {DRAWN_BY: self.versions.get(DRAWN_BY)} | (self.content or {})
 
     def difference(self, other: "Record") -> tuple[float, float]:
         """How far another result of this run lies from it: the largest difference of a metric (as a share of it where

@@ -82,7 +82,7 @@ class Data(Frozen):
 
     @model_validator(mode="after")
     def _can_be_shared(self):
-        if self.split is not None and self.known.generator is not None:
+        if self.split is not None and self.known.drawn is not None:
             raise ValueError("a split is of a set that is not drawn without end; every trial of signals has its own")
         return self
 
@@ -197,7 +197,7 @@ class Generator(Run):
 
     @model_validator(mode="after")
     def _images(self):
-        if not self.data.inputs.drawn or self.judge.data != self.data:
+        if not self.data.inputs.imitated or self.judge.data != self.data:
             raise ValueError("a generator and its judge are trained on the same colour images")
         return self
 

@@ -21,8 +21,8 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from kdlib.catalog import DATA_SETS
-from kdlib.data import fingerprint_here, read_by
+from kdlib.catalog import DATA_SETS, DRAWN_BY
+from kdlib.data.stored import fingerprint_here, read_by
 from kdlib.devices import processor
 from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.processes import locked
@@ -420,10 +420,10 @@ def run_now(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
     return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
         seconds=seconds, device=place(spec),
-        versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", "mnist1d")},
+        versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", DRAWN_BY)},
         commit=commit(), processor=processor(),
         content={name: here[name] for name in read_by(spec)
-                 if name in here and DATA_SETS[name].generator is None} or None,
+                 if name in here and DATA_SETS[name].drawn is None} or None,
         weights=digest(weights)[:16] if weights else None), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from kdlib import datasets
 from kdlib.cli import main
+from kdlib.data import stored
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 from kdlib.store import KeptState, run_now
 
@@ -66,7 +66,7 @@ def store_images(name, n, classes, shape):
     for part in ("train", "test"):
         arrays[f"{part}-x"] = random.integers(0, 256, (n, *shape), dtype=np.uint8)
         arrays[f"{part}-y"] = np.sort(np.arange(n) % classes).astype(np.uint8)
-    datasets.keep(name, arrays, "random numbers")
+    stored.keep(name, arrays, "random numbers")
 
 
 def defects(m=1):

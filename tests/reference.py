@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from conftest import student, surface, teacher
 
-from kdlib import augment, datasets, losses, metrics, spec
+from kdlib import augment, losses, metrics, spec
 from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
+from kdlib.data import stored
 from kdlib.models import build
 from kdlib.spec import Student, Training
 from kdlib.store import run_now
@@ -64,8 +65,8 @@ def own_data():
         for name in ("mnist", "cifar100"):
             random, known = np.random.RandomState(0), DATA_SETS[name]
             shapes = {"x": (known.inputs.shape, 256), "y": ((), known.classes)}
-            datasets.keep(name, {part: random.randint(0, shapes[part[-1]][1], (200, *shapes[part[-1]][0])).astype(
-                np.uint8) for part in datasets.ARRAYS}, "random numbers")
+            stored.keep(name, {part: random.randint(0, shapes[part[-1]][1], (200, *shapes[part[-1]][0])).astype(
+                np.uint8) for part in stored.ARRAYS}, "random numbers")
         yield
 
 

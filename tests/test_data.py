@@ -5,8 +5,9 @@ from conftest import photographs, store_images
 from mnist1d.data import get_dataset_args, make_dataset
 from PIL import Image
 
-from kdlib import data, datasets
+from kdlib import data
 from kdlib.catalog import DATA_SETS
+from kdlib.data import DataError, inputs, signals
 
 
 def test_splits_of_a_trial_and_of_two_trials_share_no_signal():
@@ -18,39 +19,39 @@ def test_splits_of_a_trial_and_of_two_trials_share_no_signal():
 def test_a_draw_is_a_value_and_leaves_numpys_stream_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     np.random.seed(1)
-    x, _ = data.signals("mnist1d", (9, "train"), 200)
+    x, _ = signals.drawn("mnist1d", (9, "train"), 200)
     after = np.random.rand()
     np.random.seed(1)
     assert after == np.random.rand()
     first = x.clone()
     next(tmp_path.rglob("*.npy")).unlink()
-    again, _ = data.signals("mnist1d", (9, "train"), 200)
+    again, _ = signals.drawn("mnist1d", (9, "train"), 200)
     assert torch.equal(first, again)
-    assert data.signals("mnist1d", (9, "train"), 1000)[1].bincount().tolist() == [100] * 10
+    assert signals.drawn("mnist1d", (9, "train"), 1000)[1].bincount().tolist() == [100] * 10
 
 
-@pytest.mark.parametrize("name", [name for name, known in DATA_SETS.items() if known.generator is not None])
+@pytest.mark.parametrize("name", [name for name, known in DATA_SETS.items() if known.drawn is not None])
 def test_signals_are_those_of_the_mnist1d_package_to_the_bit(name):
     args = get_dataset_args()
-    vars(args).update(DATA_SETS[name].generator, num_samples=120, seed=5, train_split=1.0)
+    vars(args).update(DATA_SETS[name].drawn, num_samples=120, seed=5, train_split=1.0)
     theirs = make_dataset(args)
-    ours = data.generate(name, 5, 120)
+    ours = signals.generate(name, 5, 120)
     assert np.array_equal(ours[:, :-1], theirs["x"].astype(np.float32))
     assert np.array_equal(ours[:, -1], theirs["y"])
 
 
 def test_a_larger_draw_begins_with_the_smaller_one():
-    small, large = (data.signals("mnist1d", (9, "train"), n)[0] for n in (300, 1300))
+    small, large = (signals.drawn("mnist1d", (9, "train"), n)[0] for n in (300, 1300))
     assert torch.equal(small, large[:300])
 
 
 def test_a_damaged_draw_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    data.signals("mnist1d", (9, "train"), 200)
+    signals.drawn("mnist1d", (9, "train"), 200)
     file = next(tmp_path.rglob("*.npy"))
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(datasets.DataError, match=file.name):
-        data.signals("mnist1d", (9, "train"), 200)
+    with pytest.raises(DataError, match=file.name):
+        signals.drawn("mnist1d", (9, "train"), 200)
 
 
 def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, monkeypatch):
@@ -61,7 +62,7 @@ def test_subsets_of_images_are_balanced_and_the_rest_is_unlabelled(tmp_path, mon
     everything = torch.cat([one.train_x, one.unlabelled(28)])
     assert len(everything.flatten(1).unique(dim=0)) == 40
     assert not torch.equal(one.train_x, data.load("cifar100", trial=1, train=12, test=8).train_x)
-    with pytest.raises(datasets.DataError, match="cifar100 has 40 training examples; 12 \\+ 29 asked for"):
+    with pytest.raises(DataError, match="cifar100 has 40 training examples; 12 \\+ 29 asked for"):
         one.unlabelled(29)
 
 
@@ -86,7 +87,7 @@ def test_what_choices_are_made_with_is_neither_trained_on_nor_tested_on(name, tm
     assert len(everything.flatten(1).unique(dim=0)) == 48 and len(y) == 8
     if name == "cifar100":
         assert y.bincount().tolist() == [2] * 4
-        with pytest.raises(datasets.DataError, match="12 \\+ 29 asked for"):
+        with pytest.raises(DataError, match="12 \\+ 29 asked for"):
             one.validation(29)
 
 
@@ -100,14 +101,14 @@ def test_the_small_form_is_the_mean_of_two_by_two_pixels(tmp_path, monkeypatch):
 
 def test_more_images_than_there_are_and_a_damaged_copy_are_errors(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    with pytest.raises(datasets.DataError, match="mnist is not here"):
+    with pytest.raises(DataError, match="mnist is not here"):
         data.load("mnist", trial=0, train=10, test=10)
     store_images("mnist", 30, 10, (1, 28, 28))
-    with pytest.raises(datasets.DataError, match="mnist has 30 training examples \\(100 asked for\\)"):
+    with pytest.raises(DataError, match="mnist has 30 training examples \\(100 asked for\\)"):
         data.load("mnist", trial=0, train=100, test=10)
     path = tmp_path / "mnist" / "train-x.npy"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(datasets.DataError, match=path.name):
+    with pytest.raises(DataError, match=path.name):
         data.load("mnist", trial=0, train=10, test=10)
 
 
@@ -125,7 +126,7 @@ def test_crops_come_from_the_stream_whatever_the_number_of_threads(tmp_path, mon
     photos = data.Photos(photographs(tmp_path, 6))
 
     def seen(threads):
-        monkeypatch.setattr(data.os, "cpu_count", lambda: threads)
+        monkeypatch.setattr(inputs.os, "cpu_count", lambda: threads)
         return photos[torch.tensor([4, 0, 0])].cropped(torch.Generator().manual_seed(3)).pixels()
 
     one = seen(1)
@@ -141,10 +142,10 @@ def test_crops_come_from_the_stream_whatever_the_number_of_threads(tmp_path, mon
     ((0, 0.5, 1, 0), (300 - 0.08**0.5 * 300, 0, 300, 0.08**0.5 * 300)),  # 8 %, square, in the upper right corner
     ((0.17 / 0.92, 1, 0, 0), (0, 0, 150 * (4 / 3) ** 0.5, 150 * (3 / 4) ** 0.5))])  # a quarter, 4:3
 def test_a_crop_is_a_share_of_the_area_at_an_aspect_in_a_place(numbers, box):
-    assert data._crop(300, 300, *numbers) == pytest.approx(box)
+    assert inputs._crop(300, 300, *numbers) == pytest.approx(box)
 
 
 def test_a_photograph_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.JPEG").write_bytes(b"no image")
-    with pytest.raises(data.DataError, match="broken.JPEG cannot be read"):
+    with pytest.raises(DataError, match="broken.JPEG cannot be read"):
         data.Photos([tmp_path / "broken.JPEG"]).pixels()

@@ -21,11 +21,12 @@ from conftest import Killed, die_keeping, painter, result, same_result, store_im
 from filelock import FileLock
 from safetensors.torch import load_file, save
 
-from kdlib import data, datasets, store, train
+from kdlib import paths, store, train
 from kdlib import spec as spec_module
 from kdlib.catalog import DATA_SETS
 from kdlib.compute import compute, levels
-from kdlib.data import read_by
+from kdlib.data import signals, stored
+from kdlib.data.stored import read_by
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
 from kdlib.paths import atomic, project_root
@@ -554,7 +555,7 @@ def images(tmp_path, monkeypatch):
 
     def keep(n, name="mnist", shape=(1, 28, 28)):
         store_images(name, n, 10, shape)
-        return datasets.info(name)["fingerprint"]
+        return stored.info(name)["fingerprint"]
 
     return keep
 
@@ -612,7 +613,7 @@ def test_a_record_that_says_no_data_was_made_on_the_official_ones(store_here, im
 def test_data_that_are_not_here_are_not_compared(store_here, images):
     images(80)
     compute([on_images()], workers=1)
-    shutil.rmtree(datasets.data_dir())
+    shutil.rmtree(paths.data_dir())
     assert compute([on_images()], workers=1).reused == 1
 
 
@@ -628,13 +629,14 @@ def test_the_data_of_a_run_are_all_that_it_reads():
 
 def test_signals_of_another_version_of_their_generator_are_other_data(store_here, tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    record, made = compute([teacher()], workers=1)[teacher()], data.generator_version()
+    record, made = compute([teacher()], workers=1)[teacher()], stored.version()
     assert record.content is None and "content" not in record.line()
-    monkeypatch.setattr(data, "generator_version", lambda: "9.9")
+    monkeypatch.setattr(stored, "version", lambda: "9.9")
+    monkeypatch.setattr(signals, "version", stored.version)
     with refusal(made, "9.9", "mnist1d"):
         compute([student()], workers=1)
-    monkeypatch.setattr(data, "generate", lambda name, seed, n: np.zeros((n, 41), np.float32))
-    assert not data.signals("mnist1d", (0, "train"), 50)[0].any()  # nor does a draw that it made serve for this one's
+    monkeypatch.setattr(signals, "generate", lambda name, seed, n: np.zeros((n, 41), np.float32))
+    assert not signals.drawn("mnist1d", (0, "train"), 50)[0].any()  # nor does a draw that it made serve for this one's
 
 
 @pytest.fixture

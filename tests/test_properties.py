@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pydantic import TypeAdapter
 
-from kdlib import data, datasets, losses, metrics
+from kdlib import data, losses, metrics
 from kdlib.cli import read_specs
+from kdlib.data import signals, stored
 from kdlib.results import Recorded, StoreError, parse
 from kdlib.spec import Data, Spec, Student, Surface, Teacher, Training
 from kdlib.stats import Part, estimate
@@ -156,11 +157,11 @@ def test_garbage_among_the_committed_records_is_an_error_that_names_file_and_lin
 @given(garbage)
 def test_garbage_in_the_place_of_a_draw_is_an_error_that_names_the_file(tmp_path, monkeypatch, content):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    path = tmp_path / "mnist1d" / data.generator_version() / "mnist1d-0-train-0.npy"
+    path = tmp_path / "mnist1d" / stored.version() / "mnist1d-0-train-0.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    with pytest.raises(datasets.DataError, match=path.name):
-        data.signals("mnist1d", (0, "train"), 10)
+    with pytest.raises(data.DataError, match=path.name):
+        signals.drawn("mnist1d", (0, "train"), 10)
 
 
 @given(garbage)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import augment, data, landscape, losses
+from kdlib import data, landscape, losses
 from kdlib.catalog import BASELINE
 from kdlib.devices import device
 from kdlib.models import Ensemble, build
@@ -29,7 +29,7 @@ def measure(spec: Surface, weights_of):
     student = spec.student
     splits, where = data.load(**dict(student.data)), device()
     inputs = inputs_of(student, splits, weights_of).to(where)
-    inputs = augment.augment(inputs, BASELINE, stream(student.data.trial, "evaluation"))
+    inputs = data.augmented(inputs, BASELINE, stream(student.data.trial, "evaluation"))
     target = logits_of(Ensemble([loaded(t, weights_of) for t in student.teachers]).to(where), inputs)
     probe = build(student.model, student.data.name).to(where).eval()
     vector = {name: parameters_to_vector(net.to(where).parameters()).detach() for name, net in (

@@ -10,7 +10,6 @@ import gzip
 import io
 import lzma
 import os
-import pickletools
 import re
 import tarfile
 import zipfile
@@ -34,8 +33,8 @@ class DataError(KdlibError):
     """Data that is missing, damaged or not what it says it is."""
 
 
-def read(source: Path, wanted: re.Pattern, limit: int) -> dict[str, bytes]:
-    """The files of `source`, or `source` itself, whose path `wanted` finds, by path; those in .gz are unpacked.
+def read(source: Path, wanted: Callable[[str], object], limit: int) -> dict[str, bytes]:
+    """The files of `source`, or `source` itself, whose path is `wanted`, by path; those in .gz are unpacked.
 
     A damaged .gz beside the same file unpacked is left out. DataError if `source` does not exist, cannot be read, is
     damaged or has more than `limit` bytes of such files, or if a member's path leads out of the archive.
@@ -47,9 +46,9 @@ def read(source: Path, wanted: re.Pattern, limit: int) -> dict[str, bytes]:
         raise DataError(f"{source} is neither a folder nor a file")
     too_large = f"{source} has more than {limit >> 20:,} MB of the files that are looked for: it is not read"
     try:
-        alone = source.is_file() and wanted.search(source.name)
+        alone = source.is_file() and wanted(source.name)
         for path, size, opened in [_file(source)] if alone else _files(source):
-            if not wanted.search(path):
+            if not wanted(path):
                 continue
             if size > room:
                 raise DataError(too_large)
@@ -237,20 +236,3 @@ def _path(source, name):
     if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
         raise DataError(f"{source} has a member {name!r} that leads out of it: do not trust this archive")
     return path
-
-
-def read_pickled(raw: bytes, labels: str) -> tuple[bytes, list[int]]:
-    """(the longest string in a pickle, the whole numbers that follow the string `labels`): what a batch of CIFAR's
-    Python version needs. The opcodes are read as text is, not executed."""
-    longest, numbers, key = "", [], None
-    try:
-        for opcode, value, _ in pickletools.genops(raw):
-            if isinstance(value, bytes):
-                value = value.decode("latin-1")
-            if opcode.name in ("BININT1", "BININT2", "BININT") and key == labels:
-                numbers.append(value)
-            elif isinstance(value, str):
-                key, longest = value, max(longest, value, key=len)
-    except ValueError as error:
-        raise DataError(f"this is not a batch of CIFAR ({error})") from None
-    return longest.encode("latin-1", "replace"), numbers
