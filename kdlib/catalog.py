@@ -284,7 +284,8 @@ DEPTHS = range(8, 1203, 6)  # 6n + 2 layers; the deepest that He et al. (2016) t
 FAMILIES = (
     Family("cnn1d", (SIGNAL,), "CNN1d", width=24, stackable=True),
     Family("mlp", (SIGNAL,), "MLP", stackable=True),
-    Family("resnet1d-{norm}", (SIGNAL,), "PreActResNet", {"norm": ("bn", "ln")}, always={"depth": 8, "axes": 1}),
+    Family("resnet1d-{norm}", (SIGNAL,), "PreActResNet", {"norm": ("bn", "ln")}, 
+           always={"depth": 8, "axes": 1, "channels": 1}),
     Family("lenet5", (DIGIT,), "LeNet5"),
     Family("resnet{depth}-{norm}", COLOURS, "PreActResNet", {"depth": DEPTHS, "norm": ("bn", "ln", "gn")}, width=16),
     Family("vgg{layers}", COLOURS, "VGG", {"layers": (11, 16)}, width=64),

@@ -82,7 +82,7 @@ def read_specs(path: Path) -> list:
     from pydantic import TypeAdapter, ValidationError
 
     from kdlib.results import StoreError
-    from kdlib.spec import Spec
+    from kdlib.spec import KIND_NAMES, Spec
 
     try:
         with path.open("rb") as file:
@@ -95,7 +95,7 @@ def read_specs(path: Path) -> list:
     except UnicodeDecodeError:
         raise StoreError(f"{path} is not text in UTF-8 or UTF-16") from None
     except ValidationError as error:
-        raise StoreError(f"{path} is not a list of specs: {sentence(error)}") from None
+        raise StoreError(f"{path} is not a list of specs: {sentence(error, kind=KIND_NAMES)}") from None
     if not specs:
         raise StoreError(f"{path} has no specs in it")
     return list(dict.fromkeys(specs))
@@ -119,6 +119,7 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
     from kdlib.results import Recorded
+    from kdlib.runs import kind_of
     from kdlib.spec import levels
     from kdlib.store import Store, check_data, commit_weights
 
@@ -140,7 +141,7 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
         more = source.others(f"{name}.jsonl", written)
         source.write(f"{name}.jsonl", written + more)
         if design.profile.weights:
-            commit_weights(source, [s for s in specs if found[s] and s.kind == "teacher"], store)
+            commit_weights(source, [s for s in specs if found[s] and kind_of(s).starts_others], store)
         print(f"{name}.jsonl: {len(written)} of {len(specs)} runs"
               + f"; {len(more)} more that the plan no longer asks for stay" * bool(more))
 

@@ -12,8 +12,9 @@ class KdlibError(Exception):
     """An error whose message is a sentence for the user: what is wrong, and what to do."""
 
 
-def sentence(error: ValidationError) -> str:
-    """A pydantic error as one sentence that names the field and what is wrong with it."""
+def sentence(error: ValidationError, **choices) -> str:
+    """A pydantic error as one sentence that names the field and what is wrong with it; `choices`: the values that there
+    are of a field that decides what the others are, for where it is missing."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "spec"
     if first["type"] == "value_error":
@@ -21,9 +22,8 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     if first["type"] == "union_tag_not_found":
-        from kdlib.spec import KIND_NAMES
-
-        return f"{where}: it needs a kind: {', '.join(KIND_NAMES)}"
+        name = first["ctx"]["discriminator"].strip("'")
+        return f"{where}: it needs a {name}: {', '.join(choices.get(name, ()))}"
     return f"{where}: {first['msg']} (got {short(first.get('input'))})"
 
 

@@ -163,11 +163,11 @@ class PreActResNet(Net):
     """Pre-activation ResNet of depth 6n + 2: three stages of n blocks, `width` filters in the first, twice and four
     times as many in the others. Of signals x [n, 1, length] (1 axis) or colour images x [n, 3, h, w] (2)."""
 
-    def __init__(self, classes, depth=20, norm="bn", width=16, axes=2):
+    def __init__(self, classes, depth=20, norm="bn", width=16, axes=2, channels=3):
         super().__init__()
         conv, norm = CONVOLUTIONS[axes], NORMS[norm, axes]
-        self.prefers_channels_last = axes == 2
-        self.stem = conv(1 if axes == 1 else 3, width, 3, 1, 1, bias=False)
+        self.prefers_channels_last = self.of_pixels = axes == 2
+        self.stem = conv(channels, width, 3, 1, 1, bias=False)
         self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
         for width_in, width_out in itertools.pairwise(widths):
             rest = (Block(conv, width_out, width_out, 1, norm) for _ in range(depth // 6 - 1))
@@ -176,9 +176,7 @@ class PreActResNet(Net):
         self.head = nn.Linear(widths[-1], classes)
 
     def features(self, x):
-        if x.ndim == 4:
-            x = centred(x, self.channels_last)
-        x, out = self.stem(x), []
+        x, out = self.stem(centred(x, self.channels_last) if self.of_pixels else x), []
         for stage in self.stages:
             x = stage(x)
             out.append(x)

@@ -776,7 +776,7 @@ def mnist_files(monkeypatch, n=20):
     """{path: bytes} in torchvision's layout, beside another set's files of the same names; `n` of each part."""
     x, y = grey(n, 10)
     files, digests = {}, {}
-    for part, ((name, _),) in readers._idx_names(DATA_SETS["mnist"]).items():
+    for part, (name,) in readers._idx_names(DATA_SETS["mnist"]).items():
         raw = idx(x if "images" in name else y)
         files[f"MNIST/raw/{name}.gz"] = gzip.compress(raw)
         files[f"FashionMNIST/raw/{name}"] = b"not digits"

@@ -7,7 +7,6 @@ from conftest import Killed, die_keeping, painter, same_result, store_images, te
 from kdlib import data, gan
 from kdlib.devices import DeviceError
 from kdlib.runs import cohort, generator
-from kdlib.runs.kind import loaded
 from kdlib.runs.student import inputs_of
 from kdlib.spec import Student, Training
 from kdlib.store import Store, run_now
@@ -166,7 +165,8 @@ def test_students_learn_from_generated_images(images_here):
     splits = data.load(**dict(spec.data))
     inputs = inputs_of(more, splits, store.weights)
     assert torch.equal(inputs[:50], splits.train_x)
-    net = loaded(spec, store.weights)
+    net = gan.build(spec)[0]
+    net.load_state_dict(store.weights(spec))
     torch.testing.assert_close(inputs[50:], gan.sample(net, 70, stream(0, "generated")))
 
 

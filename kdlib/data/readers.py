@@ -39,26 +39,27 @@ class Form:
     official: bool = False  # md5s are compared, so that what it reads is the official content
 
 
-def official(takes: str, names: Callable, read: Callable, checked: bool = False) -> Form:
-    """The form of official files. `names(set)` gives {array or part: [(name, md5 or None)]} of these, several where
-    they follow each other; `read(content, name, set)` what is in one: {"": an array} or {"-x": inputs, "-y": labels}.
+def official(takes: str, names: Callable, read: Callable, md5: Callable, checked: bool = False) -> Form:
+    """The form of official files. `names(set)` gives {array or part: their names}, several where they follow each
+    other; `read(content, name, set)` what is in one: {"": an array} or {"-x": inputs, "-y": labels}; `md5(set)` (name,
+    md5) of those whose md5 is known, of all if `checked`.
     """
     def wants(known, path, **options):
-        return any(_name(path) == name for some in names(known, **options).values() for name, _ in some)
+        return any(_name(path) in some for some in names(known, **options).values())
 
     def arrays(known, files, source, **options):
         wanted, there = names(known, **options), defaultdict(list)
         for path, content in files.items():
             there[_name(path)].append(content)
-        missing = [name for some in wanted.values() for name, _ in some if name not in there]
+        missing = [name for some in wanted.values() for name in some if name not in there]
         if len(missing) == sum(map(len, wanted.values())):
             return None
         if missing:
             raise DataError(f"{missing[0]} is not in {source}, other files of the set are: it takes all of them")
-        found = {}
+        md5s, found = dict(md5(known, **options)), {}
         for key, some in wanted.items():
-            parts = [_first(there[name], name, md5, source, partial(read, known=known, **options))
-                     for name, md5 in some]
+            parts = [_first(there[name], name, md5s.get(name), source, partial(read, known=known, **options))
+                     for name in some]
             found |= {f"{key}{kind}": np.concatenate([part[kind] for part in parts]) for kind in parts[0]}
         return found
 
@@ -89,9 +90,13 @@ def torchvision_class(known: DataSet):
     return getattr(datasets, known.torchvision)
 
 
-def _idx_names(known, prefix="", test="t10k", md5=(None,) * 4, **_):
+def _idx_names(known, prefix="", test="t10k", **_):
     names = [f"{prefix}{part}-{kind}-ubyte" for part in ("train", test) for kind in ("images-idx3", "labels-idx1")]
-    return {array: [file] for array, file in zip(ARRAYS, zip(names, md5, strict=True), strict=True)}
+    return {array: [name] for array, name in zip(ARRAYS, names, strict=True)}
+
+
+def _idx_md5(known, md5=(), **options):
+    return zip((name for name, in _idx_names(known, **options).values()), md5, strict=False)
 
 
 def _idx(raw, where, known, first_label=0, sideways=False, **_):
@@ -105,9 +110,9 @@ def _idx(raw, where, known, first_label=0, sideways=False, **_):
     return {"": (values.swapaxes(1, 2) if sideways else values)[:, None]}
 
 
-def _cifar_names(known, coarse=False):
+def _cifar_names(known, coarse=False, ending=""):
     batches = {part: [part] for part in PARTS} if coarse else CIFAR10_BATCHES
-    return {part: [(f"{name}.bin", None) for name in names] for part, names in batches.items()}
+    return {part: [name + ending for name in names] for part, names in batches.items()}
 
 
 def _cifar_binary(raw, where, known, coarse=False):
@@ -119,9 +124,8 @@ def _cifar_binary(raw, where, known, coarse=False):
     return {"-x": rows[:, labels:].reshape(-1, *known.inputs.shape), "-y": rows[:, labels - 1]}
 
 
-def _pickle_names(known, coarse=False):
-    theirs = torchvision_class(known)
-    return {"train": theirs.train_list, "test": theirs.test_list}
+def _cifar_md5(known, coarse=False):
+    return torchvision_class(known).train_list + torchvision_class(known).test_list
 
 
 def _cifar_pickled(raw, where, known, coarse=False):
@@ -148,7 +152,11 @@ def read_pickled(raw: bytes, labels: str) -> tuple[bytes, list[int]]:
 
 
 def _svhn_names(known):
-    return {part: [tuple(torchvision_class(known).split_list[part][1:])] for part in known.counts}
+    return {part: [f"{part}_32x32.mat"] for part in known.counts}
+
+
+def _svhn_md5(known):
+    return (split[1:] for split in torchvision_class(known).split_list.values())
 
 
 def _svhn(raw, where, known):
@@ -244,10 +252,12 @@ def reviews(known: DataSet, files: dict, source) -> dict | None:
 
 
 FORMS = {
-    "idx files": official("the four official files, gzipped or not", _idx_names, _idx),
-    "cifar binary": official("the official binary version", _cifar_names, _cifar_binary),
-    "cifar pickled": official("the official Python version", _pickle_names, _cifar_pickled, checked=True),
-    "svhn files": official("the official .mat files", _svhn_names, _svhn, checked=True),
+    "idx files": official("the four official files, gzipped or not", _idx_names, _idx, _idx_md5),
+    "cifar binary": official("the official binary version", partial(_cifar_names, ending=".bin"), _cifar_binary,
+                             lambda known, **_: ()),
+    "cifar pickled": official("the official Python version", _cifar_names, _cifar_pickled, _cifar_md5,
+                              checked=True),
+    "svhn files": official("the official .mat files", _svhn_names, _svhn, _svhn_md5, checked=True),
     "class folders": Form("train/<class>/*.png and test/<class>/*.png", lambda known, path: IMAGE.search(path),
                           class_folders),
     "reviews": Form("{train,test}/{neg,pos}/*.txt", lambda known, path: REVIEW.search(path), reviews),

@@ -65,6 +65,13 @@ def judged(net, x):
     return features.cpu(), net.head(features).cpu()
 
 
+def images_of(spec: Generator, n: int, weights_of, draws: torch.Generator) -> torch.Tensor:
+    """`n` images [n, 3, h, w] of a finished generator, on its device."""
+    net = gan.build(spec)[0]
+    net.load_state_dict(weights_of(spec))
+    return gan.sample(net.to(device()), n, draws)
+
+
 @dataclass(frozen=True)
 class Priced:
     """Both nets of a generator; a step includes those of its discriminator."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kdlib import gan, metrics
+from kdlib import metrics
 from kdlib.models import build
-from kdlib.spec import Generator, Student, Teacher
+from kdlib.spec import Student, Teacher
 from kdlib.train import Diverged
 
 
@@ -40,11 +40,12 @@ class Kind:
     cohort: Callable = lambda spec: None  # spec -> what runs that are executed together have in common; None: alone
     divides: Callable = lambda spec: True  # spec -> whether a cohort of it gains as much in parts, one a worker
     spreads: bool = False  # over many devices, where it is alone
+    starts_others: bool = False  # it is where one begins: a profile that commits weights commits its
 
 
-def loaded(spec: Teacher | Student | Generator, weights_of):
+def loaded(spec: Teacher | Student, weights_of):
     """The net of a finished run, on the CPU; `weights_of(spec)` gives its state dict."""
-    net = gan.build(spec)[0] if isinstance(spec, Generator) else build(spec.model, spec.data.name)
+    net = build(spec.model, spec.data.name)
     net.load_state_dict(weights_of(spec))
     return net
 

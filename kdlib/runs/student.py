@@ -8,10 +8,10 @@ from functools import cached_property
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from kdlib import catalog, data, gan, losses, metrics
+from kdlib import catalog, data, losses, metrics
 from kdlib.devices import device, devices
 from kdlib.models import Ensemble, build, laid_for
-from kdlib.runs import cost
+from kdlib.runs import cost, generator
 from kdlib.runs.kind import Kind, Work, loaded
 from kdlib.runs.labeller import anew, asked, labeller
 from kdlib.runs.training import Prepared, batches, cohort, initial, trained
@@ -51,8 +51,7 @@ MORE = {
 
 def images_of(spec: Student, n: int, weights_of, *name) -> torch.Tensor:
     """`n` images from a student's generator, the same for every student of a trial."""
-    net = loaded(spec.generator, weights_of).to(device())
-    return gan.sample(net, n, stream(spec.data.trial, "generated", *name))
+    return generator.images_of(spec.generator, n, weights_of, stream(spec.data.trial, "generated", *name))
 
 
 def inputs_of(spec: Student, splits, weights_of):

@@ -53,4 +53,5 @@ KIND = Kind(
     holds=HOLDS,
     cohort=cohort,
     spreads=True,
+    starts_others=True,
 )
