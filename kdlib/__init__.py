@@ -2,7 +2,11 @@
 
 from importlib import import_module
 
-_PUBLIC = {"compare": "kdlib.comparison"}  # imported when first used: `import kdlib` costs nothing
+__version__ = "0.1.0"
+
+# imported when first used: `import kdlib` costs nothing
+_PUBLIC = {"compare": "kdlib.comparison", "record": "kdlib.reading", "records": "kdlib.reading",
+           "teacher": "kdlib.reading"}
 
 
 def __getattr__(name):

@@ -1,19 +1,16 @@
 """Recorded runs trained again from nothing and compared: to the bit where the same type of processor does it."""
 
-import json
 import random
 import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from kdlib.devices import processor
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, StoreError
 from kdlib.runs import teacher
-from kdlib.spec import Spec
 from kdlib.stats import estimate
 from kdlib.store import check_data, committed_weights, run_now
 from kdlib.train import steady_process
@@ -24,9 +21,9 @@ BEFORE = "not said"
 ROUNDING = 2e-3
 
 
-def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0) -> bool:
+def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, key: str | None = None) -> bool:
     """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record; and
-    ask as many of the teachers whose weights are committed what their records say of them.
+    ask as many of the teachers whose weights are committed what their records say of them. With a `key`, only that run.
 
     True if all agree by at most `tolerance`; of those that another processor, device or version made, also if the short
     reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
@@ -34,7 +31,8 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
     """
     if not recorded.records:
         raise StoreError(f"there are no records in {recorded.folder}")
-    keys, agree, moved = sorted(recorded.records), weights_agree(recorded, sample, seed), False
+    keys = [key] if key else sorted(recorded.records)
+    agree, moved = bool(key) or weights_agree(recorded, sample, seed), False
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
         record = recorded.records[key]
         print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
@@ -68,7 +66,7 @@ def weights_agree(recorded: Recorded, sample: int, seed: int = 0) -> bool:
     keys, agree = sorted(key for key in recorded.records if recorded.weights_path(key).exists()), True
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
         record = recorded.records[key]
-        spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
+        spec = record.planned
         prepared = teacher.prepare(spec)
         prepared.net.load_state_dict(committed_weights(recorded, spec))
         difference, _ = record.difference(replace(record, metrics=prepared.evaluate()))
@@ -129,6 +127,6 @@ def retrained(record: Record) -> Record:
             made[spec.key] = run_now([spec], weights_of)[0][1]
         return made[spec.key]
 
-    spec = TypeAdapter(Spec).validate_json(json.dumps(record.spec))
+    spec = record.planned
     check_data({spec: record})
     return run_now([spec], weights_of)[0][0]

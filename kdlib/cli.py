@@ -197,19 +197,27 @@ def _train_for(asked, profile, workers):
 
 @app.command()
 def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show that run")] = "",
-         kind: Annotated[str, typer.Option(help="only those of this kind, as in teacher")] = ""):
-    """List the runs in the store; with KEY, show one whole."""
+         kind: Annotated[str, typer.Option(help="only those of this kind, as in teacher")] = "",
+         recorded: Annotated[bool, typer.Option("--recorded", help="of the committed ones, of any profile")] = False):
+    """List the runs in the store, or the committed ones; with KEY, show one whole."""
     from kdlib.results import Foreign, StoreError
     from kdlib.spec import KIND_NAMES
-    from kdlib.store import Store, summary
 
     if kind not in ("", *KIND_NAMES):
         raise StoreError(f"unknown kind {kind!r}; there are {', '.join(KIND_NAMES)}")
-    records, wrong = Store().all()
+    if recorded:
+        from kdlib.reading import committed
+
+        records, wrong = [r for group in committed().values() for r in group], {}
+    else:
+        from kdlib.store import Store
+
+        records, wrong = Store().all()
     found = [r for r in records if r.key.startswith(key) and kind in ("", r.spec["kind"])]
     wrong = [error for path, error in wrong.items() if path.name.startswith(key)]
     if key and not found and not wrong:
-        raise StoreError(f"no run in the store has a key that begins with {key!r}")
+        where = "recorded" if recorded else "in the store"
+        raise StoreError(f"no run {where} has a key that begins with {key!r}")
     if key and len(found) == 1:
         print(found[0].line())
         return
@@ -217,14 +225,18 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
     others = sum(isinstance(error, Foreign) for error in wrong)
     print(f"{len(found)} runs" + f"; {others} more are not of this version of kdlib" * bool(others))
     if (key and others) or len(wrong) > others:
+        from kdlib.store import summary
+
         raise StoreError(summary(error for error in wrong if key or not isinstance(error, Foreign)))
 
 
 @app.command("audit")
 def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOption = "laptop",
           seed: Annotated[int, typer.Option(help="which sample")] = 0,
+          key: Annotated[str, typer.Option(help="this run alone, by the beginning of its key, of any profile")] = "",
           tolerance: Annotated[float, typer.Option(min=0, help=TOLERANCE)] = 0.0):
-    """Train SAMPLE recorded runs again, with what they need, and compare metrics and curves; exit 1 on a difference.
+    """Train SAMPLE recorded runs (or the one of KEY) again, with what they need, and compare metrics and curves; exit 1
+    on a difference.
 
     Where another processor made the records, bits cannot be the same: compared are the code's short reference runs, and
     whether each condition's estimate stays within its interval when the new run takes the recorded one's place."""
@@ -232,8 +244,26 @@ def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOpti
     from kdlib.experiments.design import Design
     from kdlib.results import Recorded
 
-    if not audit(Recorded(Design(profile).profile.name), sample, seed, tolerance):
+    only = None
+    if key:
+        from kdlib.reading import find
+
+        profile, only = find(key)
+    if not audit(Recorded(Design(profile).profile.name), sample, seed, tolerance, only and only.key):
         raise typer.Exit(1)
+
+
+@app.command()
+def export(folder: Annotated[Path, typer.Argument(help="where to write; it is made if it is not there")],
+           profile: Annotated[list[str] | None, typer.Option(
+               help="only this one's records; once for each (default: all)")] = None,
+           chapter: Annotated[str, typer.Option(help="only what this chapter shows and needs")] = "all"):
+    """Write the committed records as a data set: CSV and Parquet, a row a run; what each column is; a README; Croissant
+    and RO-Crate metadata."""
+    from kdlib.export import export
+
+    for path in export(folder, profile or (), chapter):
+        print(path)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from kdlib.catalog import DRAWN_BY
 from kdlib.errors import KdlibError, sentence
 from kdlib.paths import atomic, results_dir
-from kdlib.spec import Spec, levels
+from kdlib.spec import Run, Spec, levels
 
 
 def _numbers(curve):
@@ -72,6 +72,18 @@ class Record:
         return json.dumps(body | {"checksum": checksum(body)})
 
     @property
+    def planned(self) -> Run:
+        """Its spec, as the value that can be run again."""
+        return _spec.validate_json(json.dumps(self.spec))
+
+    def rerun(self) -> "Record":
+        """The same run now, trained again from nothing with all that it needs, here: minutes or hours, as `seconds` of
+        both say. The store neither gives nor gets anything; `difference` says how far apart the two are."""
+        from kdlib.audit import retrained  # which trains, where all else here reads
+
+        return retrained(self)
+
+    @property
     def made_on(self) -> dict[str, str | None]:
         """The content of the data that it read, by name, as far as it is said."""
         return {DRAWN_BY: self.versions.get(DRAWN_BY)} | (self.content or {})
@@ -123,7 +135,7 @@ def parse(line: str | bytes, where) -> Record:
         raise Damaged(f"{where} was changed after it was written (checksum differs)")
     try:
         record = _record.validate_python(body)
-        spec = _spec.validate_json(json.dumps(record.spec))
+        spec = record.planned
     except ValidationError as error:
         raise Foreign(f"{where} was made by another version of kdlib, or by hand: {sentence(error)}") from None
     if spec.key != record.key:

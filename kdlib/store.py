@@ -21,6 +21,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from kdlib import __version__
 from kdlib.catalog import DATA_SETS, DRAWN_BY
 from kdlib.data.stored import fingerprint_here, read_by
 from kdlib.devices import processor
@@ -420,7 +421,7 @@ def run_now(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
     return [(Record(
         key=spec.key, spec=spec.model_dump(mode="json"), metrics=metrics, curves=_rounded(curves),
         seconds=seconds, device=place(spec),
-        versions={p: importlib.metadata.version(p) for p in ("kdlib", "torch", "numpy", DRAWN_BY)},
+        versions={"kdlib": __version__} | {p: importlib.metadata.version(p) for p in ("torch", "numpy", DRAWN_BY)},
         commit=commit(), processor=processor(),
         content={name: here[name] for name in read_by(spec)
                  if name in here and DATA_SETS[name].drawn is None} or None,

@@ -137,6 +137,12 @@ def _members(data: Data, net: str, teaching: Training, first: int, count: int) -
     return tuple(Teacher(data=data, model=net, training=teaching, member=first + i) for i in range(count))
 
 
+def with_unseen(metrics: dict, metric: str) -> float:
+    """A run's metric with a teacher that the student never saw, the mean over all such."""
+    names = [name for name in metrics if re.fullmatch(rf"independent\d*_{metric}", name)]
+    return float(np.mean([metrics[name] for name in names or [f"independent_{metric}"]]))
+
+
 @dataclass(frozen=True)
 class Results:
     """Records by name of the condition, one per trial.
@@ -191,11 +197,7 @@ class Results:
     def unseen(self, name, metric="agreement") -> np.ndarray:
         """[trials] the same metric with a teacher that the student never saw, the mean over all such: the
         independent-student baseline (paper, Sec 3.2)."""
-        def names(record):
-            return [name for name in record.metrics if re.fullmatch(rf"independent\d*_{metric}", name)]
-
-        return np.array([np.mean([record.metrics[name] for name in names(record) or [f"independent_{metric}"]])
-                         for record in self._row(name)])
+        return np.array([with_unseen(record.metrics, metric) for record in self._row(name)])
 
     def specific(self, name, metric="agreement") -> np.ndarray:
         """[trials] what is specific to the student's own teacher: the metric with it minus that with an unseen one, the
