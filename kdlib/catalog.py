@@ -1,13 +1,18 @@
-"""What exists: kinds of inputs, data sets, policies of augmentation, optimizers, and nets.
+"""What exists: kinds of inputs, data sets, policies of augmentation, objectives, optimizers, and nets.
 
 Here, once, names become values; all other modules ask these for their properties and know no name. It is without torch:
 an entry names its code, a class of `models` or a function of `augment`, or of any other module as "my.module:name".
 """
 
 import functools
+import math
 import pkgutil
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from kdlib.errors import KdlibError, short
 
 # --- inputs
 
@@ -198,17 +203,42 @@ POLICIES = {
     "gan": _each(*COLOURS, pool="generated"),
 }
 
-# --- optimizers
+# --- objectives and optimizers
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What a student minimises: a function of `losses` that is called with its logits and its teacher's, [n, classes],
+    and gives one number an example. Beyond that it is given what is said here."""
+
+    code: str | Callable
+    labels: bool = False  # of the examples, which only the teacher's own data have
+    temperature: bool = True
+    options: dict = field(default_factory=dict)  # settings of its own, by name, and their usual values
+    source: str | None = None  # of a user's own (`own`): the beginning of its file's SHA-256
+
+
+OBJECTIVES = {
+    "kd": Objective("distillation", options={"kl": False}),
+    "mse": Objective("logit_mse", temperature=False),
+    "dkd": Objective("decoupled", labels=True, options={"target": 1.0, "others": 8.0}),
+    "reverse-kl": Objective("reverse_kl"),
+    "js": Objective("jensen_shannon"),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Optimizer:
     """A class that is called with the weights, their learning rate and decay, and what is said here. It must treat each
-    weight by itself: the nets of a cohort are one vector to it."""
+    weight by itself: the nets of a cohort are one vector to it. Or, `by_net`, a function of one net, which may do with
+    its parameters what it likes."""
 
-    code: str
+    code: str | Callable
     always: dict = field(default_factory=dict)
     chosen: tuple[str, ...] = ()  # fields of a training that it takes, too
+    by_net: bool = False
+    options: dict = field(default_factory=dict)
+    source: str | None = None  # as of an objective
 
 
 OPTIMIZERS = {
@@ -216,6 +246,78 @@ OPTIMIZERS = {
     "adam": Optimizer("torch.optim:Adam", {"fused": True}),
     "sgd": Optimizer("torch.optim:SGD", {"fused": True, "momentum": 0.9}, ("nesterov",)),
 }
+
+SPELLED = re.compile(r"([A-Za-z][\w-]{0,99})(?:\(([^()]{0,999})\))?(?:@([0-9a-f]{12}))?", re.ASCII)
+UNSAVED = ""  # the source of what no file defines
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An entry by its only name: "dkd", "dkd(others=4.0)", or, with the hash of its source, "huber@0123456789ab"."""
+
+    what: str
+    text: str
+    name: str
+    options: dict
+    source: str | None
+    entry: Any  # None: it is a user's own that is not here, or not as it was
+
+    def here(self):
+        """Its entry; OwnError says how one's own gets here."""
+        if self.entry is None:
+            raise OwnError(f"the {self.what} {self.name} ({self.text}) is not here: give the file that defines it, as "
+                           "it was, with kdlib.use(FILE) or `kdlib run ... --with FILE`")
+        return self.entry
+
+
+class OwnError(KdlibError, ValueError):
+    """A user's own objective, optimizer or file of them that cannot be used."""
+
+
+def _chosen(what: str, table: dict, text: str) -> Chosen:
+    match = SPELLED.fullmatch(text)
+    if not match:
+        raise ValueError(f"{short(text)} is no name of an {what}, as in {next(iter(table))} or name(setting=2)")
+    name, written, source = match.groups()
+    entry = table.get(name)
+    if source and (entry is None or entry.source != source):
+        return Chosen(what, text, name, {}, source, None)
+    if entry is None:
+        raise ValueError(f"there is no {what} {name!r}; there are {', '.join(table)}; give the file of your own with "
+                         "kdlib.use(FILE) or `kdlib run ... --with FILE`")
+    options = {}
+    for part in filter(None, map(str.strip, (written or "").split(","))):
+        key, _, value = map(str.strip, part.partition("="))
+        if key not in entry.options:
+            raise ValueError(f"the {what} {name} has no setting {key!r}; it has {', '.join(entry.options) or 'none'}")
+        options[key] = _setting(f"{key} of the {what} {name}", value, entry.options[key])
+    options = {key: options[key] for key, usual in entry.options.items() if options.get(key, usual) != usual}
+    spelled = f"({', '.join(f'{key}={value!r}' for key, value in options.items())})" if options else ""
+    return Chosen(what, name + spelled + (f"@{entry.source}" if entry.source else ""), name, options, entry.source,
+                  entry)
+
+
+def _setting(name, text, usual):
+    """A setting of the type of the usual one."""
+    kind = type(usual)
+    try:
+        value = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a number as its usual value, {usual!r} (got {short(text)})")
+    return value
+
+
+def objective(text: str) -> Chosen:
+    """The objective of that name, in any spelling; ValueError says which there are."""
+    return _chosen("objective", OBJECTIVES, text)
+
+
+def optimizer(text: str) -> Chosen:
+    """The optimizer of that name, likewise."""
+    return _chosen("optimizer", OPTIMIZERS, text)
+
 
 # --- nets
 
@@ -313,6 +415,8 @@ def net(name: str) -> Net:
                      f"{', '.join(f.spelling for f in FAMILIES if f.width)} with another first width, as in cnn1d-w32")
 
 
-def code(name: str, module: str):
-    """The class or function that an entry names: of kdlib's `module`, unless it says of which."""
+def code(name: str | Callable, module: str):
+    """The class or function that an entry names: of kdlib's `module`, unless it says of which, or is itself."""
+    if callable(name):
+        return name
     return pkgutil.resolve_name(name if ":" in name else f"kdlib.{module}:{name}")

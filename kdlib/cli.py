@@ -42,20 +42,24 @@ def _settings():
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
         profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = None,
         backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
-        in_order: Annotated[bool, typer.Option("--in-order", help="first what comes first, not the longest")] = False):
+        in_order: Annotated[bool, typer.Option("--in-order", help="first what comes first, not the longest")] = False,
+        own: Annotated[list[Path] | None, typer.Option(
+            "--with", help="a Python file of your own objectives and optimizers; once for each")] = None):
     """Train what CHAPTER (or all) needs and the store does not have yet; or the specs of a file of your own."""
     from kdlib.compute import compute
     from kdlib.experiments import CHAPTERS, chapters
     from kdlib.experiments.design import Design
+    from kdlib.own import use
 
-    own = Path(chapter).suffix.lower() == ".json"
-    if own:
+    use(*own or ())
+    listed = Path(chapter).suffix.lower() == ".json"
+    if listed:
         specs = read_specs(Path(chapter))
     else:
         design, names = Design(profile, seeds), chapters(chapter)
         specs = [s for name in names for row in CHAPTERS[name].runs(design).values() for s in row]
     records = compute(specs, workers, profile, True, backend, address, gpus_per_run, in_order)
-    if own:
+    if listed:
         _list(records[spec] for spec in specs)
     print(f"{records.trained} runs trained, {records.reused} reused, {records.seconds:.0f} s")
 

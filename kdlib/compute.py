@@ -20,11 +20,12 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.backend.resource_tracker import ensure_running
 from tqdm import tqdm
 
+from kdlib import own
 from kdlib.devices import devices
 from kdlib.errors import KdlibError, short
 from kdlib.processes import end_with
 from kdlib.results import StoreError, recorded
-from kdlib.runs import cohort, divides, work
+from kdlib.runs import check, cohort, divides, work
 from kdlib.runs.cost import COHORT
 from kdlib.settings import settings
 from kdlib.spec import levels
@@ -115,6 +116,7 @@ def compute(specs, workers: int | None = None, profile: str | None = None, progr
     if not total:  # a store that has everything is only read
         done.seconds = time.perf_counter() - start
         return done
+    check(spec for layer in missing for spec in layer)
     store.prepare()
     log = _log(store)
     store.tidy()
@@ -173,7 +175,7 @@ def _local(root, workers):
     if workers == 1:
         def here(task):
             future = Future()
-            future.set_result(_run_task(task, root))
+            future.set_result(_run_task(task, root, own.USED))
             return future
 
         yield here, 1, 1
@@ -188,7 +190,7 @@ def _local(root, workers):
     pool = get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
                                  initargs=(os.getpid(),))
     try:
-        yield lambda task: pool.submit(_run_task, task, root), workers, workers
+        yield lambda task: pool.submit(_run_task, task, root, own.USED), workers, workers
     except BrokenProcessPool:
         raise StoreError("a worker process died (out of memory?); what was finished is kept: "
                          "run again, with fewer workers") from None
@@ -246,7 +248,7 @@ def _ray(root, workers, address, gpus):
                                               runtime_env={"env_vars": env})
 
         def submit(task):
-            refs.append(remote.remote(task, root, mark.name))
+            refs.append(remote.remote(task, root, mark.name, own.USED))
             return refs[-1].future()
 
         with tempfile.NamedTemporaryFile(dir=root / "locks", prefix="driver-") as mark:
@@ -263,15 +265,16 @@ def _ray(root, workers, address, gpus):
             ray.shutdown()
 
 
-def _on_node(specs, root, mark):
+def _on_node(specs, root, mark, used):
     if not Path(mark).exists():
         raise StoreError(f"{socket.gethostname()} does not share the run store {root}: "
                          "set KDLIB_STORE to a folder that all nodes mount under the same path")
-    return _run_task(specs, root)
+    return _run_task(specs, root, used)
 
 
-def _run_task(specs, root):
+def _run_task(specs, root, used):
     steady_process()
+    own.receive(used)
     store = Store(root)
     try:
         return store.run(specs)

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, SubsetRandomSam
 
 from kdlib.errors import KdlibError
 from kdlib.losses import ensemble_logits
+from kdlib.models import evaluated
 from kdlib.streams import stream
 
 ROWS = 4096  # at a time where all of them, in double precision, would be large
@@ -187,23 +188,6 @@ def shuffles(data) -> bool:
     return isinstance(getattr(data, "sampler", None), random) or isinstance(of_batches, random)
 
 
-@contextmanager
-def evaluated(nets: list[nn.Module]):
-    """Nets in eval mode, without gradients; afterwards every module is in the mode it was in."""
-    roots = [(net, net.training) for net in nets]
-    modes = [(module, module.training) for net in nets for module in net.modules()]
-    try:
-        for net in nets:
-            net.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for net, training in roots:
-            net.train(training)  # whatever else a net's own train() does
-        for module, training in modes:
-            module.training = training
-
-
 class Features:
     """The outputs of named modules for a random sample of the inputs, the same for all nets; drawn on the way (Vitter,
     1985, algorithm R), since a loader need not know how many there are, and may give class after class."""
@@ -265,7 +249,7 @@ def module_of(net: nn.Module, path: str, name: str) -> nn.Module:
         raise LogitsError(f"{name} has no module {path!r}; there are {shown or 'none'}") from None
 
 
-def _place(net):
+def placed(net):
     """(device, floating type) of a net, None for a net without such."""
     first = next(chain(net.parameters(), net.buffers()), None)
     kind = next((p.dtype for p in chain(net.parameters(), net.buffers()) if p.is_floating_point()), None)
@@ -289,7 +273,7 @@ def of_nets(nets: dict[str, list[nn.Module]], data, features: Features, modules:
             for name, members in nets.items():
                 features.now = name
                 for net, out in zip(members, outputs[name], strict=True):
-                    out.append(_output(net, x, name))
+                    out.append(answer(net, x, name).cpu())
                 features.keep(name, taken, len(x))
     if not labels:
         raise LogitsError("data has no inputs")
@@ -297,8 +281,9 @@ def of_nets(nets: dict[str, list[nn.Module]], data, features: Features, modules:
             None if any(y is None for y in labels) else torch.cat(labels))
 
 
-def _output(net, x, name):
-    where, kind = _place(net)
+def answer(net: nn.Module, x: torch.Tensor, name: str) -> torch.Tensor:
+    """Logits [n, classes] of inputs [n, ...], where the net is and in its precision."""
+    where, kind = placed(net)
     try:
         out = net(x.to(where, kind if x.is_floating_point() else None))
     except Exception as error:
@@ -308,4 +293,4 @@ def _output(net, x, name):
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(x):
         got = list(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise LogitsError(f"{name} must give logits [{len(x)}, classes] for {len(x)} inputs (got {got})")
-    return out.detach().cpu()
+    return out.detach()

@@ -7,6 +7,7 @@ works on pixels.
 import copy
 import itertools
 from collections.abc import Callable
+from contextlib import contextmanager
 
 import torch
 import torch.nn as nn
@@ -31,6 +32,23 @@ def safe_channels_last(net: nn.Module) -> bool:
 def laid_for(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Inputs [n, ...] in a form that is safe for the net; cropped images come channels-last."""
     return x if safe_channels_last(net) else x.contiguous()
+
+
+@contextmanager
+def evaluated(nets: list[nn.Module]):
+    """Nets in eval mode, without gradients; afterwards every module is in the mode it was in."""
+    roots = [(net, net.training) for net in nets]
+    modes = [(module, module.training) for net in nets for module in net.modules()]
+    try:
+        for net in nets:
+            net.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for net, training in roots:
+            net.train(training)  # whatever else a net's own train() does
+        for module, training in modes:
+            module.training = training
 
 
 class Net(nn.Module):
@@ -273,7 +291,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members).requires_grad_(False)
         for member in members:
-            if member.channels_last:
+            if getattr(member, "channels_last", False):
                 member.to(memory_format=torch.channels_last)
         self.eval()
 
@@ -312,7 +330,8 @@ class Together(nn.Module):
             raise ValueError(f"a net is trained in one precision (this one's parameters are "
                              f"{', '.join(sorted(map(str, types))) or 'all frozen'})")
         # how a group [g, o, i, h, w] of weights lies in the vector: channels-last where the nets want it so
-        orders = [(0, 1, 3, 4, 2) if nets[0].channels_last and group[0].ndim == 4 else tuple(range(1 + group[0].ndim))
+        channels_last = getattr(nets[0], "channels_last", False)
+        orders = [(0, 1, 3, 4, 2) if channels_last and group[0].ndim == 4 else tuple(range(1 + group[0].ndim))
                   for group in self.trained]
         laid = [torch.stack(group).detach().permute(order) for group, order in zip(self.trained, orders, strict=True)]
         values = torch.cat([part.flatten() for part in laid])
@@ -338,7 +357,8 @@ class Together(nn.Module):
         for i, (net, part) in enumerate(zip(self.nets, x, strict=True)):
             if before:
                 before(i)
-            out.append(net(laid_for(net, part)))
+            logits = net(laid_for(net, part))
+            out.append(getattr(logits, "logits", logits))  # of the outputs that transformers give
         return torch.stack(out)
 
     def part(self) -> None:

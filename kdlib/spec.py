@@ -35,11 +35,21 @@ Index = Annotated[int, Field(ge=0, le=1_000_000_000)]
 if TYPE_CHECKING:  # what a table holds is known only when it is read
     Policy = str
     DataSet = str
-    Optimizer = str
 else:
     Policy = Literal[tuple(catalog.POLICIES)]
     DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not known.lends_only)]
-    Optimizer = Literal[tuple(catalog.OPTIMIZERS)]
+
+
+def _lasting(chosen: catalog.Chosen) -> str:
+    """Its only name, so that it has one key."""
+    if chosen.source == catalog.UNSAVED:
+        raise ValueError(f"the {chosen.what} {chosen.name} is known to this process alone, and a key needs its source: "
+                         "put it into a file, and give that to kdlib.use or `kdlib run ... --with FILE`")
+    return chosen.text
+
+
+Objective = Annotated[str, AfterValidator(lambda text: _lasting(catalog.objective(text)))]
+Optimizer = Annotated[str, AfterValidator(lambda text: _lasting(catalog.optimizer(text)))]
 Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
 
 
@@ -156,7 +166,7 @@ class Teacher(Run):
         return net(self.model)
 
     @property
-    def objective(self) -> tuple:
+    def loss(self) -> tuple:
         """As of a student."""
         return _others(self, "kind", "data", "model", "draw", "training", "member")
 
@@ -228,8 +238,9 @@ class Student(Run):
     generator: Generator | None = added(None)
     generated: Extra = added(0)  # images drawn from the generator, added to the set
     policy: Policy = BASELINE
+    objective: Objective = added("kd")  # what it minimises, of `catalog.OBJECTIVES` or one's own (`own`)
     temperature: Temperature = 1.0
-    alpha: Share = 0.0
+    alpha: Share = 0.0  # weight of the true labels' likelihood beside it
     start: Literal["random", "teacher-initial"] = "random"
     toward_teacher: Share = 0.0  # lambda of Fig 6b: start = lambda * teacher + (1 - lambda) * start
     model: Architecture
@@ -246,8 +257,12 @@ class Student(Run):
         if set(self.teachers) & set(self.unseen):
             raise ValueError("a foil is a teacher the student never sees: it cannot be one of its teachers")
         more = self.fresh or self.copies or self.related or self.generated
-        if self.alpha > 0 and (self.inputs != "D0" or more or self.policy != BASELINE):
-            raise ValueError("alpha > 0 needs true labels, which only the teacher's own data D0 has")
+        if self.labelled and (self.inputs != "D0" or more or self.policy != BASELINE):
+            what = "alpha > 0" if self.alpha > 0 else f"objective {self.objective}"
+            raise ValueError(f"{what} needs true labels, which only the teacher's own data D0 has")
+        entry = catalog.objective(self.objective).entry
+        if entry and not entry.temperature and self.temperature != 1:
+            raise ValueError(f"objective {self.objective} has no temperature: leave it 1")
         _fits(self.model, self.data)
         inputs, policy = self.data.inputs, catalog.POLICIES[self.policy]
         if inputs not in policy.steps:
@@ -291,9 +306,15 @@ class Student(Run):
         return (1 + self.copies) * (self.data.train + self.fresh) + self.related + self.generated
 
     @property
-    def objective(self) -> tuple[tuple[str, object], ...]:
-        """All that its loss depends on, as pairs: the loss gets nothing else (`losses.objective`), and runs of another
-        objective are of another cohort."""
+    def labelled(self) -> bool:
+        """Whether its loss takes the labels of its examples."""
+        entry = catalog.objective(self.objective).entry
+        return self.alpha > 0 or bool(entry and entry.labels)
+
+    @property
+    def loss(self) -> tuple[tuple[str, object], ...]:
+        """All that its loss depends on, as pairs: the loss gets nothing else (`losses.of`), and runs of another one
+        are of another cohort."""
         return _others(self, "kind", "teachers", "foil", "foils", "measures", "inputs", "fresh", "copies", "related",
                        "generator", "generated", "policy", "start", "toward_teacher", "model", "draw", "training")
 
@@ -301,7 +322,8 @@ class Student(Run):
     def batches(self) -> tuple:
         """All that decides which batches it sees, with which labels, and what it is compared with. Students of equal
         batches, which differ in objective, net or start, may share them: they are then labelled once."""
-        return self.alpha > 0, *_others(self, "temperature", "alpha", "start", "toward_teacher", "model", "draw")
+        return self.labelled, *_others(self, "objective", "temperature", "alpha", "start", "toward_teacher", "model",
+                                       "draw")
 
 
 class Surface(Run):

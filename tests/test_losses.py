@@ -1,5 +1,6 @@
 """The value and gradient of every loss, against the formula written out, scipy and torch's own KL."""
 
+import inspect
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import log_softmax, softmax
 
-from kdlib import losses
+from kdlib import catalog, losses
 
 
 def logits(*shape, seed=0, scale=3.0):
@@ -183,3 +184,145 @@ def test_equal_members_are_one_member():
     same = losses.ensemble_logits(z.expand(5, 4, 3))
     torch.testing.assert_close(same, F.log_softmax(z, 1))
     torch.testing.assert_close(losses.ensemble_logits(torch.stack([z, z + 7])), same)
+
+
+def written_out(name, s, t, labels, tau):
+    """The objectives as their papers write them, in numpy: [n]."""
+    p, q, rows = softmax(s / tau, 1), softmax(t / tau, 1), np.arange(len(s))
+
+    def kl(a, b):
+        return np.array([sum(x * math.log(x / y) for x, y in zip(*pair, strict=True) if x > 0)
+                         for pair in zip(a, b, strict=True)])
+
+    def parts(a):  # the labelled class and the rest; the rest among themselves
+        of = a[rows, labels]
+        among = np.array([np.delete(row, label) for row, label in zip(a, labels, strict=True)])
+        return np.stack([of, 1 - of], 1), among / among.sum(1, keepdims=True)
+
+    match name:
+        case "kd(kl=True)":
+            return tau**2 * kl(q, p)
+        case "mse":
+            return ((s - t) ** 2).sum(1) / (2 * s.shape[1])
+        case "dkd":
+            (pair_s, rest_s), (pair_t, rest_t) = parts(p), parts(q)
+            return tau**2 * (kl(pair_t, pair_s) + 8 * kl(rest_t, rest_s))
+        case "reverse-kl":
+            return tau**2 * kl(p, q)
+        case "js":
+            return tau**2 * (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2
+
+
+def value_of(name, s, t, labels, tau):
+    entry = catalog.objective(name).entry
+    return losses.of(name, tau)(s, t, *([labels] if entry.labels else []))
+
+
+ZERO_AT_BEST = ["kd(kl=True)", "mse", "dkd", "reverse-kl", "js"]
+LABELS = torch.tensor([0, 3, 1, 2, 2, 0, 4])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("name", ZERO_AT_BEST)
+def test_an_objective_equals_its_formula(name, temperature):
+    s, t = logits(7, 5, seed=1), logits(7, 5, seed=2)
+    expected = written_out(name, s.numpy(), t.numpy(), LABELS.numpy(), temperature)
+    np.testing.assert_allclose(value_of(name, s, t, LABELS, temperature).numpy(), expected, rtol=1e-10)
+    if name == "kd(kl=True)":  # torch's own
+        np.testing.assert_allclose(expected, temperature**2 * F.kl_div(
+            (s / temperature).log_softmax(1), (t / temperature).softmax(1), reduction="none").sum(1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("name", ZERO_AT_BEST)
+def test_the_gradient_of_an_objective_is_the_slope_of_its_formula(name, temperature):
+    s, t = logits(7, 5, seed=1).requires_grad_(), logits(7, 5, seed=2)
+    value_of(name, s, t, LABELS, temperature).sum().backward()
+    at, step = s.detach().numpy(), 1e-6
+    for j in range(5):
+        move = step * np.eye(5)[j]
+        slope = (written_out(name, at + move, t.numpy(), LABELS.numpy(), temperature)
+                 - written_out(name, at - move, t.numpy(), LABELS.numpy(), temperature)) / (2 * step)
+        np.testing.assert_allclose(s.grad[:, j].numpy(), slope, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ZERO_AT_BEST)
+def test_an_objective_is_zero_without_slope_where_the_student_is_its_teacher(name, dtype):
+    z = logits(7, 5, seed=1).to(dtype)
+    s = z.clone().requires_grad_()
+    value = value_of(name, s, z, LABELS, 2.0)
+    value.sum().backward()
+    exact = 1e-12 if dtype == torch.float64 else 5e-6  # of a weight of 8 and tau^2 = 4
+    assert value.abs().max() < exact and s.grad.abs().max() < exact and s.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ZERO_AT_BEST)
+def test_in_half_precision_an_objective_loses_nothing_beyond_its_logits(name, dtype):
+    """In float16 a cross-entropy less its optimum is lost beside the entropy; `kl_div` itself keeps three digits."""
+    t = logits(50, 5, seed=2).to(dtype)
+    s, labels = (t + 0.05 * logits(50, 5, seed=3)).to(dtype), torch.arange(50) % 5
+    exact = written_out(name, s.double().numpy(), t.double().numpy(), labels.numpy(), 1.0)
+    np.testing.assert_allclose(value_of(name, s, t, labels, 1.0).double().numpy(), exact, rtol=1e-3, atol=3e-6)
+    if name == "kd(kl=True)":
+        usual = losses.distillation(s, t) - losses.distillation(t, t)
+        torchs = F.kl_div(s.log_softmax(1), t.softmax(1), reduction="none").sum(1)
+        ours = np.abs(value_of(name, s, t, labels, 1.0).numpy() - exact).mean()
+        assert ours < np.abs(torchs.double().numpy() - exact).mean() / 10
+        assert ours < np.abs(usual.double().numpy() - exact).mean() / 10
+
+
+def test_decoupled_distillation_with_the_teachers_own_weight_of_the_rest_is_distillation():
+    s, t = logits(7, 5, seed=1), logits(7, 5, seed=2)
+    rest = 1 - t.softmax(1).gather(1, LABELS[:, None])[:, 0]
+    pair = losses.decoupled(s, t, LABELS, others=0.0)
+    among = losses.decoupled(s, t, LABELS, target=0.0, others=1.0)
+    torch.testing.assert_close(pair + rest * among, losses.distillation(s, t, kl=True))
+
+
+def test_the_slope_of_logit_mse_is_that_of_distillation_as_tau_grows():
+    s, t = (z - z.mean(1, keepdim=True) for z in (logits(8, 10, seed=1), logits(8, 10, seed=2)))
+    s.requires_grad_()
+    losses.logit_mse(s, t).sum().backward()
+    torch.testing.assert_close(s.grad, gradient(s.detach(), t, 1e5), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["kd(kl=True)", "reverse-kl", "js"])
+def test_a_class_that_both_rule_out_costs_nothing_and_has_no_slope(name):
+    s, t = logits(4, 3, seed=1), logits(4, 3, seed=2)
+    expected = value_of(name, s, t, None, 2.0)
+    out = torch.full((4, 1), -math.inf, dtype=torch.double)
+    s = torch.cat([s, out], 1).requires_grad_()
+    value = value_of(name, s, torch.cat([t, out], 1), None, 2.0)
+    torch.testing.assert_close(value, expected)
+    value.sum().backward()
+    assert torch.isfinite(s.grad[:, :3]).all() and (s.grad[:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("name", [*catalog.OBJECTIVES, "dkd(others=2, target=0.5)"])
+def test_any_objective_is_mixed_with_the_labels_likelihood(name):
+    s, t = logits(7, 5, seed=1), logits(7, 5, seed=2)
+    term = value_of(name, s, t, LABELS, 1.0)
+    torch.testing.assert_close(losses.of(name, 1.0, 0.3)(s, t, LABELS), 0.3 * losses.nll(s, LABELS) + 0.7 * term)
+
+
+def test_settings_of_an_objective_reach_its_loss():
+    s, t = logits(7, 5, seed=1), logits(7, 5, seed=2)
+    torch.testing.assert_close(losses.of("dkd(others=2)", 4.0)(s, t, LABELS),
+                               losses.decoupled(s, t, LABELS, 4.0, others=2.0))
+
+
+def test_what_the_catalog_says_of_an_objective_is_what_its_function_takes():
+    for entry in catalog.OBJECTIVES.values():
+        _, _, *more = inspect.signature(catalog.code(entry.code, "losses")).parameters.values()
+        usual = {p.name: p.default for p in more}
+        assert ("labels" in usual, "temperature" in usual) == (entry.labels, entry.temperature)
+        assert {k: v for k, v in usual.items() if k not in ("labels", "temperature")} == entry.options
+
+
+def test_decoupled_distillation_needs_labels_below_the_classes_and_two_classes():
+    with pytest.raises(ValueError, match=r"0 \.\.\. 4"):
+        losses.decoupled(logits(7, 5), logits(7, 5), LABELS + 1)
+    with pytest.raises(ValueError, match="two classes"):
+        losses.decoupled(logits(7, 1), logits(7, 1), 0 * LABELS)

@@ -62,7 +62,7 @@ class OtherLoss(Student):
     against: Literal["kl", "mse"] = "kl"
 
 
-def other_loss(against="kl", temperature=1.0, alpha=0.0):
+def other_loss(against="kl", objective="kd", temperature=1.0, alpha=0.0):
     if against == "mse":
         return lambda student_logits, teacher_logits: (student_logits - teacher_logits).square().mean(1)
     return losses.distillation
@@ -70,10 +70,10 @@ def other_loss(against="kl", temperature=1.0, alpha=0.0):
 
 def test_a_field_more_in_a_spec_parts_cohorts_and_reaches_the_loss(monkeypatch):
     kl, mse = (OtherLoss(**dict(student()) | {"against": against}) for against in ("kl", "mse"))
-    assert kl.objective != mse.objective and cohort(kl) != cohort(mse)
+    assert kl.loss != mse.loss and cohort(kl) != cohort(mse)
     with pytest.raises(TypeError, match="against"):  # a loss that does not know the field cannot leave it out
         runs.execute([mse], made_weights)
-    monkeypatch.setattr(losses, "objective", other_loss)
+    monkeypatch.setattr(losses, "of", other_loss)
     alone = [runs.execute([spec], made_weights)[0][0] for spec in (kl, mse)]
     assert alone[0] != alone[1]
     # whoever groups them all the same gets what each has alone
@@ -103,7 +103,7 @@ SHARING = [student(2, model="resnet1d-ln", policy="mixup", training=Training(ste
 
 
 def test_students_of_the_same_batches_have_them_labelled_once(monkeypatch):
-    assert len({spec.batches for spec in SHARING}) == 1 and len({spec.objective for spec in SHARING}) == 3
+    assert len({spec.batches for spec in SHARING}) == 1 and len({spec.loss for spec in SHARING}) == 3
     asked = []
     monkeypatch.setattr(labeller, "logits_of", lambda net, x: (asked.append(len(x)), train.logits_of(net, x))[1])
     alone = [runs.execute([spec], made_weights) for spec in SHARING]

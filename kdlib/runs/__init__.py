@@ -5,7 +5,8 @@ import torch.distributed as dist
 from kdlib.devices import devices, in_words
 from kdlib.runs import defects, generator, labels, student, surface, teacher
 from kdlib.runs.kind import Kind, Work
-from kdlib.runs.training import on_devices
+from kdlib.runs.training import on_devices, tried
+from kdlib.spec import Student, Teacher
 
 KINDS = {"teacher": teacher.KIND, "generator": generator.KIND, "student": student.KIND, "surface": surface.KIND,
          "labels": labels.KIND, "defects": defects.KIND}
@@ -14,6 +15,13 @@ KINDS = {"teacher": teacher.KIND, "generator": generator.KIND, "student": studen
 def kind_of(spec) -> Kind:
     """How a run is done."""
     return KINDS[spec.kind]
+
+
+def check(specs) -> None:
+    """See that nets, objectives and optimizers work, before anything is trained (`training.tried`)."""
+    for spec in specs:
+        if isinstance(spec, Teacher | Student):
+            tried(spec.kind, spec.data.name, spec.model, spec.loss, spec.training.optimizer)
 
 
 def cohort(spec):

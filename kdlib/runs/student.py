@@ -107,7 +107,7 @@ class Lessons:
 
         def labelled(rows):
             rows = rows.to(where)
-            return (*label(rows), y[rows]) if spec.alpha > 0 else label(rows)
+            return (*label(rows), y[rows]) if spec.labelled else label(rows)
 
         self.source, self.inputs, self.pool = batches(spec, inputs, labelled, draws, *streams), inputs, pool
 
@@ -145,7 +145,7 @@ class Lessons:
 def prepare(spec: Student, lessons: Lessons, weights_of) -> Prepared:
     """A student before its training; `lessons` are those of its batches."""
     net = start_of(spec, weights_of).to(device())
-    return Prepared(net, replace(lessons.source, name=spec.key), losses.objective(**dict(spec.objective)),
+    return Prepared(net, replace(lessons.source, name=spec.key), losses.of(**dict(spec.loss)),
                     lambda: fidelity(net, lessons))
 
 

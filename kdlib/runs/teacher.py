@@ -42,7 +42,7 @@ def prepare(spec: Teacher) -> Prepared:
             "train_accuracy": metrics.accuracy(logits_of(net, x).cpu(), splits.train_y),
         }
 
-    loss = partial(losses.nll, **dict(spec.objective))
+    loss = partial(losses.nll, **dict(spec.loss))
     return Prepared(net, batches(spec, x, labelled, draws, *streams), loss, evaluate)
 
 

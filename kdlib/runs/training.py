@@ -1,5 +1,6 @@
 """What teachers and students do alike: nets of one cohort are trained, evaluated, and kept."""
 
+import functools
 import multiprocessing
 import os
 import tempfile
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import torch
 
-from kdlib import data
+from kdlib import catalog, data, losses, own
 from kdlib.devices import DeviceError, device, devices
 from kdlib.models import build
 from kdlib.processes import end_with
+from kdlib.runs import cost
 from kdlib.runs.kind import of_finite, on_cpu
-from kdlib.spec import Student, Teacher
+from kdlib.spec import Student, Teacher, Training
 from kdlib.streams import stream
-from kdlib.train import BLOCK, Diverged, Source, fit, share, steady_process
+from kdlib.train import BLOCK, Diverged, Source, Unusable, fit, share, steady_process
+from kdlib.train import tried as try_batch
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,41 @@ class Prepared:
 
 def trained(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dict]]:
     """(metrics, curves, weights) of each, trained together. Where all objectives are one, so is the loss: one call."""
-    one = len({spec.objective for spec in specs}) == 1
+    one = len({spec.loss for spec in specs}) == 1
     curves = fit([p.net for p in prepared], specs[0].training, [p.source for p in prepared],
                  prepared[0].loss if one else [p.loss for p in prepared], kept)
     return [(of_finite(spec, p.evaluate), {"loss": curve}, on_cpu(p.net))
             for spec, p, curve in zip(specs, prepared, curves, strict=True)]
 
 
+@functools.cache
+def tried(kind: str, data: str, model: str, loss: tuple, optimizer: str) -> None:
+    """See whether a net, its loss and its optimizer do what training needs of them, on a few made-up examples; once a
+    process. train.Unusable, or OwnError of what is not here, says what they do not."""
+    known, n = catalog.DATA_SETS[data], cost.few(data, 8)
+    net, x, draws = build(model, data, "tried"), cost.made_up(data, n), stream("tried")
+    teacher = torch.randn(n, known.classes, generator=draws)
+    labels = torch.randint(known.classes, (n,), generator=draws)
+    objective = dict(loss).get("objective")
+    value = losses.of(**dict(loss)) if objective else losses.nll
+    takes = catalog.objective(objective).here().labels or dict(loss)["alpha"] > 0 if objective else False
+    given = (labels,) if takes else ()
+    try_batch(net, value if objective else lambda z, _: value(z, labels), x, teacher, *given, name=f"net {model}",
+              objective=f"objective {objective}")
+    if not catalog.optimizer(optimizer).here().by_net:
+        return
+    rest = (teacher, *given) if objective else (labels,)
+    try:
+        fit([net], Training(steps=1, batch=n, optimizer=optimizer),
+            [Source("tried", n, lambda rows: (x[rows], *(part[rows] for part in rest)), draws)], value)
+    except Exception as error:
+        raise Unusable(f"optimizer {optimizer} fails with net {model}: {type(error).__name__}: {error}") from error
+
+
 def cohort(spec: Teacher | Student):
     """Nets that stack are trained together with those of equal shape, training and objective."""
     if spec.net.family.stackable:
-        return spec.kind, spec.model, spec.data.known.classes, spec.training, spec.objective
+        return spec.kind, spec.model, spec.data.known.classes, spec.training, spec.loss
     return None
 
 
@@ -83,7 +110,7 @@ def on_devices(execute: Callable, specs, weights: dict, kept):
         out = Path(folder) / "results"
         before = multiprocessing.active_children()
         try:
-            fabric.launch(_rank, out, execute, specs, weights, kept, os.getpid())
+            fabric.launch(_rank, out, execute, specs, weights, kept, os.getpid(), own.USED)
         except torch.multiprocessing.ProcessExitedException as error:
             raise DeviceError(f"one of the {count} processes of run {specs[0].key} died ({error}); "
                               "run again, with fewer devices") from None
@@ -97,9 +124,10 @@ def on_devices(execute: Callable, specs, weights: dict, kept):
     return results
 
 
-def _rank(fabric, out, execute, specs, weights, kept, parent):
+def _rank(fabric, out, execute, specs, weights, kept, parent, used):
     end_with(parent)
     steady_process()
+    own.receive(used)
     try:
         results = execute(specs, weights.__getitem__, kept)
     except Diverged as error:  # on every rank, at the same step
