@@ -49,7 +49,8 @@ def test_a_student_comes_to_agree_with_its_teacher_which_stays_as_it_was():
     assert distilled(student, steps=300) is student and not student.training
     assert agreement(net()) < 0.2 and agreement(student) > 0.7
     assert same(before, TEACHER.state_dict()) and TEACHER.training
-    assert flags == [p.requires_grad for p in TEACHER.parameters()] and all(p.grad is None for p in TEACHER.parameters())
+    assert flags == [p.requires_grad for p in TEACHER.parameters()]
+    assert all(p.grad is None for p in TEACHER.parameters())
 
 
 def test_it_is_the_loop_of_the_books_own_runs():

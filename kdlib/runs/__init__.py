@@ -21,7 +21,8 @@ def check(specs) -> None:
     """See that nets, objectives and optimizers work, before anything is trained (`training.tried`)."""
     for spec in specs:
         if isinstance(spec, Teacher | Student):
-            tried(spec.kind, spec.data.name, spec.model, spec.loss, spec.training.optimizer)
+            objective = getattr(spec, "objective", "kd")
+            tried(spec.data.name, spec.model, objective if "@" in objective else "kd", spec.training.optimizer)
 
 
 def cohort(spec):

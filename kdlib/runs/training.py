@@ -42,25 +42,20 @@ def trained(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dic
 
 
 @functools.cache
-def tried(kind: str, data: str, model: str, loss: tuple, optimizer: str) -> None:
-    """See whether a net, its loss and its optimizer do what training needs of them, on a few made-up examples; once a
-    process. train.Unusable, or OwnError of what is not here, says what they do not."""
+def tried(data: str, model: str, objective: str, optimizer: str) -> None:
+    """See whether a net, an objective and an optimizer do what training needs of them, on a few made-up examples; once
+    a process. train.Unusable, or OwnError of what is not here, says what they do not."""
     known, n = catalog.DATA_SETS[data], cost.few(data, 8)
     net, x, draws = build(model, data, "tried"), cost.made_up(data, n), stream("tried")
     teacher = torch.randn(n, known.classes, generator=draws)
     labels = torch.randint(known.classes, (n,), generator=draws)
-    objective = dict(loss).get("objective")
-    value = losses.of(**dict(loss)) if objective else losses.nll
-    takes = catalog.objective(objective).here().labels or dict(loss)["alpha"] > 0 if objective else False
-    given = (labels,) if takes else ()
-    try_batch(net, value if objective else lambda z, _: value(z, labels), x, teacher, *given, name=f"net {model}",
-              objective=f"objective {objective}")
+    loss, given = losses.of(objective), (labels,) if catalog.objective(objective).here().labels else ()
+    try_batch(net, loss, x, teacher, *given, name=f"net {model}", objective=f"objective {objective}")
     if not catalog.optimizer(optimizer).here().by_net:
         return
-    rest = (teacher, *given) if objective else (labels,)
     try:
         fit([net], Training(steps=1, batch=n, optimizer=optimizer),
-            [Source("tried", n, lambda rows: (x[rows], *(part[rows] for part in rest)), draws)], value)
+            [Source("tried", n, lambda rows: (x[rows], *(part[rows] for part in (teacher, *given))), draws)], loss)
     except Exception as error:
         raise Unusable(f"optimizer {optimizer} fails with net {model}: {type(error).__name__}: {error}") from error
 
