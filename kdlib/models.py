@@ -8,6 +8,7 @@ import copy
 import itertools
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn as nn
@@ -15,8 +16,10 @@ import torch.nn.functional as F
 
 from kdlib import catalog
 from kdlib.losses import ensemble_logits
-from kdlib.spec import Draw
 from kdlib.streams import seed_of
+
+if TYPE_CHECKING:  # `kdlib.compare` needs no pydantic
+    from kdlib.spec import Draw
 
 
 def safe_channels_last(net: nn.Module) -> bool:
@@ -368,7 +371,7 @@ class Together(nn.Module):
                 p.data, p.grad = p.data.clone(), None
 
 
-def build(name: str, data: str, *stream_name, draw: Draw = "torch") -> nn.Module:
+def build(name: str, data: str, *stream_name, draw: "Draw" = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was). ValueError names the nets that there are."""
     net, classes = catalog.net(name), catalog.DATA_SETS[data].classes
