@@ -150,8 +150,11 @@ def of(objective: "str | catalog.Objective" = "kd", temperature: float = 1.0, al
     takes them or alpha > 0, labels [n]. `objective` is a name in `catalog.OBJECTIVES`, with settings in brackets if
     others than usual are meant, as in "dkd(others=4)", or an entry like those there. Whatever a spec says of its loss
     is an argument here: nothing of it can be left out."""
-    chosen = None if isinstance(objective, catalog.Objective) else catalog.objective(objective)
-    entry, options = (objective, {}) if chosen is None else (chosen.here(), chosen.options)
+    if isinstance(objective, catalog.Objective):
+        entry, options = objective, {}
+    else:
+        chosen = catalog.objective(objective)
+        entry, options = chosen.here(), chosen.options
     settings = options | ({"temperature": temperature} if entry.temperature else {})
     value = partial(catalog.code(entry.code, "losses"), **settings)
 
