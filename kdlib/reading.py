@@ -55,6 +55,7 @@ FIRST = tuple(Column(*column) for column in (
     ("generator", "key of the generator of images"),
     ("generated", "images from it that were added"),
     ("policy", "augmentation"),
+    ("objective", "what a student minimises: cross-entropy with its teacher's softened probabilities, kd, or another"),
     ("temperature", "of both distributions in the loss"),
     ("alpha", "weight of the true labels in the loss"),
     ("start", "of the student's weights: random, or the teacher's own initial ones"),
