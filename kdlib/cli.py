@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|plan|record|claims|runs|audit|compare|book|notebooks|data`."""
+"""The command line: `kdlib run|plan|record|claims|runs|audit|benchmark|compare|book|notebooks|data`."""
 
 import io
 import os
@@ -268,6 +268,22 @@ def export(folder: Annotated[Path, typer.Argument(help="where to write; it is ma
 
     for path in export(folder, profile or (), chapter):
         print(path)
+
+
+@app.command()
+def benchmark(
+        file: Annotated[Path, typer.Argument(help="a Python file with a method, an objective or an optimizer")],
+        name: Annotated[str, typer.Option(help="which, if the file defines several")] = "",
+        profile: Annotated[str, typer.Option(help="whose teachers: laptop, halves, or smoke to try")] = "laptop",
+        trials: Annotated[int | None, typer.Option(help="10 if not given; of halves those recorded")] = None,
+        workers: WorkersOption = None,
+        json: Annotated[Path | None, typer.Option(help="the card (default: FILE's name, .json, beside it)")] = None):
+    """Judge a method of distillation of your own on the book's teachers, at matched cost, and write its card."""
+    from kdlib.benchmark import run, text, write
+
+    card, path = run(file, name, profile, trials, workers), json or file.with_suffix(".json")
+    write(card, path)
+    print(text(card), f"The card is {path}.", sep="\n")
 
 
 @app.command()

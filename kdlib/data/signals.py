@@ -1,5 +1,7 @@
 """MNIST-1D: signals that are drawn without end, made in chunks and kept on disk."""
 
+import sys
+
 import numpy as np
 import torch
 from filelock import FileLock
@@ -45,6 +47,8 @@ def generate(name: str, seed: int, n: int) -> np.ndarray:
     (tests/test_data.py compares), about five times faster.
     """
     from mnist1d.data import get_dataset_args, get_templates  # here, since it imports matplotlib
+
+    sys.audit("kdlib.draw", name, seed)  # the benchmark listens
 
     args = get_dataset_args(as_dict=True) | DATA_SETS[name].drawn
     templates, random = get_templates(), np.random.RandomState(seed)
