@@ -128,14 +128,18 @@ def entry_of(file: Path, name: str = "") -> Entry:
     clear which is meant."""
     before = [dict(table) for table in _tables()]
     with closed() as touched:
-        own.use(file)
+        try:
+            own.use(file)
+        except own.OwnError:
+            if not touched:
+                raise
     if touched:
         raise Refused(f"{file} is refused: it reads {touched[0]}, kdlib's data, before it is asked to distil")
     methods, objectives, optimizers = ([key for key, value in table.items() if was.get(key) is not value]
                                        for table, was in zip(_tables(), before, strict=True))
     if name:
-        methods, objectives, optimizers = ([name] if name in names else [] for names in (
-            methods, objectives, optimizers))
+        methods, objectives, optimizers = ([n for n in names if n == name]
+                                           for names in (methods, objectives, optimizers))
         if not (methods or objectives or optimizers):
             raise BenchmarkError(f"{file} defines no {name!r}")
     if len(methods) > 1 or (not methods and max(len(objectives), len(optimizers)) > 1):
