@@ -6,10 +6,10 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup own book quick test test-book avx2 soak bench lint notebooks lock clean
+.PHONY: help setup own book quick test test-book avx2 soak oldest newest bench lint notebooks lock clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## make .venv with the locked versions and the package itself
 
@@ -44,6 +44,9 @@ soak: setup ## the fault tests in full: many kills, every record compared; all t
 	$(BIN)/pytest -q -s -m soak
 	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider
 	$(SSE41) $(BIN)/pytest -q -p no:cacheprovider
+
+oldest newest: ## tests of what others import, at an end of pyproject.toml's ranges, in .kdlib/ (5 minutes, 6 GB)
+	bash .ci/ends $@
 
 bench: setup ## measure the training loop, and what many runs cost around it (half an hour, alone on the machine)
 	$(BIN)/python benchmarks/bench.py

@@ -156,9 +156,12 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
     from kdlib.experiments import claims_of, standing
+    from kdlib.results import check_there
 
     asked = claims_of(names or (), profile)
-    if not recorded:
+    if recorded:
+        check_there()
+    else:
         _train_for(asked, profile, workers)
     found = standing(profile, workers=workers, records=recorded, only=asked)
     for claim in found.values():

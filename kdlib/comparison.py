@@ -127,7 +127,7 @@ class Comparison:
         try:
             import pandas
         except ImportError:
-            raise LogitsError("to_frame needs pandas: pip install 'kdlib[frames]'; to_json does not") from None
+            raise LogitsError("to_frame needs pandas: pip install pandas; to_json does not") from None
         return pandas.DataFrame([{"measure": measure, "of": of, "mean": e.mean, "low": e.low, "high": e.high, "n": e.n}
                                  for (measure, of), e in self.estimates.items()])
 

@@ -217,7 +217,7 @@ def _ray(root, workers, address, gpus):
     try:
         import ray
     except ImportError:
-        raise WorkersError("the backend ray needs Ray: pip install 'kdlib[ray]'") from None
+        raise WorkersError("the backend ray needs Ray: pip install ray") from None
     connected = ray.is_initialized()
     if not connected:
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}

@@ -38,7 +38,7 @@ def inception() -> str | None:
     if path and not path.is_file():
         raise DeviceError(f"KDLIB_INCEPTION names no file: {path}")
     if path and not importlib.util.find_spec("torch_fidelity"):
-        raise DeviceError("KDLIB_INCEPTION needs torch-fidelity: pip install -e '.[fid]'")
+        raise DeviceError("KDLIB_INCEPTION needs torch-fidelity: pip install torch-fidelity torchmetrics")
     return str(path) if path else None
 
 

@@ -14,6 +14,7 @@ from kdlib.errors import KdlibError
 from kdlib.experiments.profiles import PROFILES
 from kdlib.paths import atomic, results_dir
 from kdlib.reading import DERIVED, FIRST, LAST, records
+from kdlib.results import check_there
 from kdlib.runs import KINDS
 from kdlib.runs.holds import pattern
 
@@ -59,7 +60,8 @@ def export(folder: Path, profiles=(), chapter: str = "all") -> list[Path]:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise ExportError("Parquet needs pyarrow: pip install 'kdlib[frames]'") from None
+        raise ExportError("Parquet needs pyarrow: pip install pyarrow") from None
+    check_there()
     tables = {}
     for profile in profiles or [name for name in PROFILES if list((results_dir() / name).glob("*.jsonl"))]:
         table = records(profile, chapter)

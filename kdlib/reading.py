@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from kdlib import experiments
 from kdlib.experiments.design import Design, with_unseen
 from kdlib.experiments.profiles import PROFILES
-from kdlib.results import Record, Recorded, StoreError
+from kdlib.results import Record, Recorded, StoreError, check_there
 from kdlib.spec import Run, levels
 
 if TYPE_CHECKING:
@@ -143,8 +143,9 @@ def records(profile: str = "laptop", chapter: str = "all", complete: bool = True
     try:
         import pandas
     except ImportError:
-        raise StoreError("a table of records needs pandas: pip install 'kdlib[frames]'") from None
+        raise StoreError("a table of records needs pandas: pip install pandas") from None
 
+    check_there()
     design, source, incomplete = Design(profile), Recorded(profile), []
     places: dict[Run, tuple[list, list]] = {}  # the chapters of each run, and its conditions
     for name in experiments.chapters(chapter):
@@ -189,6 +190,7 @@ def _type(values) -> str | None:
 
 def committed() -> dict[str, list[Record]]:
     """All committed records, by profile."""
+    check_there()
     sources = {profile: Recorded(profile) for profile in PROFILES}
     return {profile: list(source.records.values()) for profile, source in sources.items() if source.records}
 

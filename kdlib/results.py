@@ -143,6 +143,12 @@ def parse(line: str | bytes, where) -> Record:
     return record
 
 
+def check_there() -> None:
+    """StoreError where there is no folder of records at all: an installed library has none."""
+    if not results_dir().is_dir():
+        raise StoreError(f"there is no folder of records {results_dir()}: set KDLIB_RESULTS to `results` of a checkout")
+
+
 class Recorded:
     """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`.
 

@@ -1,35 +1,44 @@
 import ast
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from kdlib import __version__
 from kdlib.paths import project_root
 
 ROOT = project_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PINS = sorted({pin for pins in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()) for pin in pins})
+NEEDS = {need.name: need for needs in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+         for need in map(Requirement, needs)}
+LOCK = {canonicalize_name(line.split("==")[0]): line.split("==")[1].split(" ")[0]
+        for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
 
-@pytest.mark.parametrize("pin", PINS)
-def test_pyproject_lock_and_conda_agree(pin):
-    assert re.fullmatch(r"[\w-]+==[\w.]+", pin), "direct dependencies have exact versions"
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    lock = {line.split(" ")[0].lower().replace("_", "-") for line in lines}
-    assert pin.lower() in lock
-    assert f"- {pin}\n" in (ROOT / "environment.yml").read_text()
+@pytest.mark.parametrize("name", NEEDS)
+def test_what_is_needed_says_from_which_version_on_and_the_lock_has_one_exactly(name):
+    need = NEEDS[name]
+    assert {"==", ">="} & {part.operator for part in need.specifier}, f"{need} has no lower end"
+    assert LOCK[canonicalize_name(name)] in need.specifier
 
 
 def test_the_lock_has_no_addresses():
     assert not re.search(r"https?:|file:| @ ", (ROOT / "requirements.lock").read_text())
 
 
-def test_the_conda_environment_pins_nothing_else():
+def test_the_conda_environment_pins_what_is_needed_as_the_lock_does_and_nothing_else():
     conda = re.findall(r"^ +- ([\w.-]+==\S+)$", (ROOT / "environment.yml").read_text(), re.M)
-    assert sorted(conda) == PINS
+    assert sorted(conda) == sorted(f"{name}=={LOCK[canonicalize_name(name)]}" for name in NEEDS)
 
 
 def test_no_file_names_the_host_of_a_package_registry():
@@ -84,3 +93,72 @@ def test_every_commit_is_checked_by_what_make_lint_runs_and_downloads_nothing():
     hooks = [hook for repository in repositories for hook in repository["hooks"]]
     assert {repository["repo"] for repository in repositories} == {"local"}
     assert [(hook["entry"], hook["language"]) for hook in hooks] == [("make lint", "system")]
+
+
+# --- as a package of its own
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """An environment in which the built wheel is installed and no checkout is known; the folder to call it from."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source, clean = folder / "source", folder / "clean"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "kdlib", source / "kdlib", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", clean], check=True)
+    (site,) = clean.glob("lib/python*/site-packages")
+    (site / "what_it_needs.pth").write_text(f"{Path(torch.__file__).parent.parent}\n")
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "--python", clean / "bin" / "python", "install", "--no-deps", "--no-index", wheel],
+                   check=True)
+    (folder / "elsewhere").mkdir()
+    return folder / "elsewhere"
+
+
+def call(installed, *command):
+    """(exit code, output, errors) of a program of the clean environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KDLIB_", "PYTHON"))}
+    program, *rest = command
+    done = subprocess.run([installed.parent / "clean" / "bin" / program, *rest], cwd=installed, env=environment,
+                          capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_wheel_is_the_whole_library_under_a_name_that_a_registry_takes(installed):
+    (wheel,) = installed.parent.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {n for n in names if n.endswith(".py")} == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "kdlib").rglob("*.py")}
+    assert wheel.name == f"kd_fidelity-{__version__}-py3-none-any.whl"
+    # a registry compares names without dashes, dots and case: of kd-lib's another could not be
+    assert re.sub("[-_.]", "", PROJECT["name"]) != "kdlib"
+
+
+def test_an_installed_library_compares_nets_from_anywhere(installed):
+    code, out, error = call(installed, "python", "-c", "import kdlib, numpy as np; print(kdlib.__file__); "
+                            "draws = np.random.default_rng(0); np.savez('t.npz', logits=draws.normal(size=(50, 3))); "
+                            "np.savez('s.npz', logits=draws.normal(size=(50, 3)))")
+    assert code == 0 and out.startswith(str(installed.parent / "clean")), error
+    code, out, error = call(installed, "kdlib", "compare", "t.npz", "s.npz")
+    assert code == 0 and "1 student and its teacher" in out and not error
+
+
+@pytest.mark.parametrize("command", [("claims",), ("runs", "--recorded"), ("export", "new")])
+def test_an_installed_library_says_where_records_would_be(installed, command):
+    code, out, error = call(installed, "kdlib", *command)
+    assert (code, out) == (2, "") and error == (
+        f"kdlib: there is no folder of records {installed / 'results'}: set KDLIB_RESULTS to `results` of a checkout\n")
+
+
+def test_an_installed_library_reads_the_records_of_a_checkout(installed):
+    code, out, _ = call(installed, "env", f"KDLIB_RESULTS={ROOT / 'results'}", "kdlib", "claims", "F2")
+    assert code == 0 and out.startswith("F2 ")
+
+
+def test_metrics_and_losses_need_torch_alone():
+    code = ("import sys, torch; before = set(sys.modules); import kdlib.metrics, kdlib.losses; "
+            "print({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "{'kdlib'}\n"

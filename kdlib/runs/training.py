@@ -92,7 +92,7 @@ def on_devices(execute: Callable, specs, weights: dict, kept):
         from lightning_fabric import Fabric
         from lightning_fabric.plugins.environments import LightningEnvironment
     except ImportError:
-        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install 'kdlib[fabric]'") from None
+        raise DeviceError("KDLIB_DEVICES needs Lightning Fabric: pip install lightning-fabric") from None
     count, batch = devices(), specs[0].training.batch
     if batch < count:
         raise DeviceError(f"KDLIB_DEVICES is {count}: more than the {batch} examples of a batch")
