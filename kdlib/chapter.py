@@ -1,6 +1,7 @@
 """What every notebook does besides its science: open the runs, glue numbers, show claims and provenance."""
 
 import ast
+import functools
 import hashlib
 import html
 import math
@@ -18,9 +19,9 @@ from kdlib import figures
 from kdlib.catalog import DATA_SETS
 from kdlib.errors import KdlibError
 from kdlib.experiments import standing, trained
-from kdlib.experiments.claims import IN_THE_REGIME
-from kdlib.experiments.design import Design, NotRecorded, Results
-from kdlib.stats import Estimate, Standing, estimate
+from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
+from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
+from kdlib.stats import Estimate, Standing, estimate, rule
 
 MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
 
@@ -119,12 +120,28 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
     return e
 
 
+def on_record(profile: str) -> dict[str, Standing]:
+    """Where all claims stand by the committed records of a profile, read once."""
+    return _on_record(profile, tuple(CLAIMS))
+
+
+@functools.cache
+def _on_record(profile, _claims):
+    return standing(profile)
+
+
+def trials_of(profile: str) -> int:
+    """How many recorded trials of a profile its verdicts rest on, at the most."""
+    return max((len(part.values) for claim in on_record(profile).values() for part in claim.parts), default=0)
+
+
 def say_claims(claims: list[Standing]) -> None:
-    """Glue every claim's verdict, or why there is none, as `verdict-<id>`, and the one on real data as
-    `recorded-<id>`."""
-    recorded = standing("workstation")
+    """Glue every claim's verdict on the recorded trials of signals (on this page's results where these do not test it),
+    or why there is none, as `verdict-<id>`, and the one on real data as `recorded-<id>`."""
     for claim in claims:
-        for key, stands in (("verdict", claim), ("recorded", recorded[claim.id])):
+        judged = on_record("signals")[claim.id]
+        for key, stands in (("verdict", judged if judged.tested else claim),
+                            ("recorded", on_record("workstation")[claim.id])):
             glue(f"{key}-{claim.id}", stands.reason or stands.verdict, display=False)
 
 
@@ -141,31 +158,59 @@ def table(headers, rows, caption="") -> HTML:
 
 
 def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
-    """A row per statistic, or one that says why a claim has none; `to decide` is the number of trials that would decide
-    an undecided one."""
-    def decide(n):
-        return "" if n is None else "over 1,000 trials" if n > 1000 else f"{n} trials"
+    """A row per statistic, or one that says why a claim has none. Of an undecided one the last column says what its
+    interval excludes; where all claims of a profile are there, another the verdict beside all others (Holm)."""
+    claims = list(claims)
+    together = any(claim.corrected for claim in claims)
 
     def lines(claim):
+        beside = (marked(claim.corrected or "not tested"),) * together
         if not claim.tested:
-            yield claim.reason, "", "", "", marked(claim.verdict), ""
-        for row in claim.to_rows():
+            yield claim.reason, "", "", "", marked(claim.verdict), *beside, ""
+        for i, row in enumerate(claim.to_rows()):
             yield (row["statistic"], f"{row['estimate']} {row['interval']}", row["n"], row["rule"],
-                   marked(row["verdict"]), decide(row["trials to decide"]))
+                   marked(row["verdict"]), *(beside if i == 0 else ("",) * together), row["excluded"])
+        for label in claim.absent:
+            yield label, "no runs here", "", "", marked("not tested"), *("",) * together, ""
 
     rows = [(claim.id if i == 0 else "", *line) for claim in claims for i, line in enumerate(lines(claim))]
-    return table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict", "to decide"), rows,
-                 f"{caption}; shares in percentage points")
+    return table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict",
+                  *("all claims together",) * together, "excluded"), rows, f"{caption}; shares in percentage points")
+
+
+def judged_tables(claims: list[Standing]) -> HTML:
+    """The claims of a page by the recorded trials of signals, which verdicts rest on, and by its own live ones."""
+    recorded, n = [on_record("signals")[claim.id] for claim in claims], trials_of("signals")
+    live = claim_table(claims, "This page's own trials, the demonstration")
+    return live if not n else HTML(claim_table(recorded, f"Verdicts on MNIST-1D: {n} recorded trials").data + live.data)
+
+
+def changed_rules(profiles: dict[str, str]) -> HTML:
+    """The claims whose rules were changed, or that were added: both rules, what was wrong, and the verdicts by both on
+    the records of profiles, {profile: its words}."""
+    stands = [(standing(profile, before=True), on_record(profile)) for profile in profiles]
+
+    def rules(statistics):
+        words = Results(PROFILES["laptop"], {}).words
+        return "; ".join(f"{s.label.format(**words)} {rule(s)}" for s in statistics) or "none"
+
+    rows = [(claim.id, rules(claim.before), rules(claim.statistics), claim.why, *(
+        f"{marked(before[claim.id].verdict) if claim.id in before else 'new'} → {marked(now[claim.id].verdict)}"
+        for before, now in stands)) for claim in CLAIMS.values() if claim.why]
+    return table(("claim", "earlier rule", "rule", "why", *profiles.values()), rows,
+                 "Rules that changed, and why: verdicts by the earlier rule and by this one")
 
 
 def comparison(claims: list[Standing], r: Results) -> HTML:
     """The paper's number, the recorded ones on real data, where the paper's regime decides a claim those too, and that
     of this page's results, one row per claim."""
-    recorded, regime = standing("workstation"), standing("halves")
+    recorded, regime, judged = (on_record(profile) for profile in ("workstation", "halves", "signals"))
     there = [in_words(regime[c.id]) if c.id in IN_THE_REGIME else "" for c in claims]
     columns = {"claim": [c.id for c in claims], "statement": [c.statement for c in claims],
                "paper": [c.found for c in claims]} | ({"the paper's regime (recorded)": there} if any(there) else {})
     columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
+    if trials_of("signals"):
+        columns[f"MNIST-1D, {trials_of('signals')} trials (recorded)"] = [in_words(judged[c.id]) for c in claims]
     drawn = DATA_SETS[r.profile.data_set].drawn is not None
     here = "MNIST-1D (this page)" if drawn else f"this page (profile {r.profile.name})"
     columns[here] = [in_words(c) for c in claims]

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 data_app = typer.Typer(no_args_is_help=True, help="Real data sets.")
 app.add_typer(data_app, name="data")
 
-ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, workstation, halves or paper")]
+ProfileOption = Annotated[str, typer.Option(help="smoke, laptop, signals, workstation, halves or paper")]
 SeedsOption = Annotated[int | None, typer.Option(help="trials; the profile's own number if not given")]
 WorkersOption = Annotated[int | None, typer.Option(help="one-thread worker processes; one per core if not given")]
 BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray")]
@@ -114,66 +114,100 @@ def _list(records):
 
 @app.command()
 def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
-           workers: WorkersOption = None, backend: BackendOption = "local", address: AddressOption = None,
-           gpus_per_run: GpusOption = 0.0,
+           seeds: SeedsOption = None, workers: WorkersOption = None, backend: BackendOption = "local",
+           address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
            stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
     """Write runs to results/PROFILE/CHAPTER.jsonl, each run once; what is recorded already stays as it is, and stays
-    when the plan no longer asks for it."""
+    when the plan no longer asks for it. Of profile signals all chapters' first SEEDS trials to one file,
+    trials.jsonl.xz, or with --stored those that the store has whole."""
     from kdlib.compute import compute
-    from kdlib.experiments import CHAPTERS, chapters
-    from kdlib.experiments.design import Design
+    from kdlib.experiments import CHAPTERS, all_specs, chapters, whole
+    from kdlib.experiments.design import Design, DesignError
     from kdlib.results import Recorded
     from kdlib.runs import kind_of
     from kdlib.spec import levels
     from kdlib.store import Store, check_data, commit_weights
 
-    design, seen, names = Design(profile), set(), chapters(chapter)
+    design, seen, names = Design(profile, seeds), set(), chapters(chapter)
     source, store = Recorded(profile), Store()
+
+    def found(specs):
+        """Their records, None of those that are not to be trained."""
+        known = {s: source.get(s) for s in specs}
+        absent = [s for s in specs if known[s] is None]
+        if absent:  # in one file all are of the same data
+            check_data({s: known[s] for s in specs if known[s]})
+        return known | (store.look(absent)[0] if stored
+                        else compute(absent, workers, profile, True, backend, address, gpus_per_run))
+
+    if design.profile.compact:
+        if chapter != "all":
+            raise DesignError(f"the trials of {profile} are recorded whole: kdlib record all")
+        design = design.with_seeds(max(design.seeds, len(source.trials)))
+        records = found(all_specs(design))
+        specs = all_specs(whole(design, records))
+        source.write("trials.jsonl.xz", [records[s] for s in specs])
+        print(f"trials.jsonl.xz: {len(specs)} runs of {len(source.trials)} trials")
+        return
     for name, module in CHAPTERS.items():
         rows = module.runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
         if name not in names:
             continue
-        found = {s: source.get(s) for s in specs}
-        absent = [s for s in specs if found[s] is None]
-        if absent:  # in one file all are of the same data
-            check_data({s: found[s] for s in specs if found[s]})
-        found |= ({s: store.get(s) for s in absent} if stored
-                  else compute(absent, workers, profile, True, backend, address, gpus_per_run))
-        written = [found[s] for s in specs if found[s]]
+        records = found(specs)
+        written = [records[s] for s in specs if records.get(s)]
         more = source.others(f"{name}.jsonl", written)
         source.write(f"{name}.jsonl", written + more)
         if design.profile.weights:
-            commit_weights(source, [s for s in specs if found[s] and kind_of(s).starts_others], store)
+            commit_weights(source, [s for s in specs if records.get(s) and kind_of(s).starts_others], store)
         print(f"{name}.jsonl: {len(written)} of {len(specs)} runs"
               + f"; {len(more)} more that the plan no longer asks for stay" * bool(more))
 
 
 @app.command()
 def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or chapters; all if none is named")] = None,
-           profile: ProfileOption = "laptop", recorded: bool = True, workers: WorkersOption = None):
+           profile: Annotated[str | None, typer.Option(
+               help="if not given the recorded trials of signals, which verdicts rest on; with --no-recorded laptop"
+           )] = None, recorded: bool = True, workers: WorkersOption = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
     from kdlib.experiments import claims_of, standing
-    from kdlib.results import check_there
+    from kdlib.results import Recorded, check_there
 
+    profile = profile or ("signals" if recorded and Recorded("signals").records else "laptop")
     asked = claims_of(names or (), profile)
     if recorded:
         check_there()
     else:
         _train_for(asked, profile, workers)
-    found = standing(profile, workers=workers, records=recorded, only=asked)
+    found, earlier = (standing(profile, workers=workers, records=recorded, only=asked, before=before)
+                      for before in (False, True))
     for claim in found.values():
         if not claim.tested:
             print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")
+            _earlier(claim.id, earlier)
             continue
-        print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source})")
+        beside = f"; beside all others {claim.corrected}" if claim.corrected else ""
+        print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source}){beside}\n      paper: {claim.found}")
         for row in claim.to_rows():
+            excluded = f" (excluded: {row['excluded']})" if row["excluded"] else ""
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
-                  f"{row['rule']}: {row['verdict']}")
+                  f"{row['rule']}: {row['verdict']}{excluded}")
+        for label in claim.absent:
+            print(f"      {label}: no runs at this profile")
+        _earlier(claim.id, earlier)
     counts = Counter(claim.verdict for claim in found.values())
     print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")
+
+
+def _earlier(claim, stands):
+    from kdlib.experiments import CLAIMS
+
+    if claim in stands:
+        rules = "; ".join(f"{row['statistic']} {row['rule']}" for row in stands[claim].to_rows())
+        print(f"      earlier rule: {rules or stands[claim].reason}: {stands[claim].verdict}; changed, since "
+              f"{CLAIMS[claim].why}")
 
 
 def _train_for(asked, profile, workers):

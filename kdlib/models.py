@@ -91,14 +91,22 @@ class Linear(nn.Linear):
         return torch.baddbmm(self.bias[:, None], rows, self.weight.mT).view(*x.shape[:-1], -1)
 
 
-class HalvingConv(Linear):
+class Windows(Linear):
+    """A convolution as one matrix product, of windows of `places` inputs each."""
+
+    def __init__(self, places, width_in, width_out):
+        super().__init__(places * width_in, width_out)
+        self.places = places
+
+
+class HalvingConv(Windows):
     """Conv1d(kernel 3, stride 2, padding 1) on [..., length, channels] as one matrix product.
 
     For nets this small the product is about twice as fast on a CPU as the convolution kernel.
     """
 
     def __init__(self, width_in, width_out):
-        super().__init__(3 * width_in, width_out)
+        super().__init__(3, width_in, width_out)
 
     def forward(self, x):
         *lead, length, width = x.shape
@@ -113,7 +121,7 @@ class CNN1d(StackableNet):
 
     def __init__(self, classes, width=24):
         super().__init__()
-        self.first = Linear(5, width)  # kernel 5, stride 2, padding 2
+        self.first = Windows(5, 1, width)  # kernel 5, stride 2, padding 2
         self.second, self.third = HalvingConv(width, width), HalvingConv(width, width)
         self.head = Linear(5 * width, classes)
 
@@ -387,4 +395,6 @@ def he_fan_out(net: nn.Module) -> nn.Module:
     for layer in net.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d):
             nn.init.normal_(layer.weight, std=(2 / (layer.weight[0, 0].numel() * layer.out_channels)) ** 0.5)
+        elif isinstance(layer, Windows):
+            nn.init.normal_(layer.weight, std=(2 / (layer.places * layer.out_features)) ** 0.5)
     return net

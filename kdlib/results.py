@@ -4,9 +4,10 @@ Reading them needs no torch."""
 
 import hashlib
 import json
+import lzma
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ def _numbers(curve):
         pass
     raise ValueError("a curve is made of numbers")
 
+
+COMPRESSED = ".xz"  # the end of the name of a file of records that was compressed, of metrics alone
 
 Number = StrictInt | StrictFloat
 Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
@@ -90,10 +93,11 @@ class Record:
 
     def difference(self, other: "Record") -> tuple[float, float]:
         """How far another result of this run lies from it: the largest difference of a metric (as a share of it where
-        it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ."""
+        it exceeds 1) and of a curve (as a share of its largest value). Infinite where names, lengths or NaN differ. A
+        record that was kept without its curves has none to compare."""
         scalars = {name: [value] for name, value in self.metrics.items()}
         return (_largest(scalars, {name: [value] for name, value in other.metrics.items()}, 1.0),
-                _largest(dict(_rows(self.curves)), dict(_rows(other.curves)), 1e-9))
+                0.0 if not self.curves else _largest(dict(_rows(self.curves)), dict(_rows(other.curves)), 1e-9))
 
 
 def _rows(curves):
@@ -159,9 +163,13 @@ class Recorded:
         self.folder, self.records, self.sums = results_dir() / profile, {}, {}
         self.files: dict[str, list[str]] = {}  # the keys in each, in order
         self.listed_in = self.folder / "SHA256SUMS"
-        for path in sorted(self.folder.glob("*.jsonl")):
+        for path in sorted([*self.folder.glob("*.jsonl"), *self.folder.glob(f"*.jsonl{COMPRESSED}")]):
             content = path.read_bytes()
-            for number, line in enumerate(content.splitlines(), 1):
+            try:
+                lines = lzma.decompress(content) if path.suffix == COMPRESSED else content
+            except lzma.LZMAError as error:
+                raise Damaged(f"{path} is damaged ({error}): restore it") from None
+            for number, line in enumerate(lines.splitlines(), 1):
                 record = parse(line, f"{path}, line {number},")
                 self.records[record.key] = record
                 self.files.setdefault(path.name, []).append(record.key)
@@ -170,11 +178,16 @@ class Recorded:
             if not sums & self.sums.get(name, set()):
                 what = "changed since it was recorded" if name in self.sums else "is missing"
                 raise StoreError(f"{self.folder / name} {what} (SHA256SUMS beside it lists it): restore it; if all is "
-                                 "as it should be, `sha256sum *.jsonl > SHA256SUMS` there lists it anew")
+                                 "as it should be, `sha256sum *.jsonl* > SHA256SUMS` there lists it anew")
 
     def get(self, spec) -> Record | None:
         """The record of a spec, None where it is not committed."""
         return self.records.get(spec.key)
+
+    @property
+    def trials(self) -> set[int]:
+        """Those that teachers were recorded of."""
+        return {record.spec["data"]["trial"] for record in self.records.values() if record.spec["kind"] == "teacher"}
 
     def weights_path(self, key: str) -> Path:
         """Where the weights of a recorded run are, if they are committed."""
@@ -187,9 +200,13 @@ class Recorded:
         return [self.records[key] for key in self.files.get(name, ()) if key not in known]
 
     def write(self, name: str, records) -> None:
-        """Write records as one file, and list it. Both its checksums, old and new, are listed while it changes: an
-        interruption at any point leaves a whole folder."""
+        """Write records as one file, and list it; compressed, and without curves, where its name says so. Both its
+        checksums, old and new, are listed while it changes: an interruption at any point leaves a whole folder."""
+        if name.endswith(COMPRESSED):
+            records = [replace(record, curves={}) for record in records]
         lines = b"".join(record.line().encode() + b"\n" for record in records)
+        if name.endswith(COMPRESSED):
+            lines = lzma.compress(lines)
         listed, new = self.sums | self._listed(), {hashlib.sha256(lines).hexdigest()}
         self.folder.mkdir(parents=True, exist_ok=True)
         if name in listed:

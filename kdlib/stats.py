@@ -4,12 +4,12 @@ A claim is declared (`Claim`, of `Statistic`s); on results it has a `Standing`, 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtrit  # the quantile of Student's t, where scipy.stats would take a second to import
+from scipy.special import stdtr, stdtrit  # of Student's t, where scipy.stats would take a second to import
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,39 @@ class Estimate:
         return f"[{self.low * scale:.{digits}f}, {self.high * scale:.{digits}f}]"
 
 
-def estimate(values, confidence: float = 0.95) -> Estimate:
+LEVEL = 0.05  # of every interval and of every test
+RESAMPLES = 10_000
+
+
+def resampled(values) -> np.ndarray:
+    """Means of bootstrap samples of trials [n] -> [RESAMPLES], the same for equal values."""
+    values = np.asarray(values, dtype=float)
+    return values[np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
+
+
+def estimate(values, confidence: float = 1 - LEVEL, bound: float = math.inf) -> Estimate:
     """Mean and Student-t interval of independent trials [n]; one trial alone says nothing about the spread. ValueError
-    unless all are finite."""
+    unless all are finite.
+
+    `bound`: no value can lie beyond +-bound, as of a share +-1. Where the t-interval would, trials near the bound are
+    skewed, and the interval is the bootstrap's (percentiles of the means of resampled trials)."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise ValueError("an estimate needs a row of finite values, one per trial")
     n, mean = len(values), float(values.mean())
     if n == 1:
         return Estimate(mean, -math.inf, math.inf, 1)
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / math.sqrt(n))
+    half = _half(values, confidence)
+    if abs(mean) + half > bound:
+        low, high = np.quantile(resampled(values), (0.5 - confidence / 2, 0.5 + confidence / 2))
+        return Estimate(mean, float(low), float(high), n)
     return Estimate(mean, mean - half, mean + half, n)
+
+
+def _half(values, confidence: float = 1 - LEVEL) -> float:
+    """Half the t-interval of two trials or more."""
+    n = len(values)
+    return float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / math.sqrt(n))
 
 
 def slope(x, ys) -> np.ndarray:
@@ -73,7 +95,9 @@ def leave_one_out_best(scores) -> np.ndarray:
 
 
 Side = Literal["above", "below", "within"]
-Unit = Literal["points", "nats", ""]  # shares, shown times 100; of KL and losses; a ratio or a correlation
+# shares, shown times 100; shares and correlations, shown as they are; of KL and losses; a ratio
+Unit = Literal["points", "share", "nats", ""]
+BOUNDED: tuple[Unit, ...] = ("points", "share")  # none is beyond +-1
 
 
 @dataclass(frozen=True)
@@ -87,9 +111,14 @@ class Part:
     unit: Unit
 
     @property
+    def bound(self) -> float:
+        """What no value can lie beyond."""
+        return 1.0 if self.unit in BOUNDED else math.inf
+
+    @property
     def estimate(self) -> Estimate:
         """The mean over trials and its interval."""
-        return estimate(self.values)
+        return estimate(self.values, bound=self.bound)
 
     @property
     def verdict(self) -> str:
@@ -105,29 +134,44 @@ class Part:
             raise ValueError(f"unknown side {self.side!r}; there are above, below and within")
         return "holds" if inside else "does not hold" if outside else "undecided"
 
+    def _p(self, limit: float, above: bool) -> float:
+        """Two-sided p of the mean lying above (or below) `limit`; below LEVEL if and only if the interval does."""
+        sign, n = 1 if above else -1, len(self.values)
+        if n == 1:
+            return 1.0
+        if abs(self.values.mean()) + _half(self.values) > self.bound:  # as in `estimate`
+            wrong = (sign * (resampled(self.values) - limit) <= 0).mean()
+            return float(np.clip(2 * wrong, 2 / RESAMPLES, 1))
+        distance, error = sign * (self.values.mean() - limit), self.values.std(ddof=1) / math.sqrt(n)
+        if error == 0:
+            return 0.0 if distance > 0 else 1.0
+        return float(min(1.0, 2 * stdtr(n - 1, -distance / error)))
+
     @property
-    def trials_to_decide(self) -> int | None:
-        """How many trials would decide an undecided part if their mean and spread stayed what they are."""
-        n, e = len(self.values), self.estimate
-        if self.verdict != "undecided" or n < 2:
-            return None
-        limits = (-self.threshold, self.threshold) if self.side == "within" else (self.threshold,)
-        distance, spread = min(abs(e.mean - limit) for limit in limits), self.values.std(ddof=1)
-        while n <= 10_000 and stdtrit(n - 1, 0.975) * spread / math.sqrt(n) >= distance:
-            n += 1
-        return n
+    def p_holds(self) -> float:
+        """Two-sided p of what the claim says of this part."""
+        if self.side == "within":
+            return max(self._p(-self.threshold, True), self._p(self.threshold, False))
+        return self._p(self.threshold, self.side == "above")
+
+    @property
+    def p_fails(self) -> float:
+        """Two-sided p of the contrary."""
+        if self.side == "within":
+            return min(self._p(self.threshold, True), self._p(-self.threshold, False))
+        return self._p(self.threshold, self.side != "above")
 
     def row(self) -> dict:
         """As a row of a table: shares in points, by their unit."""
         scale, digits = (100, 1) if self.unit == "points" else (1, 3)
         if (self.unit == "points" and 0 < abs(self.threshold) < 0.005) or "per " in self.label:
             digits = 2
-        sign = {"above": ">", "below": "<", "within": "within ±"}[self.side]
         e = self.estimate
+        low, high = (f"{value * scale:.{digits}f}" for value in (e.low, e.high))
         return {"statistic": self.label, "estimate": f"{e.mean * scale:.{digits}f}",
-                "interval": e.interval(scale, digits), "n": e.n,
-                "rule": f"{sign} {self.threshold * scale:g} {self.unit}".strip(), "verdict": self.verdict,
-                "trials to decide": self.trials_to_decide}
+                "interval": e.interval(scale, digits), "n": e.n, "rule": rule(self), "verdict": self.verdict,
+                "excluded": "" if self.verdict != "undecided" else "nothing" if e.n == 1 else
+                f"less than {low} and more than {high}"}
 
 
 @dataclass(frozen=True)
@@ -147,6 +191,13 @@ class Statistic:
         return Part(self.label.format(**results.words), self.values(results), self.side, self.threshold, self.unit)
 
 
+def rule(of: Part | Statistic) -> str:
+    """What it asks for, for example > 5 points."""
+    sign = {"above": ">", "below": "<", "within": "within ±"}[of.side]
+    scale, unit = {"points": (100, " points"), "nats": (1, " nats")}.get(of.unit, (1, ""))
+    return f"{sign} {of.threshold * scale:g}{unit}"
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper, declared: all that is known of it before anything runs."""
@@ -158,21 +209,26 @@ class Claim:
     found: str  # what the paper prints; "about" marks values read off a chart
     statistics: tuple[Statistic, ...]
     untested: str = ""  # why a profile that does not plan its runs cannot test it
+    before: tuple[Statistic, ...] = ()  # an earlier rule, kept beside the one that took its place
+    why: str = ""  # what was wrong with it, or why the claim was added
 
     def on(self, results) -> "Standing":
         """As results decide it; what the results lack, they raise."""
         return self.stands(results, tuple(statistic.on(results) for statistic in self.statistics))
 
-    def stands(self, results, parts: tuple[Part, ...] = (), reason: str = "") -> "Standing":
-        """With these parts, or none for a reason."""
+    def stands(self, results, parts: tuple[Part, ...] = (), reason: str = "", absent: tuple[str, ...] = ()
+               ) -> "Standing":
+        """With these parts, or none for a reason; `absent`: the statistics of which there are no runs."""
         statement, source = (text.format(**results.words) for text in (self.statement, self.source))
-        return Standing(self.id, statement, source, self.found, parts, reason)
+        return Standing(self.id, statement, source, self.found, parts, reason, absent)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A claim and where it stands: it holds if every part does, and does not if any part does not; without parts it is
-    not tested, for a reason."""
+    """A claim and where it stands; without parts it is not tested, for a reason.
+
+    It holds if every part does: the largest of their p decides. It does not hold if any part does not: the smallest
+    decides, times the number of parts (Bonferroni), since each was a chance to fail."""
 
     id: str
     statement: str
@@ -180,6 +236,8 @@ class Standing:
     found: str
     parts: tuple[Part, ...] = ()
     reason: str = ""
+    absent: tuple[str, ...] = ()  # labels of statistics of which the profile has no runs
+    corrected: str = ""  # the verdict beside all other claims (`holm`); "" where they are not all there
 
     @property
     def tested(self) -> bool:
@@ -187,15 +245,41 @@ class Standing:
         return bool(self.parts)
 
     @property
+    def p_holds(self) -> float:
+        """Of all parts together."""
+        return max((part.p_holds for part in self.parts), default=1.0)
+
+    @property
+    def p_fails(self) -> float:
+        """That some part does not hold, corrected for their number."""
+        return min(1.0, len(self.parts) * min((part.p_fails for part in self.parts), default=1.0))
+
+    @property
+    def p(self) -> float:
+        """Of whichever verdict is nearer."""
+        return min(self.p_holds, self.p_fails)
+
+    @property
     def verdict(self) -> str:
         """That of all parts: "holds", "does not hold", "undecided" or "not tested"."""
-        verdicts = {part.verdict for part in self.parts}
-        if not verdicts:
+        if not self.tested:
             return "not tested"
-        if "does not hold" in verdicts:
-            return "does not hold"
-        return "holds" if verdicts == {"holds"} else "undecided"
+        if self.p >= LEVEL:
+            return "undecided"
+        return "holds" if self.p_holds < self.p_fails else "does not hold"
 
     def to_rows(self) -> list[dict]:
         """A row of a table for each part."""
         return [{"id": self.id, "statement": self.statement} | part.row() for part in self.parts]
+
+
+def holm(claims: Iterable[Standing]) -> dict[str, str]:
+    """Verdicts by id when all claims are judged together (Holm, 1979): from the smallest p on each is multiplied by how
+    many are left, until one is not below LEVEL; that and all later ones are undecided."""
+    claims = list(claims)
+    found = {claim.id: "not tested" for claim in claims}
+    tested, stands = sorted((claim for claim in claims if claim.tested), key=lambda claim: claim.p), True
+    for i, claim in enumerate(tested):
+        stands = stands and claim.p * (len(tested) - i) < LEVEL
+        found[claim.id] = claim.verdict if stands else "undecided"
+    return found

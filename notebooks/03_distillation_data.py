@@ -34,9 +34,9 @@ import numpy as np
 from kdlib import figures
 from kdlib.chapter import (
     all_runs,
-    claim_table,
     comparison,
     glue,
+    judged_tables,
     open_chapter,
     panels,
     provenance,
@@ -399,12 +399,13 @@ provenance(cifar)
 # %% [markdown]
 # ## The claims, and the paper beside this book
 #
-# Statistics and thresholds were written before the first run. *Holds* needs the whole interval on the claimed side
-# of the threshold, *does not hold* the whole interval on the other; all else is *undecided*. *To decide* says how many trials
-# would settle an undecided statistic if its mean and spread stayed what they are.
+# Statistics and thresholds were written before the trials that they judge. *Holds* needs the whole interval on the claimed side
+# of the threshold, *does not hold* the whole interval on the other; all else is *undecided*, and the last column says what
+# is excluded nevertheless. Verdicts rest on recorded trials that nobody had seen; the live ones of this page are the
+# demonstration.
 
 # %% tags=["remove-input"]
-claim_table(claims)
+judged_tables(claims)
 
 # %% tags=["remove-input"]
 comparison(claims, r)

@@ -37,9 +37,9 @@ from kdlib import figures
 from kdlib.catalog import CIFAR100_CLASSES
 from kdlib.chapter import (
     all_runs,
-    claim_table,
     comparison,
     glue,
+    judged_tables,
     open_chapter,
     panels,
     provenance,
@@ -306,7 +306,7 @@ table(HEADERS, [*examples(real, 1, CIFAR100_CLASSES), *examples(real, 3, CIFAR10
 # Statistics and thresholds were written before the first run of this page; rules as in {doc}`chapter 1 <01_fidelity_gap>`.
 
 # %% tags=["remove-input"]
-claim_table(claims)
+judged_tables(claims)
 
 # %% tags=["remove-input"]
 comparison(claims, r)

@@ -1,17 +1,32 @@
 """What is declared once: chapters and claims. None can be forgotten, dropped or shown under another number."""
 
 import re
+import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from conftest import teacher
 
 from kdlib import chapter, experiments
-from kdlib.experiments import CHAPTERS, PAGES, claims_of, figure_map, halves, in_order, judged, read_by, standing
+from kdlib.compute import compute
+from kdlib.experiments import (
+    CHAPTERS,
+    PAGES,
+    claims_of,
+    figure_map,
+    halves,
+    in_order,
+    judged,
+    optimization,
+    read_by,
+    standing,
+)
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.paths import project_root, results_dir
-from kdlib.results import Record
+from kdlib.results import Record, Recorded
 from kdlib.stats import Claim, Statistic
 
 
@@ -60,7 +75,7 @@ def test_a_claim_that_is_declared_is_shown_at_every_profile_and_on_every_page(de
     declared(lambda r: np.ones(3))
     assert standing("laptop")["X1"].verdict == "holds"
     code, out, _ = kdlib("claims")
-    assert code == 0 and "X1  holds          statement of X1 (Fig 1)" in out and "27 claims" in out
+    assert code == 0 and "X1  holds          statement of X1 (Fig 1)" in out and f"{len(CLAIMS)} claims" in out
     shown = judged("04_paradox", made_up("04_paradox", Design("smoke")))
     assert "X1" in [c.id for c in shown]
     assert all("X1" in page.data for page in (
@@ -76,20 +91,24 @@ def test_a_claim_whose_runs_are_nowhere_planned_is_shown_with_a_reason(declared,
 
 
 def test_a_claim_says_why_it_cannot_be_tested_where_it_says_so():
-    assert {name: c.reason for name, c in standing("laptop").items() if not c.tested} == {
-        name: CLAIMS[name].untested for name in ("A3", "A4")}
+    reasons = {name: c.reason for name, c in standing("laptop").items() if not c.tested}
+    assert {name: reasons[name] for name in ("A3", "A4")} == {name: CLAIMS[name].untested for name in ("A3", "A4")}
+    assert {name: why for name, why in reasons.items() if name not in ("A3", "A4")} == {
+        "O3": "profile laptop has no runs “patient longest”", "O4": "profile laptop has no runs “near 0.0”",
+        "O5": "profile laptop has no runs “basin 0.0”", "O7": "profile laptop has no runs “near 1.0”"}
 
 
 def test_a_claim_whose_runs_are_planned_and_not_recorded_says_how_to_record_them():
-    lacking = Results(PROFILES["workstation"], {}, frozenset({("members", 4)}))
+    lacking = Results(PROFILES["workstation"], {}, frozenset({("members", m) for m in (1, 2, 3, 4)}))
     reasons = {c.id: c.reason for c in judged("04_paradox", lacking)}
-    assert reasons["P4"] == "not recorded yet: its runs “members 4” (`kdlib record 04_paradox --profile workstation`)"
-    with pytest.raises(NotRecorded, match="members 4"):
+    assert reasons["P4"] == "not recorded yet: its runs “members 1” (`kdlib record 04_paradox --profile workstation`)"
+    with pytest.raises(NotRecorded, match="members 1"):
         CLAIMS["P4"].on(lacking)
 
 
-def test_claims_are_the_papers_26_in_its_order_and_every_one_belongs_to_a_chapter_with_runs():
-    assert " ".join(CLAIMS) == ("F1 F2 F3 F4 F5 P1 P2 P3 P4 P5 P6 P7 D1 D2 D3 D4 O1 O2 O3 O4 O5 O6 A1 A2 A3 A4")
+def test_claims_are_the_papers_in_its_order_and_every_one_belongs_to_a_chapter_with_runs():
+    assert " ".join(CLAIMS) == ("F1 F2 F3 F4 F5 P1 P2 P3 P4 P5 P6a P6b P6c P7 D1 D2 D3 D4 D5 O1 O2 O3 O4 O5 O6 O7 O8 "
+                                "A1 A2 A3 A4")
     assert {c.chapter for c in CLAIMS.values()} <= {page.stem for page in CHAPTERS.values()}
     assert list(standing("laptop")) == list(standing("workstation")) == list(CLAIMS)
 
@@ -127,6 +146,201 @@ def test_a_claim_is_decided_by_the_runs_that_it_reads_alone(profile):
 
 def judged_alone(name, page, r):
     return next(claim for claim in judged(page, r) if claim.id == name)
+
+
+# --- every rule can hold and can fail
+
+JUDGED = Design("signals", 3)
+PLANNED = {name: page.runs(JUDGED) for name, page in CHAPTERS.items()}
+
+
+def as_the_paper_has_it(name, metric):
+    """A number of a condition in a world where every claim holds."""
+    kind, *rest = name if isinstance(name, tuple) else (name,)
+    number = {"agreement": 0.7, "accuracy": 0.6, "teacher_accuracy": 0.55, "kl": 0.3, "ece": 0.1, "train_kl": 0.1,
+              "train_agreement": 0.9, "independent_train_agreement": 0.7, "independent_agreement": 0.65
+              }.get(metric, 0.5)
+    if kind in ("size", "passes"):
+        m, factor = rest if kind == "size" else (1, rest[0])
+        doublings = np.log2(factor)
+        return {"agreement": 0.7 + 0.02 * doublings + 0.01 * m, "independent_agreement": 0.66 + 0.015 * doublings,
+                "accuracy": 0.6 + (0.001 if m > 1 else -0.001) * doublings,
+                "train_agreement": 0.99 - 0.01 * doublings}.get(metric, number)
+    if kind == "longer":
+        return {"agreement": 0.8, "independent_agreement": 0.75}.get(metric, number)
+    if kind == "easy":
+        return {"agreement": 0.995, "accuracy": 0.99, "teacher_accuracy": 0.99}.get(metric, number)
+    if kind == "members":
+        return {"accuracy": 0.6 + 0.01 * min(rest[0], 4), "agreement": 0.7 + 0.01 * rest[0]}.get(metric, number)
+    if kind == "policy":
+        m, policy, t = (*rest, 1.0)[:3]
+        rank = {("mixup", 4.0): 9, ("baseline", 4.0): 8, ("combined", 1.0): 7, ("noise", 1.0): -2, ("ood", 1.0): -2,
+                ("fresh", 4.0): 20}.get((policy, t), ("baseline", "mixup", "scale", "shift", "jitter").index(policy)
+                                        if policy in ("baseline", "mixup", "scale", "shift", "jitter") else 5)
+        return {"agreement": 0.7 + 0.01 * rank, "ece": 0.2 - 0.005 * rank, "kl": 0.3 - 0.01 * rank,
+                "accuracy": 0.6 + (0.02 if policy == "mixup" else -0.01 if policy in ("noise", "ood") else 0),
+                "train_agreement": 0.6 if policy == "combined" else 0.9}.get(metric, number)
+    if kind == "recycle":
+        place = ("D0", "D1", "D0+D1").index(rest[0])
+        return {"agreement": (0.65, 0.7, 0.75)[place], "kl": 0.3 - 0.1 * place, "ece": 0.2 - 0.05 * place,
+                "accuracy": (0.62, 0.6, 0.64)[place], "independent_agreement": 0.6}.get(metric, number)
+    if kind == "alpha":
+        return 0.7 - 0.02 * rest[1] if metric == "agreement" else number
+    if kind in ("near", "lambda"):
+        late = rest[0] >= (0.375 if kind == "near" else 0.3)
+        return {"train_kl": 0.01 if late else 0.5, "train_agreement": 0.995 if late else 0.8}.get(metric, number)
+    if kind in ("basin", "surface"):
+        return 0.0 if rest[0] >= 0.3 else 2.0
+    if kind == "start" and metric.startswith("cka"):
+        return 0.9 + 0.05 * (rest[0] == "teacher-initial")
+    return number
+
+
+# other worlds, in which one thing or another is not as in the paper
+WORLDS = {
+    "turned round": lambda name, metric: 1 - 5 * as_the_paper_has_it(name, metric),
+    "calibration turned round": lambda name, metric: (-1 if metric == "ece" else 1) * as_the_paper_has_it(name, metric),
+    "nothing generic": lambda name, metric: 0.0 if metric.startswith("independent") or metric == "teacher_accuracy"
+    else as_the_paper_has_it(name, metric),
+    "nothing sudden": lambda name, metric: (name[1] if metric == "train_agreement" else 1 - name[1])
+    if name[0] in ("near", "lambda") else as_the_paper_has_it(name, metric),
+    "starts differ": lambda name, metric: as_the_paper_has_it(name, metric) + 0.1 * (name[-1] == "random"),
+    "baselines differ": lambda name, metric: as_the_paper_has_it(name, metric) - 0.3 * (
+        name[:3] == ("policy", 5, "baseline")),
+    "patience, size, members help": lambda name, metric: as_the_paper_has_it(name, metric) + 0.1 * (
+        (name[0], metric) in (("patient", "train_agreement"), ("members", "accuracy")) or name == ("size", 3, 1)
+        or (name[-1], metric) == ("cnn1d-w48", "agreement")),
+}
+
+
+def standings(world):
+    """{claim: Standing} on three trials with the same noise everywhere, so that differences have none."""
+    found = {}
+    for name, rows in PLANNED.items():
+        metrics = {row: [_Numbers(world, row, noise) for noise in (-1e-6, 0.0, 1e-6)] for row in rows}
+        r = Results(JUDGED.profile, {row: [Record("made", {}, each, {}, 0.0, "", {}, "") for each in three]
+                                     for row, three in metrics.items()}, frozenset(rows))
+        found |= {c.id: c for c in judged(name, r)}
+    return found
+
+
+class _Numbers(dict):
+    def __init__(self, world, row, noise):
+        super().__init__()
+        self.world, self.row, self.noise = world, row, noise
+
+    def __missing__(self, metric):
+        return self.world(self.row, metric) + self.noise
+
+
+def test_every_claim_can_hold():
+    found = standings(as_the_paper_has_it)
+    assert {name: c.verdict for name, c in found.items() if c.verdict != "holds"} == {
+        "A3": "not tested", "A4": "not tested"}
+    assert not any(c.absent for c in found.values())
+
+
+def test_every_statistic_of_every_claim_can_fail():
+    fails = {(id, part.label) for world in WORLDS.values() for id, c in standings(world).items()
+             for part in c.parts if part.verdict == "does not hold"}
+    there = {(id, part.label) for id, c in standings(as_the_paper_has_it).items() for part in c.parts}
+    assert there - fails == set()
+
+
+def test_a_changed_rule_stays_beside_the_new_one_and_says_why():
+    changed = {name: claim for name, claim in CLAIMS.items() if claim.why}
+    assert all(claim.before or claim.why.startswith("new: ") for claim in changed.values())
+    assert {name for name, claim in CLAIMS.items() if claim.before} <= set(changed)
+    before = standing("laptop", before=True)
+    assert set(before) == {name for name, claim in CLAIMS.items() if claim.before}
+    assert (before["O4"].verdict, standing("laptop")["O4"].verdict) == ("does not hold", "not tested")
+
+
+def test_a_claim_stands_on_the_statistics_of_which_there_are_runs_and_names_the_others():
+    [o1] = [c for c in judged("02_optimization", made_up("02_optimization", Design("laptop"))) if c.id == "O1"]
+    assert [part.label for part in o1.parts] == ["slope of train agreement per doubling, m = 1"]
+    assert o1.absent == ("slope of train agreement per doubling, as many passes, m = 1",)
+    assert "no runs here" in chapter.claim_table([o1]).data
+
+
+# --- the recorded trials of signals
+
+def test_the_judged_trials_are_fresh_and_their_unseen_teachers_all_that_exist():
+    rows = [row for runs in PLANNED.values() for row in runs.values()]
+    assert {s.subject.data.trial if hasattr(s.subject, "data") else s.subject.teachers[0].data.trial
+            for row in rows for s in row} == {100, 101, 102}
+    students = [s for row in rows for s in row if s.kind == "student"]
+    for m, ensembles in ((1, 12), (2, 6), (3, 4), (5, 2), (12, 1)):
+        some = [s for s in students if len(s.teachers) == m and s.data.name == "mnist1d" and s.draw == "torch"
+                and s.teachers[0].model == "cnn1d"]
+        assert some and {len((s.foil, *s.foils)) for s in some} == {ensembles}
+        assert all(len(set(s.unseen)) == m * ensembles for s in some)
+    assert PROFILES["signals"].seeds == 30
+
+
+def test_the_judged_trials_have_the_runs_that_claims_read_and_no_others():
+    asked = {name for claim in CLAIMS.values() for name in experiments.asked_by([claim], JUDGED)}
+    planned = {name for rows in PLANNED.values() for name in rows}
+    assert {name for name in planned if name[0] != "moved"} == asked - {("imagenet", 5), ("text", 5)}
+
+
+def test_what_moves_a_student_is_planned_for_every_combination_in_twenty_trials():
+    moved = {name: row for name, row in CHAPTERS["02_optimization"].runs(Design("signals")).items()
+             if name[0] == "moved"}
+    assert len(moved) == 7 * 2 * 2 * 2 * 2 and {len(row) for row in moved.values()} == {20}
+    one = {name: row[0] for name, row in moved.items()}
+    for (_, x, decay, rate, optimizer, draw), s in one.items():
+        assert (s.training.weight_decay == 0) == (decay == "none") and s.draw == s.teachers[0].draw == draw
+        assert s.training.optimizer == optimizer.lower()
+        full = one["moved", 0.0, decay, "fixed", optimizer, draw].training.lr
+        assert s.training.lr == pytest.approx(max(1e-6, full * (1 - x)) if rate == "scaled" else full)
+
+
+def test_the_lambda_axis_has_the_papers_proportions_of_teacher_and_random_weights():
+    """PAPER, A.2: PyTorch's draw is sqrt(6) times smaller, so that .25 to .375 lies at .12 to .20."""
+    for x in (0.125, 0.25, 0.375, 0.75):
+        ours = optimization.own_lambda(x, "torch")
+        assert ours / (1 - ours) * 6**0.5 == pytest.approx(x / (1 - x))
+        assert optimization.own_lambda(x, "he-fan-out") == x
+    assert [round(optimization.own_lambda(x, "torch"), 2) for x in (0.0, 0.25, 0.375, 1.0)] == [0, 0.12, 0.2, 1]
+
+
+@pytest.fixture
+def few_trials(monkeypatch, tmp_path):
+    """Profile signals with one chapter of one run a trial."""
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
+    page = SimpleNamespace(stem="x", runs=lambda design: {"row": [teacher(trial=t) for t in design.trials]})
+    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": page})
+    return tmp_path / "results" / "signals" / "trials.jsonl.xz"
+
+
+def test_trials_are_recorded_whole_one_after_another_as_metrics_in_one_compressed_file(kdlib, few_trials):
+    assert kdlib("record", "--profile", "signals", "--seeds", 2, "--workers", 1)[:2] == (
+        0, "trials.jsonl.xz: 2 runs of 2 trials\n")
+    first = Recorded("signals").records
+    code, out, error = kdlib("record", "--profile", "signals", "--seeds", 3, "--workers", 1)
+    assert (code, out) == (0, "trials.jsonl.xz: 3 runs of 3 trials\n") and "1/1" in error
+    source = Recorded("signals")
+    assert source.trials == {100, 101, 102} and first.items() <= source.records.items()
+    assert all(r.metrics["accuracy"] >= 0 and r.curves == {} for r in source.records.values())
+    _, out, _ = kdlib("record", "--profile", "signals", "--seeds", 1, "--stored")
+    assert out == "trials.jsonl.xz: 3 runs of 3 trials\n"  # none is dropped
+    assert subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=few_trials.parent).returncode == 0
+    assert kdlib("audit", "--profile", "signals", "--sample", 1)[0] == 0  # trained again, to the bit
+
+
+def test_of_the_store_only_whole_trials_are_recorded(kdlib, few_trials):
+    compute([teacher(trial=100), teacher(trial=102)], workers=1)
+    assert kdlib("record", "--profile", "signals", "--stored")[1] == "trials.jsonl.xz: 1 runs of 1 trials\n"
+    code, _, error = kdlib("record", "01_x", "--profile", "signals")
+    assert code == 2 and "kdlib record all" in error
+
+
+def test_a_compressed_file_that_is_damaged_is_named(kdlib, few_trials):
+    assert kdlib("record", "--profile", "signals", "--seeds", 1, "--workers", 1)[0] == 0
+    few_trials.write_bytes(few_trials.read_bytes()[:-9])
+    code, _, error = kdlib("claims", "--profile", "signals")
+    assert code == 2 and str(few_trials) in error and "restore it" in error and error.count("\n") == 1
 
 
 # --- chapters

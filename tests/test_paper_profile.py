@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from kdlib import data
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, judged
-from kdlib.experiments.design import FIRST, PROFILES, Design, Results
+from kdlib.experiments.design import PROFILES, Design, Results
+from kdlib.experiments.profile import FIRST
 from kdlib.results import Record, Recorded
 from kdlib.runs import execute
 from kdlib.runs import teacher as teachers

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from kdlib.stats import Claim, Part, Standing, Statistic, estimate, leave_one_out_best, rank_correlation, slope
+from kdlib.stats import (
+    LEVEL,
+    Claim,
+    Part,
+    Standing,
+    Statistic,
+    estimate,
+    holm,
+    leave_one_out_best,
+    rank_correlation,
+    slope,
+)
 
 VALUES = np.array([0.60, 0.62, 0.59, 0.65, 0.61])
 
@@ -89,17 +100,41 @@ def test_verdict_rules(side, threshold, values, verdict):
     assert part(values, side, threshold).verdict == verdict
 
 
-@pytest.mark.parametrize("side, threshold", [("above", 0.0), ("below", 0.0), ("within", 0.05)])
-def test_trials_to_decide_are_the_fewest_whose_interval_clears_the_threshold(side, threshold):
-    few = part(np.tile([-0.09, 0.11], 3), side, threshold)
-    needed = few.trials_to_decide
+@pytest.mark.parametrize("side, threshold, mean", [
+    (side, threshold, mean) for side, threshold in (("above", 0.0), ("below", 0.02), ("within", 0.05))
+    for mean in (-0.2, -0.05, -0.01, 0.0, 0.03, 0.06, 0.2)])
+def test_a_part_holds_or_fails_where_its_p_is_below_the_level(side, threshold, mean):
+    each = part(mean + np.array([-0.03, 0.01, 0.0, 0.02]), side, threshold)
+    assert each.verdict == ("holds" if each.p_holds < LEVEL else "does not hold" if each.p_fails < LEVEL
+                            else "undecided")
 
-    def half(n):
-        return scipy_stats.t.ppf(0.975, n - 1) * few.values.std(ddof=1) / math.sqrt(n)
 
-    distance = 0.01 if threshold == 0 else 0.04
-    assert half(needed) < distance <= half(needed - 1)
-    assert part([0.10, 0.11, 0.12]).trials_to_decide is None
+def test_the_p_of_a_part_is_that_of_a_t_test():
+    values = np.array([0.10, 0.02, 0.07, 0.05])
+    assert part(values, "above", 0.01).p_holds == pytest.approx(scipy_stats.ttest_1samp(values, 0.01).pvalue)
+    low, high = (scipy_stats.ttest_1samp(values, limit, alternative=side).pvalue
+                 for limit, side in ((-0.1, "greater"), (0.1, "less")))
+    assert part(values, "within", 0.1).p_holds == pytest.approx(2 * max(low, high))  # two one-sided tests
+    assert part([0.1], "above").p_holds == 1 and part([0.1, 0.1], "above").p_holds == 0
+
+
+def test_no_interval_of_a_share_passes_100_percent_and_verdict_and_p_agree_there():
+    values = np.array([1.0, 1.0, 1.0, 0.94, 1.0])
+    assert estimate(values).high > 1 >= part(values).estimate.high
+    rng = np.random.default_rng(0)
+    means = rng.choice(values, (20_000, 5)).mean(1)
+    e = part(values).estimate
+    assert (e.low, e.high) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))), abs=1e-9)
+    for limit in (0.9, 0.97, 0.985, 0.9999, 1.0):
+        each = part(values, "above", limit)
+        assert (each.verdict == "holds") == (each.p_holds < LEVEL)
+        assert (each.verdict == "does not hold") == (each.p_fails < LEVEL)
+    assert part(values, unit="nats").estimate == estimate(values)  # a divergence has no such bound
+
+
+def test_an_undecided_part_says_what_is_excluded():
+    assert part([-0.1, 0.11, 0.12]).row()["excluded"] == "less than -26.5 and more than 35.2"
+    assert part([0.5]).row()["excluded"] == "nothing" and part([0.1, 0.11, 0.12]).row()["excluded"] == ""
 
 
 def test_an_unknown_side_is_an_error():
@@ -118,19 +153,40 @@ def test_a_claim_needs_all_its_parts(parts, verdict):
     assert Standing("X1", "a statement", "Fig 1a", "found", parts).verdict == verdict
 
 
+def test_of_several_parts_one_that_fails_counts_as_often_as_there_were_chances_to():
+    fails = part([-0.04, -0.3, -0.15, -0.2])
+    assert LEVEL / 3 < fails.p_fails < LEVEL and fails.verdict == "does not hold"
+    alone, among = (Standing("X1", "", "", "", parts) for parts in ((fails,), (fails, HOLDS, HOLDS)))
+    assert alone.verdict == "does not hold" and alone.p_fails == fails.p_fails
+    assert among.verdict == "undecided" and among.p_fails == pytest.approx(3 * fails.p_fails)
+
+
+def test_holm_judges_claims_together():
+    def claim(id, *values):
+        return Standing(id, "", "", "", (part(values),) if values else ())
+
+    sure, fails, barely, also = claim("A", 1, 1.01, 1.02), claim("B", -0.4, -0.35, -0.3), claim("C", 0.1, 0.13, 0.2), \
+        claim("D", 0.1, 0.13, 0.2)
+    assert sure.p < LEVEL / 5 and fails.p < LEVEL / 4 and LEVEL / 2 < barely.p < LEVEL
+    assert holm([barely, claim("E"), fails, sure]) == {
+        "A": "holds", "B": "does not hold", "C": "holds", "E": "not tested"}
+    assert holm([sure, fails, barely, also]) == {  # twice its p is too much, and then no later one stands
+        "A": "holds", "B": "does not hold", "C": "undecided", "D": "undecided"}
+
+
 def test_rows_say_what_was_measured_and_by_which_rule():
     claim = Standing("X1", "a statement", "Fig 1a", "found", (
         part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
     first, second = claim.to_rows()
     assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
                      "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds",
-                     "trials to decide": None}
+                     "excluded": ""}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
 
 
 def test_of_one_trial_a_table_says_that_there_is_no_interval():
     row = part([0.5]).row()
-    assert (row["interval"], row["verdict"], row["trials to decide"]) == ("(one trial: no interval)", "undecided", None)
+    assert (row["interval"], row["verdict"]) == ("(one trial: no interval)", "undecided")
 
 
 class Made(dict):

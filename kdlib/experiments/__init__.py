@@ -7,10 +7,10 @@ import numpy as np
 
 from kdlib.experiments import distillation_data, errata, gap, halves, optimization, paradox, scale
 from kdlib.experiments.claims import CLAIMS, claims_at
-from kdlib.experiments.design import PROFILES, Design, DesignError, NotRecorded, Results
-from kdlib.results import Record, Recorded, recorded
+from kdlib.experiments.design import PROFILES, Asked, Design, DesignError, NotRecorded, Results
+from kdlib.results import Recorded, recorded
 from kdlib.spec import levels
-from kdlib.stats import Claim, Standing
+from kdlib.stats import Claim, Standing, Statistic, holm
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,15 @@ class Chapter:
     reads: tuple[str, ...] = ()  # the chapters whose runs it shows, besides its own
 
     def runs(self, d: Design) -> dict:
-        """{condition: [one spec per trial]} of a design, {} where its profile does not have this chapter."""
-        return self.plan(d) if self.plan and (not self.settings or getattr(d.profile, self.settings)) else {}
+        """{condition: [one spec per trial]} of a design, {} where its profile does not have this chapter; of a profile
+        that demonstrates nothing only what claims read, and what moves a student away from its teacher."""
+        if not self.plan or (self.settings and not getattr(d.profile, self.settings)):
+            return {}
+        rows = self.plan(d)
+        if d.profile.demonstrates:
+            return rows
+        asked = asked_by([claim for claim in claims_at(d.profile).values() if claim.chapter == self.stem], d)
+        return {name: row for name, row in rows.items() if name in asked or name[0] == "moved"}
 
 
 # in the order of the book; notebooks, records and the command line name a chapter by number and stem
@@ -63,10 +70,28 @@ def from_records(runs: dict, profile: str) -> Results:
 
 
 def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
-    """What is committed of a chapter's results: the conditions all of whose runs are."""
-    runs, source = CHAPTERS[name].runs(Design(profile)), source or Recorded(profile)
+    """What is committed of a chapter's results: the conditions all of whose runs are. Of a profile whose trials are
+    recorded one after another, those of its trials that are there whole."""
+    design, source = Design(profile), source or Recorded(profile)
+    if design.profile.compact:
+        design = design.with_seeds(max(1, len(source.trials)))
+    runs = CHAPTERS[name].runs(design)
     records = {s: source.get(s) for layer in levels(s for row in runs.values() for s in row) for s in layer}
     return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
+
+
+def all_specs(design: Design) -> list:
+    """Every run of a design and those that they need, each once, by chapter."""
+    return list(dict.fromkeys(s for page in CHAPTERS.values() for layer in levels(
+        s for row in page.runs(design).values() for s in row) for s in layer))
+
+
+def whole(design: Design, found: dict) -> Design:
+    """The design of its first trials all of whose runs are among these; DesignError where not even one is."""
+    for seeds in range(design.seeds, 0, -1):
+        if all(found.get(s) for s in all_specs(design.with_seeds(seeds))):
+            return design.with_seeds(seeds)
+    raise DesignError(f"no trial of {design.profile.name} is whole yet: run again without --stored to train it")
 
 
 def trained(name: str, design: Design, workers: int | None = None) -> Results:
@@ -76,20 +101,33 @@ def trained(name: str, design: Design, workers: int | None = None) -> Results:
 
 def judged(name: str, r: Results) -> list[Standing]:
     """Every claim of a chapter, as its results decide it."""
-    return [_judge(claim, name, r) for claim in claims_at(r.profile).values() if claim.chapter == CHAPTERS[name].stem]
+    return [_judge(claim, claim.statistics, name, r) for claim in claims_at(r.profile).values()
+            if claim.chapter == CHAPTERS[name].stem]
 
 
-def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
+def judged_before(name: str, r: Results) -> list[Standing]:
+    """The claims of a chapter whose rules were changed, by the earlier ones."""
+    return [_judge(claim, claim.before, name, r) for claim in claims_at(r.profile).values()
+            if claim.chapter == CHAPTERS[name].stem and claim.before]
+
+
+def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Results) -> Standing:
+    """By those statistics of which there are results; the others are named."""
     if not r.planned:
         return claim.stands(r, reason=f"profile {r.profile.name} does not have chapter {chapter}")
-    try:
-        return claim.on(r)
-    except NotRecorded as error:
-        if error.planned:
-            why = f"not recorded yet: its runs “{error}” (`kdlib record {chapter} --profile {r.profile.name}`)"
-        else:
-            why = claim.untested or f"profile {r.profile.name} has no runs “{error}”"
-        return claim.stands(r, reason=why)
+    parts, absent = [], {}
+    for statistic in statistics:
+        try:
+            parts.append(statistic.on(r))
+        except NotRecorded as error:
+            if error.planned:
+                why = f"not recorded yet: its runs “{error}” (`kdlib record {chapter} --profile {r.profile.name}`)"
+            else:
+                why = claim.untested or f"profile {r.profile.name} has no runs “{error}”"
+            absent[statistic.label.format(**r.words)] = why
+    if not parts:
+        return claim.stands(r, reason=next(iter(absent.values())))
+    return claim.stands(r, tuple(parts), absent=tuple(absent))
 
 
 def claims_of(names, profile: str) -> list[str]:
@@ -111,37 +149,40 @@ def chapters_of(claims, profile: str) -> list[str]:
     return [name for name, page in CHAPTERS.items() if page.stem in stems]
 
 
-class _Anything(dict):
-    """Metrics of a run that is not done: each of them some number."""
-
-    def __missing__(self, name):
-        return 0.5
-
-
 def read_by(claims, chapter: str, design: Design) -> dict:
-    """{condition: [one spec per trial]} of a chapter's runs that these claims read, a few of many: their statistics are
-    asked on made-up numbers."""
-    runs = CHAPTERS[chapter].runs(design)
-    made_up = Results.of(design.profile, runs, {
-        s: Record(s.key, {}, _Anything(), {}, 0.0, "", {}, "") for row in runs.values() for s in row})
-    there = claims_at(design.profile)
+    """{condition: [one spec per trial]} of a chapter's runs that these claims read, a few of many."""
+    there, runs = claims_at(design.profile), CHAPTERS[chapter].runs(design)
+    if not runs:
+        return {}
+    asked = asked_by([there[name] for name in claims if there[name].chapter == CHAPTERS[chapter].stem], design)
+    return {name: row for name, row in runs.items() if name in asked}
+
+
+def asked_by(claims, design: Design) -> set:
+    """The conditions that the statistics of claims read, found by asking them on made-up numbers."""
+    made_up = Asked(design.profile)
     with np.errstate(all="ignore"):
-        for name in claims:
-            if there[name].chapter == CHAPTERS[chapter].stem:
-                _judge(there[name], chapter, made_up)
-    return {name: row for name, row in runs.items() if any(s.key in made_up.read for s in row)}
+        for claim in claims:
+            for statistic in claim.statistics + claim.before:
+                statistic.values(made_up)
+    return set(made_up.read)
 
 
 def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True,
-             only=None) -> dict[str, Standing]:
-    """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
-    the committed records, or from the store, training what it does not have of the runs that they read."""
+             only=None, before: bool = False) -> dict[str, Standing]:
+    """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile; or
+    `before`, those whose rules were changed, by the earlier ones. From the committed records, or from the store,
+    training what it does not have of the runs that they read. Where all claims are known, `corrected` is the verdict
+    beside all others."""
     design, source = Design(profile, seeds), Recorded(profile) if records else None
     found: dict[str, Standing] = {}
     asked = CLAIMS if only is None else only
-    for name in chapters_of(asked, profile):
+    for name in CHAPTERS if records else chapters_of(asked, profile):
         results = (so_far(name, profile, source) if records
                    else replace(design.train(read_by(asked, name, design), workers),
                                 planned=frozenset(CHAPTERS[name].runs(design))))
-        found |= {claim.id: claim for claim in judged(name, results)}
-    return {name: found[name] for name in CLAIMS if name in asked}
+        found |= {claim.id: claim for claim in (judged_before if before else judged)(name, results)}
+    if set(found) == set(CLAIMS):
+        together = holm(found.values())
+        found = {name: replace(claim, corrected=together[name]) for name, claim in found.items()}
+    return {name: found[name] for name in CLAIMS if name in asked and (name in found or not before)}

@@ -6,7 +6,9 @@ members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial
 
 import copy
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -14,11 +16,10 @@ from kdlib.catalog import BASELINE, POLICIES
 from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
 from kdlib.experiments.profiles import PROFILES
-from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
 SEEDS = 1000  # trials at the most: a hundred decide most of what is decided at all
-FIRST = 5  # the first trial that was not looked at while sizes were chosen
 
 
 class NotRecorded(KdlibError):
@@ -43,7 +44,7 @@ class Design:
         self.seeds = self.profile.seeds if seeds is None else seeds
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= SEEDS:
             raise DesignError(f"seeds must be a whole number from 1 to {SEEDS:,} (got {short(self.seeds)})")
-        self.trials = range(FIRST, FIRST + self.seeds)
+        self.trials = range(self.profile.first, self.profile.first + self.seeds)
 
     @property
     def teaching(self) -> Training:
@@ -68,17 +69,25 @@ class Design:
         other.profile = replace(self.profile, **self.profile.distillation_data.halved)
         return other
 
-    def members(self, trial: int, first: int, count: int, net: str | None = None,
-                teaching: Training | None = None) -> tuple[Teacher, ...]:
+    def members(self, trial: int, first: int, count: int, net: str | None = None, teaching: Training | None = None,
+                draw: Draw = "torch") -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
         return _members(Data(name=p.data_set, trial=trial, train=p.train, test=p.test), net or p.net,
-                        teaching or self.teaching, first, count)
+                        teaching or self.teaching, first, count, draw)
+
+    def unseen(self, trial: int, m: int, pool) -> dict:
+        """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
+        (`pool`: all but the first two arguments of `members`)."""
+        usual = pool[0] in (None, self.profile.net) and pool[1] in (None, self.teaching) and pool[2] == "torch"
+        count = POOL // m if self.profile.every_foil and usual else 1  # of other nets no more are trained than needed
+        foil, *foils = (self.members(trial, POOL + i * m, m, *pool) for i in range(count))
+        return {"foil": foil} | ({"foils": tuple(foils)} if foils else {})
 
     def student(self, trial: int, m: int = 1, factor: float = 1, teacher: str | None = None,
                 teaching: Training | None = None, times: float = 1, **options) -> Student:
         """A student of an m-member teacher, of the profile's net if none is named, on `factor` times the teacher's
-        training inputs, trained `times` as long as usual."""
+        training inputs, trained `times` as long as usual. `draw` is that of teachers and student."""
         p, extra = self.profile, round((factor - 1) * self.profile.train)
         if extra:
             options[p.extra] = extra
@@ -86,8 +95,8 @@ class Design:
             options["generator"] = self.generator(trial)
         options.setdefault("model", teacher or p.net)
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
-        return Student(teachers=self.members(trial, 0, m, teacher, teaching),
-                       foil=self.members(trial, POOL, m, teacher, teaching), **options)
+        pool = teacher, teaching, options.get("draw", "torch")
+        return Student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
 
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:
         """A student of an m-member teacher on another task; `more`: what its set adds to its teacher's."""
@@ -133,8 +142,9 @@ class Design:
         return Results.of(self.profile, runs, compute(specs, workers, self.profile.name, progress))
 
 
-def _members(data: Data, net: str, teaching: Training, first: int, count: int) -> tuple[Teacher, ...]:
-    return tuple(Teacher(data=data, model=net, training=teaching, member=first + i) for i in range(count))
+def _members(data: Data, net: str, teaching: Training, first: int, count: int, draw: Draw = "torch"
+             ) -> tuple[Teacher, ...]:
+    return tuple(Teacher(data=data, model=net, training=teaching, member=first + i, draw=draw) for i in range(count))
 
 
 def with_unseen(metrics: dict, metric: str) -> float:
@@ -208,3 +218,15 @@ class Results:
         """[trials] (own - unseen) / (1 - unseen) of a share: how much of the room above what any such net shares is
         filled by what is specific to the own teacher."""
         return self.specific(name, metric) / (1 - self.unseen(name, metric))
+
+
+class Asked(Results):
+    """Results of any condition, with any numbers, that keep in `read` which were asked for."""
+
+    def __init__(self, profile: Profile):
+        super().__init__(profile, {}, read={})
+
+    def _row(self, name):
+        self.read[name] = None
+        draws = np.random.default_rng(list(str(name).encode()))
+        return [SimpleNamespace(metrics=defaultdict(lambda: draws.uniform(0.4, 0.6))) for _ in range(3)]

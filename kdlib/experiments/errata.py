@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from kdlib.experiments.optimization import LAMBDAS, toward
-from kdlib.spec import Training
+from kdlib.experiments.optimization import LAMBDAS, scaled, toward
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-FLOOR = 1e-6  # the least learning rate to which the official code scales
 
 
 def runs(d: "Design") -> dict:
@@ -22,8 +20,3 @@ def runs(d: "Design") -> dict:
     students |= {("policy", 5, name, t): d.students(5, policy=name, temperature=t)
                  for name, t in p.distillation_data.recipes}
     return out | {name: d.defects(row) for name, row in students.items()}
-
-
-def scaled(training: Training, toward_teacher: float) -> Training:
-    """The learning rate times the distance that is left, as in the official code's Fig 6b."""
-    return training.but(lr=max(training.lr * (1 - toward_teacher), FLOOR))

@@ -1,17 +1,36 @@
 """Optimization: Fig 5, Fig 6a-c, Table 1."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kdlib.experiments.distillation_data import SETS
 from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.profile import Profile
+from kdlib.spec import Draw, Training
+from kdlib.stats import leave_one_out_best
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
 LAMBDAS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 PLANES = (0.0, 0.25, 0.375)
+AXIS = tuple(i / 8 for i in range(9))  # of claims O4 and O5: the paper's lambda, in equal steps
+
+FLOOR = 1e-6  # the least learning rate to which the official code scales
+
+
+@dataclass(frozen=True)
+class AsInThePaper:
+    """Fig 6 where the paper's draw of weights, its lambda axis and its weight decay count (claims O3, O4, O5)."""
+
+    draw: Draw  # of teachers and students
+    teaching: Training  # until the teachers fit their images
+    optimizers: dict
+    lengths: tuple  # times the student's training; without weight decay where they are longer than once
+    seeds: int = 0  # trials, where they are more than the rest has
 
 
 @dataclass(frozen=True)
@@ -25,12 +44,17 @@ class Settings:
     single: tuple  # the policies that "combined" combines
     lengths: tuple = (1, 3, 10)  # of Fig 6a, times the student's training
     start_seeds: int = 0  # trials of Table 1, where they are more than the rest has
+    start_net: str | None = None  # of Table 1, where it is not the profile's
+    passes: tuple = ()  # factors of inputs that are also trained for as many passes as the smallest, not steps
+    as_in_the_paper: AsInThePaper | None = None
+    moves: int = 0  # trials of what moves a student away from its teacher's weights
 
 
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
-    return (train_agreement(d) | optimizers(d) | {"longer": d.students(factor=d.profile.gap.factors[-1], times=10)}
-            | starts_near(d) | initial_weights(d))  # "longer": chapter 1's
+    return (train_agreement(d) | passes(d) | optimizers(d)
+            | {"longer": d.students(factor=d.profile.gap.factors[-1], times=10)}  # chapter 1's
+            | starts_near(d) | as_in_the_paper(d) | moves(d) | initial_weights(d))
 
 
 def train_agreement(d: "Design") -> dict:
@@ -38,6 +62,12 @@ def train_agreement(d: "Design") -> dict:
     out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}
     out |= {("policy", m, name): d.students(m, policy=name) for m in ENSEMBLES for name in policies(d.profile)}
     return out | {("recycle", s, m): d.halved.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
+
+
+def passes(d: "Design") -> dict:
+    """Fig 5's amounts of data where every input is seen as often, not every student trained for as many steps."""
+    again = 1 if d.profile.epochs else 0  # a profile that counts epochs does so anyway
+    return {("passes", f): d.students(1, f, times=f ** (1 - again)) for f in d.profile.optimization.passes}
 
 
 def optimizers(d: "Design") -> dict:
@@ -62,10 +92,63 @@ def toward(d: "Design", x: float, **options) -> list:
     return d.students(toward_teacher=x, factor=s.factor, teacher=s.net, **options)
 
 
+def own_lambda(paper: float, draw: Draw) -> float:
+    """The share of the teacher's weights in a start that stands to the random ones as in the paper's: PyTorch's draw is
+    sqrt(6) times smaller than the official code's, so that of the same start less is the teacher's."""
+    larger = 1.0 if draw == "he-fan-out" else 6**0.5
+    return paper / (paper + larger * (1 - paper))
+
+
+def as_in_the_paper(d: "Design") -> dict:
+    """Fig 6 on the paper's lambda axis, and its long runs without weight decay; "basin" is the loss on the way from the
+    student to its teacher."""
+    s, p = d.profile.optimization, d.profile.optimization.as_in_the_paper
+    if not p:
+        return {}
+    d = d.with_seeds(max(d.seeds, p.seeds))
+    alike = {"factor": s.factor, "teacher": s.net, "teaching": p.teaching, "draw": p.draw}
+    out: dict = {}
+    for (name, training), k in product(p.optimizers.items(), p.lengths):
+        out["patient", name, k] = d.students(training=training.but(weight_decay=0.0) if k > 1 else training, times=k,
+                                             **alike)
+    first = next(iter(p.optimizers.values()))
+    for x in AXIS:
+        out["near", x] = d.students(training=first, toward_teacher=own_lambda(x, p.draw), **alike)
+        out["basin", x] = d.surfaces(out["near", x], s.grid if x in PLANES else 0)
+    return out
+
+
+def moves(d: "Design") -> dict:
+    """What moves a student away from its teacher's weights: by the paper's lambda, with and without weight decay, with
+    the learning rate fixed and scaled by the distance that is left, by optimizer and draw of weights."""
+    out: dict = {}
+    s = d.profile.optimization
+    if not s.moves:
+        return out
+    some = d.with_seeds(min(d.seeds, s.moves))
+    for x, decay, rate, (name, training), draw in product(*move_factors(s)):
+        used = training if decay == "decay" else training.but(weight_decay=0.0)
+        out["moved", x, decay, rate, name, draw] = some.students(
+            training=used if rate == "fixed" else scaled(used, x), toward_teacher=own_lambda(x, draw), draw=draw,
+            factor=s.factor, teacher=s.net)
+    return out
+
+
+def move_factors(s: Settings) -> tuple:
+    """The factors of `moves`: lambda, weight decay, learning rate, optimizer, draw."""
+    return LAMBDAS, ("decay", "none"), ("fixed", "scaled"), tuple(s.optimizers.items()), ("torch", "he-fan-out")
+
+
+def scaled(training: Training, toward_teacher: float) -> Training:
+    """The learning rate times the distance that is left, as in the official code's Fig 6b."""
+    return training.but(lr=max(training.lr * (1 - toward_teacher), FLOOR))
+
+
 def initial_weights(d: "Design") -> dict:
     """Table 1: the teacher's own initial weights against random ones; it asks for more trials than the rest."""
     more = d.with_seeds(max(d.seeds, d.profile.optimization.start_seeds))
-    return {("start", start): more.students(start=start) for start in ("random", "teacher-initial")}
+    net = d.profile.optimization.start_net
+    return {("start", start): more.students(start=start, teacher=net) for start in ("random", "teacher-initial")}
 
 
 def policies(p: Profile) -> tuple:
@@ -82,3 +165,11 @@ def vanished(r, one: float, other: float, sweep="lambda"):
 def sudden(r, sweep="lambda"):
     """[trials] the share that vanishes where the paper's change is."""
     return vanished(r, 0.25, 0.375, sweep)
+
+
+def steepest(r) -> np.ndarray:
+    """[trials] of the train KL that a student loses by starting as its teacher and not at random, the share that
+    vanishes in one step of AXIS: the step that is steepest in the other trials."""
+    kl = r.table([("near", x) for x in AXIS], "train_kl")
+    shares = -np.diff(kl, axis=1) / (kl[:, :1] - kl[:, -1:])
+    return shares[np.arange(len(shares)), leave_one_out_best(shares)]

@@ -25,6 +25,7 @@ class Task:
     training: Training
 
 
+FIRST = 5  # the first trial that was not looked at while sizes were chosen
 ABSENT: Any = None  # settings of a chapter that a profile does not have: it has no runs of it (`Chapter.runs`)
 
 
@@ -47,6 +48,10 @@ class Profile:
     paradox: "paradox.Settings" = ABSENT
     scale: "scale.Settings" = ABSENT
     halves: "halves.Settings" = ABSENT
+    first: int = FIRST  # the number of its first trial
+    demonstrates: bool = True  # what figures show; else it has only what claims rest on, and nothing live
+    compact: bool = False  # its records are one compressed file of metrics alone
+    every_foil: bool = False  # a student is compared with all ensembles of its trial's pool that it never sees
     extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     weights: bool = False  # of teachers are committed with their records

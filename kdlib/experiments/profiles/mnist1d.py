@@ -1,4 +1,6 @@
-"""MNIST-1D at any size: what smoke and laptop share."""
+"""MNIST-1D at any size: what smoke, laptop and signals share."""
+
+from typing import Any
 
 from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
 from kdlib.experiments.profile import Profile, Task
@@ -8,9 +10,13 @@ POLICIES = ("baseline", "shift", "scale", "jitter", "combined", "mixup", "fresh"
 EASY_FACTORS = (1, 5, 33, 165)
 
 
-def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int, easy: int) -> Profile:
-    """Teachers see `train` signals, of the easy task `easy`, and take `steps`; planes have `grid` points a side."""
+def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int, easy: int, judged: bool = False,
+            **options: Any) -> Profile:
+    """Teachers see `train` signals, of the easy task `easy`, and take `steps`; planes have `grid` points a side.
+    `judged`: with all that claims ask for, which is more than figures show; `options`: of the profile."""
     teaching, training = Training(steps=steps), Training(steps=3 * steps)
+    optimizers = {"AdamW": training, "SGD": Training(optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=training.steps)}
+    factors = (1, 2, 5, 33)
     recipes = tuple((p, 1.0) for p in POLICIES)
     return Profile(
         name=name,
@@ -22,7 +28,7 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
         teaching=teaching,
         training=training,
         gap=gap.Settings(
-            factors=(1, 2, 5, 33),
+            factors=factors,
             easy=gap.EasyTask(
                 title="easy MNIST-1D",
                 row="easy",
@@ -34,12 +40,12 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
         optimization=optimization.Settings(
             net="cnn1d",
             factor=5,
-            optimizers={
-                "AdamW": training,
-                "SGD": Training(optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=training.steps),
-            },
+            optimizers=optimizers,
             grid=grid,
             single=("shift", "scale", "jitter"),
+            passes=factors if judged else (),
+            as_in_the_paper=optimization.AsInThePaper("torch", teaching, optimizers, (1, 10)) if judged else None,
+            moves=20 if judged else 0,
         ),
         distillation_data=distillation_data.Settings(
             policies=POLICIES,
@@ -47,7 +53,7 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
             small_recipes=recipes,
             net="cnn1d",
         ),
-        paradox=paradox.Settings(members=(1, 2, 3, 4, 5, 6, 8, 12)),
+        paradox=paradox.Settings(members=(1, 2, 3, 4, 5, 6, 8, 12), temperatures=(1.0, 4.0) if judged else (1.0,)),
         scale=scale.Settings(
             capacity=(
                 ("cnn1d", "cnn1d"),
@@ -57,4 +63,5 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
             ),
             another=scale.Another("mlp", recipes[:6], teaching, training),
         ),
+        **options,
     )
