@@ -265,16 +265,16 @@ def _ray(root, workers, address, gpus):
             ray.shutdown()
 
 
-def _on_node(specs, root, mark, used):
+def _on_node(specs, root, mark, used=()):
     if not Path(mark).exists():
         raise StoreError(f"{socket.gethostname()} does not share the run store {root}: "
                          "set KDLIB_STORE to a folder that all nodes mount under the same path")
     return _run_task(specs, root, used)
 
 
-def _run_task(specs, root, used):
+def _run_task(specs, root, used=()):
     steady_process()
-    own.receive(used)
+    own.receive(dict(used))
     store = Store(root)
     try:
         return store.run(specs)
