@@ -5,13 +5,17 @@ an entry names its code, a class of `models` or a function of `augment`, or of a
 """
 
 import functools
+import importlib
+import json
 import math
 import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from kdlib import additions
 from kdlib.errors import KdlibError, short
 
 # --- inputs
@@ -34,9 +38,15 @@ class Inputs:
         return f"{self.what} of {self.shape[0]} tokens" if self.tokens else f"{self.what} {list(self.shape)}"
 
     @property
+    def like(self) -> "Inputs":
+        """The kind here that they are of, but for their size: what takes or changes that one takes or changes them."""
+        return self if self in INPUTS else like(self.shape)
+
+    @property
     def policies(self) -> tuple[str, ...]:
         """The policies that they have, besides the baseline."""
-        return tuple(name for name, policy in POLICIES.items() if self in policy.steps and name != BASELINE)
+        return tuple(name for name, policy in POLICIES.items() if self.like in policy.steps and name != BASELINE
+                     and (self.imitated or policy.pool != "generated"))
 
     def fixed(self, policy: str) -> bool:
         """Whether an input is the same each time it is seen, so that its teacher's label can be kept."""
@@ -94,6 +104,7 @@ class DataSet:
     official_order: bool = False  # of its files is kept; others are sorted by class
     unlike: str = ""  # the set whose images no class of it looks like
     related: str = ""  # the set whose images may be added to it
+    own: bool = False  # whose it is that has it: it is in the data folder, and not in the table below
     lends_only: bool = False
     lends: tuple[str, ...] = ("train",)  # the parts whose images others may have
     forms: dict = field(default_factory=lambda: FOLDERS)  # that it comes in: `data.readers.FORMS`, and options of each
@@ -169,6 +180,45 @@ DATA_SETS = {
                         "non-commercial research, by its terms"),
 }
 
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # of one's own
+
+
+def data_set(name: str) -> DataSet:
+    """The data set of that name: of the table, or one's own, as it was imported; ValueError says which there are."""
+    if found := DATA_SETS.get(name) or (_own(_here() / name / "info.json") if NAME.fullmatch(name) else None):
+        return found
+    raise ValueError(f"there is no data set {name!r}; there are {', '.join(data_sets())}")
+
+
+def data_sets() -> list[str]:
+    """The names of all that there are."""
+    own = (note.parent.name for note in sorted(_here().glob("*/info.json")) if _own(note))
+    return [*DATA_SETS, *(name for name in own if name not in DATA_SETS)]
+
+
+def _here():
+    from kdlib.paths import data_dir  # which reads the settings, and these need pydantic: losses and metrics do not
+
+    return data_dir()
+
+
+def _own(note):
+    try:
+        return _noted(note, note.stat().st_mtime_ns)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # no set, or one that was damaged: it is imported again
+
+
+@functools.lru_cache
+def _noted(note: Path, changed: int) -> DataSet:
+    """What `kdlib data import NAME PATH --new` found (`data.stored.Note`)."""
+    about = json.loads(note.read_bytes())
+    shape = tuple(about["arrays"]["train-x"][0][1:])
+    kind = next((kind for kind in COLOURS if kind.shape == shape), Inputs("images", shape, pixels=True, cropped=True))
+    return DataSet(kind, tuple(about["classes"]), {part: tuple(n) for part, n in about["counts"].items()}, "your own",
+                   own=True)
+
+
 # --- policies
 
 BASELINE = "baseline"
@@ -178,7 +228,7 @@ BASELINE = "baseline"
 class Policy:
     """What is done to inputs on top of the baseline, by kind: functions of `augment`, one after another."""
 
-    steps: dict[Inputs, tuple[str, ...]]
+    steps: dict[Inputs, tuple[str | Callable, ...]]
     pool: str = ""  # what takes the place of every fifth input: "unlike", "fresh" or "generated" ones
 
 
@@ -334,7 +384,7 @@ class Family:
 
     spelling: str
     takes: tuple[Inputs, ...]
-    code: str
+    code: str | Callable
     options: dict = field(default_factory=dict)  # what each parameter in the spelling may be
     width: int | None = None  # the usual one; None: there is no other
     always: dict = field(default_factory=dict)  # parameters that no name spells
@@ -383,7 +433,7 @@ class Net:
 
 
 DEPTHS = range(8, 1203, 6)  # 6n + 2 layers; the deepest that He et al. (2016) tried
-FAMILIES = (
+FAMILIES = [
     Family("cnn1d", (SIGNAL,), "CNN1d", width=24, stackable=True),
     Family("mlp", (SIGNAL,), "MLP", stackable=True),
     Family("resnet1d-{norm}", (SIGNAL,), "PreActResNet", {"norm": ("bn", "ln")}, 
@@ -394,7 +444,7 @@ FAMILIES = (
     Family("resnet50", (PHOTO,), "ResNet50", batchnorm=True),
     Family("lstm", (TEXT,), "LSTM"),
     Family("lstm-small", (TEXT,), "LSTM", always={"embedding": 32, "cell": 32}),
-)
+]
 
 
 def _listed(values):
@@ -420,3 +470,7 @@ def code(name: str | Callable, module: str):
     if callable(name):
         return name
     return pkgutil.resolve_name(name if ":" in name else f"kdlib.{module}:{name}")
+
+
+for _module in pkgutil.iter_modules(additions.__path__):  # each puts its own entries into the tables above
+    importlib.import_module(f"kdlib.additions.{_module.name}")

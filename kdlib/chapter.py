@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from IPython.display import HTML, display
@@ -16,7 +17,7 @@ from matplotlib_inline.config import InlineBackend
 from myst_nb import glue
 
 from kdlib import figures
-from kdlib.catalog import DATA_SETS
+from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.experiments import standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
@@ -30,17 +31,19 @@ class PageError(KdlibError):
     """A page that was given what it does not take, or that runs where it would show something else."""
 
 
-def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None) -> tuple[Design, Results]:
-    """The design of a chapter and the results of its runs; trains what the store does not have."""
-    open_page()
-    design = Design(profile, seeds)
+def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None, **data) -> tuple[Design, Results]:
+    """The design of a chapter and the results of its runs; trains what the store does not have. A page that can be of
+    other data than the profile's gives its parameter `data`."""
+    open_page(*data)
+    design = Design(profile, seeds, **data)
     notice(design)
     return design, trained(name, design, workers)
 
 
-def open_page() -> None:
-    """Check what a page was given and where it runs, and set what its cells show: the first call of every page."""
-    check_parameters()
+def open_page(*more: str) -> None:
+    """Check what a page was given and where it runs, and set what its cells show: the first call of every page. `more`
+    are its parameters besides profile, seeds and workers."""
+    check_parameters(("profile", "seeds", "workers", *more))
     check_checkout()
     figures.style()
     shell = get_ipython()
@@ -82,8 +85,9 @@ def notice(design: Design) -> None:
     """Say on the page that its text was written for other runs, where it was."""
     usual = Design("laptop")
     if (design.profile, design.seeds) != (usual.profile, usual.seeds):
+        on = f" on {design.data}" if design.data else ""
         display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
-                     f"<p>The numbers on this page are of profile {html.escape(design.profile.name)} with "
+                     f"<p>The numbers on this page are of profile {html.escape(design.profile.name + on)} with "
                      f"{design.seeds} trials. What the text says about them was written for profile laptop with "
                      f"{usual.seeds}, and need not be true here.</p></div>"))
 
@@ -108,13 +112,18 @@ def panels(r: Results, n: int = 1, height: float = 3.3):
 
 def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | None:
     """Glue a number for the prose: mean and 95 % interval over trials, as text. `values` may be a function: where the
-    profile lacks the runs that it asks for, the text says so."""
+    profile lacks the runs that it asks for, or they leave it undefined (as a share of no room), the text says so."""
+    why = "not run at this profile"
     try:
-        e = estimate(values() if callable(values) else values)
+        values = np.asarray(values() if callable(values) else values)
+        why = "" if np.isfinite(values).all() else "not defined here"
     except NotRecorded:
+        pass
+    if why:
         for name in (key, f"{key}-mean"):
-            glue(name, "(not run at this profile)", display=False)
+            glue(name, f"({why})", display=False)
         return None
+    e = estimate(values)
     glue(key, e.text(scale, digits), display=False)
     glue(f"{key}-mean", f"{e.mean * scale:.{digits}f}", display=False)
     return e
@@ -211,7 +220,7 @@ def comparison(claims: list[Standing], r: Results) -> HTML:
     columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
     if trials_of("signals"):
         columns[f"MNIST-1D, {trials_of('signals')} trials (recorded)"] = [in_words(judged[c.id]) for c in claims]
-    drawn = DATA_SETS[r.profile.data_set].drawn is not None
+    drawn = data_set(r.profile.data_set).drawn is not None
     here = "MNIST-1D (this page)" if drawn else f"this page (profile {r.profile.name})"
     columns[here] = [in_words(c) for c in claims]
     return table(tuple(columns), zip(*columns.values(), strict=True),
@@ -249,6 +258,8 @@ def all_runs(name: str, r: Results) -> HTML:
     records = r.needed
     half = sum(record.seconds for record in records) / 2
     other = "" if r.profile.name == "laptop" else f" -p profile {r.profile.name}"
+    if r.profile.data_set != PROFILES[r.profile.name].data_set:
+        other += f" -p data {r.profile.data_set}"
     return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "
                 f"that takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these "
                 "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)

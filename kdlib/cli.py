@@ -369,12 +369,12 @@ def notebooks():
 @data_app.command("list")
 def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
     """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
-    from kdlib.catalog import DATA_SETS
+    from kdlib.catalog import data_sets
     from kdlib.data import stored
 
     damaged = 0
     print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
-    for name in DATA_SETS:
+    for name in data_sets():
         state, size = stored.status(name, check)
         damaged += state.startswith("not usable")
         row = "".join(f"{n:{width},}" for n, width in zip(stored.sizes(name), (10, 9, 9), strict=False))
@@ -384,11 +384,13 @@ def list_(check: Annotated[bool, typer.Option("--check", help="read every stored
 
 
 @data_app.command("import")
-def import_(name: str, path: Path):
+def import_(name: str, path: Path,
+            new: Annotated[bool, typer.Option("--new", help="a set of your own, of any classes and image size: class "
+                                                            "folders, or an .npz of x and y")] = False):
     """Store a local copy of data set NAME: a folder, zip or tar with the official files, or of class folders."""
-    from kdlib.data import imports
+    from kdlib.data import imports, own
 
-    print(imports.import_(name, path))
+    print(own.import_new(name, path) if new else imports.import_(name, path))
 
 
 @data_app.command()

@@ -382,7 +382,7 @@ class Together(nn.Module):
 def build(name: str, data: str, *stream_name, draw: "Draw" = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was). ValueError names the nets that there are."""
-    net, classes = catalog.net(name), catalog.DATA_SETS[data].classes
+    net, classes = catalog.net(name), catalog.data_set(data).classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*stream_name))
         made = catalog.code(net.family.code, "models")(classes, **net.parameters)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from kdlib import catalog
 from kdlib.catalog import BASELINE, Inputs, net
+from kdlib.errors import short
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
 RESULTS_VERSION = 3
@@ -36,8 +37,8 @@ if TYPE_CHECKING:  # what a table holds is known only when it is read
     Policy = str
     DataSet = str
 else:
-    Policy = Literal[tuple(catalog.POLICIES)]
-    DataSet = Literal[tuple(name for name, known in catalog.DATA_SETS.items() if not known.lends_only)]
+    Policy = Annotated[str, AfterValidator(lambda name: _known("policy", catalog.POLICIES, name))]
+    DataSet = Annotated[str, AfterValidator(lambda name: _of_runs(name))]
 
 
 def _lasting(chosen: catalog.Chosen) -> str:
@@ -51,6 +52,18 @@ def _lasting(chosen: catalog.Chosen) -> str:
 Objective = Annotated[str, AfterValidator(lambda text: _lasting(catalog.objective(text)))]
 Optimizer = Annotated[str, AfterValidator(lambda text: _lasting(catalog.optimizer(text)))]
 Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
+
+
+def _known(what, table, name):
+    if name not in table:
+        raise ValueError(f"there is no {what} {short(name)}; there are {', '.join(table)}")
+    return name
+
+
+def _of_runs(name):
+    if catalog.data_set(name).lends_only:
+        raise ValueError(f"{name} only lends its images to runs of other data sets")
+    return name
 
 
 class Frozen(BaseModel):
@@ -99,7 +112,7 @@ class Data(Frozen):
     @property
     def known(self) -> catalog.DataSet:
         """What is known of the data set."""
-        return catalog.DATA_SETS[self.name]
+        return catalog.data_set(self.name)
 
     @property
     def inputs(self) -> Inputs:
@@ -178,7 +191,7 @@ def _others(spec, *names):
 
 def _fits(model, data):
     takes = net(model).family.takes
-    if data.inputs not in takes:
+    if data.inputs.like not in takes:
         raise ValueError(f"{model} takes {' or '.join(map(str, takes))}, and {data.name} has {data.inputs}")
 
 
@@ -265,7 +278,7 @@ class Student(Run):
             raise ValueError(f"objective {self.objective} has no temperature: leave it 1")
         _fits(self.model, self.data)
         inputs, policy = self.data.inputs, catalog.POLICIES[self.policy]
-        if inputs not in policy.steps:
+        if inputs.like not in policy.steps:
             raise ValueError(f"policy {self.policy} is not one for {inputs}")
         if self.copies and not inputs.copied:
             raise ValueError("affine copies are of grey images; of other data more are drawn: use fresh")

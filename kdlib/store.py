@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from kdlib import __version__
-from kdlib.catalog import DATA_SETS, DRAWN_BY
+from kdlib.catalog import DRAWN_BY, data_set
 from kdlib.data.stored import fingerprint_here, read_by
 from kdlib.devices import processor
 from kdlib.paths import atomic, results_dir, store_dir
@@ -86,7 +86,7 @@ def other_data(spec, made_on: dict[str, str], here: dict[str, str]) -> str:
     `made_on`, `here`: contents by name; one that is not said of a run is the official one, and data that are not here
     are not compared."""
     for name in read_by(spec):
-        made = made_on.get(name) or DATA_SETS[name].fingerprint
+        made = made_on.get(name) or data_set(name).fingerprint
         if made and made != here.get(name, made):
             return f"{name} {made}, and here is {name} {here[name]}"
     return ""
@@ -424,7 +424,7 @@ def run_now(specs, weights_of, kept=None) -> list[tuple[Record, dict | None]]:
         versions={"kdlib": __version__} | {p: importlib.metadata.version(p) for p in ("torch", "numpy", DRAWN_BY)},
         commit=commit(), processor=processor(),
         content={name: here[name] for name in read_by(spec)
-                 if name in here and DATA_SETS[name].drawn is None} or None,
+                 if name in here and data_set(name).drawn is None} or None,
         weights=digest(weights)[:16] if weights else None), weights)
         for spec, (metrics, curves, weights) in zip(specs, results, strict=True)]
 

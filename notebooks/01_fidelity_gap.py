@@ -30,6 +30,7 @@
 profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
 workers = None  # one-thread worker processes; None: one per core
+data = None  # a data set of colour images, as one of your own, in the place of MNIST-1D
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -52,7 +53,7 @@ from kdlib.experiments import from_records, gap, judged, so_far
 from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Design
 
-d, r = open_chapter("01_fidelity_gap", profile, seeds, workers)
+d, r = open_chapter("01_fidelity_gap", profile, seeds, workers, data=data)
 claims = judged("01_fidelity_gap", r)
 
 # %% tags=["remove-input"]

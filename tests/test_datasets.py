@@ -1081,7 +1081,7 @@ def test_offline_one_sentence_says_what_to_do(here, monkeypatch, name):
 
 @pytest.mark.parametrize(("name", "says"), [
     ("mnist1d", "is generated"), ("cifar100-16", "made from cifar100"), ("imagenet", "an account of your own"),
-    ("cifar1000", "unknown data set 'cifar1000'; there are mnist1d")])
+    ("cifar1000", "there is no data set 'cifar1000'; there are mnist1d")])
 def test_what_cannot_be_fetched_says_why(here, name, says):
     with pytest.raises(DataError, match=says):
         imports.fetch(name)

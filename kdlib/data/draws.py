@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kdlib.catalog import COLOUR, DATA_SETS, SIGNAL
+from kdlib.catalog import COLOUR, SIGNAL, data_set
 from kdlib.data.archives import DataError
 from kdlib.data.inputs import Photos
 from kdlib.data.signals import drawn
@@ -45,7 +45,7 @@ class Splits:
         other data the last of the trial's order, apart from train, and from `unlabelled` unless that asks for nearly
         all there are."""
         name = self.spec.name
-        if DATA_SETS[name].drawn is not None:
+        if data_set(name).drawn is not None:
             return drawn(name, (self.spec.trial, "validation"), n)
         order = _order(self.spec)
         if self.spec.train + n > len(order):
@@ -63,7 +63,7 @@ def load(name: str, trial: int, train: int, test: int, split: int | None = None)
     name or size, DataError on data that is not here.
     """
     spec = Data(name=name, trial=trial, train=train, test=test, split=split)
-    if DATA_SETS[name].drawn is not None:
+    if data_set(name).drawn is not None:
         return Splits(*drawn(name, (trial, "train"), train), *drawn(name, (trial, "test"), test), spec)
     order, tests = _order(spec), _tests(spec)
     return Splits(_inputs(name, "train", order[:train]), _labels(name, "train-y", order[:train]),
@@ -80,7 +80,7 @@ def related(name: str, n: int, trial: int) -> torch.Tensor:
 
 
 def _lent(name):
-    return [array(name, f"{part}-x") for part in DATA_SETS[name].lends]
+    return [array(name, f"{part}-x") for part in data_set(name).lends]
 
 
 def lent(name: str, n: int, draws: torch.Generator) -> torch.Tensor:
@@ -93,7 +93,7 @@ def lent(name: str, n: int, draws: torch.Generator) -> torch.Tensor:
 
 def _stored(name):
     """The name under which a data set is on disk."""
-    return DATA_SETS[name].stored or name
+    return data_set(name).stored or name
 
 
 def _order(spec: Data) -> np.ndarray:
@@ -136,7 +136,7 @@ def _labels(name, part, rows):
 
 
 def _inputs(name, part, rows):
-    known, stored = DATA_SETS[name], _stored(name)
+    known, stored = data_set(name), _stored(name)
     if known.inputs.files:
         return Photos(photo_files(stored, part, rows))
     x = torch.from_numpy(array(stored, f"{part}-x")[rows])
@@ -157,13 +157,13 @@ def _coloured(x, shape):
 def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> torch.Tensor:
     """`n` inputs that no class of a data set looks like: sums of three sines for signals; for images those of `pool`,
     any data set of images, or all of them if there are fewer. Without one, the catalog's, or DataError."""
-    g, known = stream(trial, "out-of-domain"), DATA_SETS[name]
+    g, known = stream(trial, "out-of-domain"), data_set(name)
     if known.drawn is None:
         pool = pool or known.unlike
         if not pool:
             raise DataError(f"the catalog knows no set whose images are unlike {name}'s")
         x = lent(pool, n, g)
-        if DATA_SETS[pool].inputs.shape[0] < known.inputs.shape[0]:
+        if data_set(pool).inputs.shape[0] < known.inputs.shape[0]:
             x = _coloured(x, COLOUR.shape)
         return _to_size(x, known.inputs).contiguous()
     frequency, phase = torch.rand(n, 3, 1, generator=g) * 8 + 1, torch.rand(n, 3, 1, generator=g) * 6.2832

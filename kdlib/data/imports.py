@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
-from kdlib.catalog import DATA_SETS, DataSet
+from kdlib.catalog import DATA_SETS, DataSet, data_set
 from kdlib.data import archives, stored
 from kdlib.data.archives import DataError
 from kdlib.data.readers import FORMS, PARTS, takes, torchvision_class
@@ -34,13 +34,16 @@ def limit(known: DataSet) -> int:
 
 def known_set(name: str) -> DataSet:
     """The catalog's entry of that name; DataError names those that there are."""
-    if name not in DATA_SETS:
-        raise DataError(f"unknown data set {name!r}; there are {', '.join(DATA_SETS)}")
-    return DATA_SETS[name]
+    try:
+        return data_set(name)
+    except ValueError as error:
+        raise DataError(f"{error}; one of your own is imported with --new") from None
 
 
 def _importable(name):
     known = known_set(name)
+    if known.own:
+        raise DataError(f"{name} is your own: import it with `kdlib data import {name} PATH --new`")
     if where_from := stored.derived(name):
         raise DataError(f"{name} is {where_from}: there is nothing else to fetch or import")
     return known
@@ -118,11 +121,11 @@ def _said(name, before):
     text = f"{name} is stored, fingerprint {about['fingerprint']}" + stored.unverified(name, about)
     if before and before["fingerprint"] != about["fingerprint"]:
         text += f"; it takes the place of other content, fingerprint {before['fingerprint']}"
-    return f"{text}; licence: {DATA_SETS[name].licence}"
+    return f"{text}; licence: {data_set(name).licence}"
 
 
 def _check_counts(name, arrays, source):
-    known = DATA_SETS[name]
+    known = data_set(name)
     for part, wanted in known.counts.items():
         x, y, total = arrays[f"{part}-x"], arrays[f"{part}-y"], known.total(part)
         if x.shape[1:] != known.inputs.shape and not known.inputs.files:

@@ -8,7 +8,7 @@ from filelock import FileLock
 from scipy.interpolate import interp1d
 from scipy.ndimage import gaussian_filter1d
 
-from kdlib.catalog import DATA_SETS, DRAWN_BY, SIGNAL
+from kdlib.catalog import DRAWN_BY, SIGNAL, data_set
 from kdlib.data.archives import DataError
 from kdlib.data.stored import read_array, version
 from kdlib.paths import atomic, data_dir
@@ -50,7 +50,7 @@ def generate(name: str, seed: int, n: int) -> np.ndarray:
 
     sys.audit("kdlib.draw", name, seed)  # the benchmark listens
 
-    args = get_dataset_args(as_dict=True) | DATA_SETS[name].drawn
+    args = get_dataset_args(as_dict=True) | data_set(name).drawn
     templates, random = get_templates(), np.random.RandomState(seed)
     labels = np.repeat(templates["y"], n // len(templates["y"]))
     length = args["template_len"] + args["padding"][1]

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kdlib.catalog import BASELINE, DATA_SETS, DRAWN_BY, POLICIES
+from kdlib.catalog import BASELINE, DATA_SETS, DRAWN_BY, POLICIES, data_set
 from kdlib.data.archives import MAC, DataError
 from kdlib.data.readers import ARRAYS, PARTS
 from kdlib.paths import atomic, data_dir
@@ -40,6 +40,7 @@ class Note(BaseModel):
     official: bool = False  # it came from files whose md5 is the official one
     words: str | None = None  # the sha256 of words.json
     folders: dict[Part, str] | None = None  # of photographs: where they are
+    classes: Annotated[list[str], Field(min_length=2)] | None = None  # of one's own set: their names
 
 
 def in_place(name: str) -> bool:
@@ -49,6 +50,8 @@ def in_place(name: str) -> bool:
 
 def again(name: str) -> str:
     """What to do where a stored set is damaged."""
+    if name not in DATA_SETS:
+        return f"import it again (`kdlib data import {name} PATH --new`)"
     return f"import {'or fetch ' * (not in_place(name))}{name} again"
 
 
@@ -112,7 +115,8 @@ def words(name: str) -> list[str]:
     return found
 
 
-def keep(name: str, arrays: dict, source: str, official: bool = False, folders: dict | None = None) -> None:
+def keep(name: str, arrays: dict, source: str, official: bool = False, folders: dict | None = None,
+         classes: list[str] | None = None) -> None:
     """Store a data set's arrays (and its words), each file whole or not at all; info.json last."""
     folder, vocabulary = _own_folder(name), None
     with locked(folder / ".lock", f"data set {name}"):
@@ -128,7 +132,8 @@ def keep(name: str, arrays: dict, source: str, official: bool = False, folders: 
             with atomic(folder / "words.json") as file:
                 file.write(vocabulary)
         about = Note(source=source, fingerprint=fingerprint(arrays), arrays=noted, official=official, folders=folders,
-                     counts={part: np.bincount(arrays[f"{part}-y"]).tolist() for part in _parts(arrays)},
+                     classes=classes, counts={part: np.bincount(arrays[f"{part}-y"]).tolist()
+                                              for part in _parts(arrays)},
                      words=vocabulary and hashlib.sha256(vocabulary).hexdigest())
         with atomic(folder / "info.json") as file:
             file.write(about.model_dump_json(exclude_none=True).encode())
@@ -175,7 +180,7 @@ def fingerprint(arrays: dict) -> str:
 def check(name: str) -> None:
     """Read a stored data set whole and compare it with what was stored, and with the official content if that is
     known; DataError says what is wrong."""
-    about, known = info(name), DATA_SETS[name]
+    about, known = info(name), data_set(name)
     arrays = {part: array(name, part) for part in about["arrays"]}
     found = fingerprint(arrays)
     if found != about["fingerprint"]:
@@ -194,7 +199,7 @@ def check(name: str) -> None:
 
 def sizes(name: str) -> tuple:
     """(training examples, test examples, classes) of a data set that is imported; () of one that is derived."""
-    known = DATA_SETS[name]
+    known = data_set(name)
     return (*map(known.total, PARTS), known.classes) if known.counts else ()
 
 
@@ -202,7 +207,7 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
     """(what is the case with a data set, MB on disk); `whole` reads a stored one and compares."""
     if where_from := derived(name):
         return where_from, 0.0
-    folder, known = data_dir() / name, DATA_SETS[name]
+    folder, known = data_dir() / name, data_set(name)
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6 if folder.is_dir() else 0.0
     try:
         about = info(name)
@@ -222,13 +227,13 @@ def status(name: str, whole: bool = False) -> tuple[str, float]:
 
 def derived(name: str) -> str:
     """Where a data set comes from that is not stored under a name of its own; "" for others."""
-    known = DATA_SETS[name]
+    known = data_set(name)
     return "generated" if known.drawn is not None else known.stored and f"made from {known.stored}"
 
 
 def unverified(name: str, about: dict) -> str:
     """What is to be said of a stored set whose official content nobody here knows."""
-    known = DATA_SETS[name].fingerprint or in_place(name) or about["official"]
+    known = data_set(name).fingerprint or data_set(name).own or in_place(name) or about["official"]
     return "" if known else ", not compared with the official files"
 
 
@@ -253,7 +258,7 @@ def read_by(spec) -> list[str]:
 
 def fingerprint_here(name: str) -> str | None:
     """The content of a data set as it is here: of a stored one its fingerprint, None where it is not here."""
-    if DATA_SETS[name].drawn is not None:
+    if data_set(name).drawn is not None:
         return version()
     with suppress(DataError):
         return info(name)["fingerprint"]

@@ -16,6 +16,7 @@ from kdlib.catalog import BASELINE, POLICIES
 from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
 from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.profiles.own import on_data
 from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training
 
 POOL = 12
@@ -35,12 +36,17 @@ class DesignError(KdlibError):
 
 
 class Design:
-    """What a chapter's runs are made of, at one profile."""
+    """What a chapter's runs are made of, at one profile; `data`, a set of colour images, in the place of its own."""
 
-    def __init__(self, profile: str, seeds: int | None = None):
+    def __init__(self, profile: str, seeds: int | None = None, data: str | None = None):
         if profile not in PROFILES:
             raise DesignError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
-        self.profile = PROFILES[profile]
+        self.profile, self.data = PROFILES[profile], data
+        if data is not None:
+            try:
+                self.profile = on_data(self.profile, data)
+            except ValueError as error:
+                raise DesignError(str(error)) from None
         self.seeds = self.profile.seeds if seeds is None else seeds
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= SEEDS:
             raise DesignError(f"seeds must be a whole number from 1 to {SEEDS:,} (got {short(self.seeds)})")
@@ -58,7 +64,7 @@ class Design:
 
     def with_seeds(self, seeds: int) -> "Design":
         """The same with another number of trials."""
-        return Design(self.profile.name, seeds)
+        return Design(self.profile.name, seeds, self.data)
 
     @property
     def halved(self) -> "Design":

@@ -59,13 +59,13 @@ def of_run(spec) -> Priced:
 
 def made_up(data: str, n: int) -> torch.Tensor:
     """Random inputs [n, ...] of a data set's kind."""
-    kind = catalog.DATA_SETS[data].inputs
+    kind = catalog.data_set(data).inputs
     return torch.randint(kind.tokens, (n, *kind.shape)) if kind.tokens else torch.rand(n, *kind.shape)
 
 
 def few(data: str, batch: int, width: int = 32) -> int:
     """How many inputs of a batch are enough to count and time a step: the rest of a large one is more of the same."""
-    numbers = math.prod(catalog.DATA_SETS[data].inputs.shape)
+    numbers = math.prod(catalog.data_set(data).inputs.shape)
     return min(batch, max(2, (1 << 22) // (width * numbers)))
 
 
@@ -92,7 +92,7 @@ def state_bytes(*nets) -> int:
 
 @functools.cache
 def _counted_net(model, data, n):
-    net, x, known = build(model, data, "plan"), made_up(data, n), catalog.DATA_SETS[data]
+    net, x, known = build(model, data, "plan"), made_up(data, n), catalog.data_set(data)
     target = torch.randn(n, known.classes)
     # oneDNN's recurrent layers are one operation each, in which no product would be counted
     with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=not known.inputs.tokens):
@@ -105,7 +105,7 @@ def _counted_net(model, data, n):
 @functools.cache
 def _timed_net(model, data, batch, steps):
     g = COHORT if catalog.net(model).family.stackable else 1
-    x, target = made_up(data, 2 * batch), torch.randn(2 * batch, catalog.DATA_SETS[data].classes)
+    x, target = made_up(data, 2 * batch), torch.randn(2 * batch, catalog.data_set(data).classes)
 
     def seconds(count):
         nets = [build(model, data, "plan", i) for i in range(g)]

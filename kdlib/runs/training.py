@@ -45,7 +45,7 @@ def trained(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dic
 def tried(data: str, model: str, objective: str, optimizer: str) -> None:
     """See whether a net, an objective and an optimizer do what training needs of them, on a few made-up examples; once
     a process. train.Unusable, or OwnError of what is not here, says what they do not."""
-    known, n = catalog.DATA_SETS[data], cost.few(data, 8)
+    known, n = catalog.data_set(data), cost.few(data, 8)
     net, x, draws = build(model, data, "tried"), cost.made_up(data, n), stream("tried")
     teacher = torch.randn(n, known.classes, generator=draws)
     labels = torch.randint(known.classes, (n,), generator=draws)
