@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdlib import additions
 from kdlib.errors import KdlibError, short
 
 # --- inputs
@@ -472,5 +471,6 @@ def code(name: str | Callable, module: str):
     return pkgutil.resolve_name(name if ":" in name else f"kdlib.{module}:{name}")
 
 
-for _module in pkgutil.iter_modules(additions.__path__):  # each puts its own entries into the tables above
+# each module there puts its own entries into the tables above
+for _module in pkgutil.iter_modules([str(Path(__file__).with_name("additions"))]):
     importlib.import_module(f"kdlib.additions.{_module.name}")

@@ -347,8 +347,8 @@ def test_a_compressed_file_that_is_damaged_is_named(kdlib, few_trials):
 
 def test_numbers_and_file_names_agree_with_the_table_of_contents():
     toc = yaml.safe_load((project_root() / "_toc.yml").read_text())
-    files = [part["file"] for part in toc["chapters"]]
-    assert [f.removeprefix("book/executed/") for f in files if f.startswith("book/executed/")] == list(PAGES)
+    assert [part["glob"] for part in toc["chapters"] if "glob" in part] == ["book/executed/*"]  # in their names' order
+    assert sorted(PAGES) == list(PAGES)
     assert [int(name[:2]) for name in PAGES] == list(range(1, len(PAGES) + 1))
     notebooks = project_root() / "notebooks"
     assert {p.name for p in notebooks.iterdir() if p.is_file()} == {

@@ -14,7 +14,9 @@ from kdlib.paths import project_root
 
 LAST = list(PAGES)[-1]
 NEXT = f"{int(LAST[:2]) + 1:02d}"
-PAGE = (project_root() / "CONTRIBUTING.md").read_text().replace("LAST", LAST).replace("NN_", f"{NEXT}_")
+PAGE = (project_root() / "CONTRIBUTING.md").read_text()
+for word, meant in (("LAST", LAST), ("NN_", f"{NEXT}_"), ("NUMBER", NEXT)):
+    PAGE = PAGE.replace(word, meant)
 RECIPES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+?)(?:: (in|after|instead of) \"?(.*?)\"?)?\n(.*?)^```", re.M | re.S)
 COMMANDS = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
@@ -84,9 +86,15 @@ def test_what_the_recipes_add_is_in_the_style_of_the_house(tmp_path):
     assert ran.returncode == 0, ran.stdout
 
 
+def test_every_recipe_touches_one_module_and_a_chapter_its_notebook_too():
+    touched = {name: {path for path, *_ in BLOCK.findall(text)} for name, text in RECIPES.items()}
+    assert touched.pop("A chapter") == {"kdlib/experiments/width.py", f"notebooks/{NEXT}_width.py"}
+    assert all(len(paths) == 1 for paths in touched.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["A net", "A policy of augmentation"])
-def test_a_net_or_a_policy_is_its_code_and_one_entry(done, name):
+def test_a_net_or_a_policy_is_one_file(done, name):
     _, out = done(name)
     first, second = map(float, re.findall(r"[\d.]+", out))  # two trials
     assert 0 < first < 1 and 0 < second < 1
@@ -119,7 +127,7 @@ def test_a_claim_is_one_entry(done):
 
 
 @pytest.mark.slow
-def test_a_chapter_is_its_module_its_notebook_and_its_place(done):
+def test_a_chapter_is_its_module_and_its_notebook(done):
     root, _ = done("A chapter")
     page = (root / "out.ipynb").read_text()
     assert "<td>96</td>" in page and f"papermill notebooks/{NEXT}_width.ipynb" in page

@@ -1,54 +1,36 @@
 """The book's chapters: `runs(design)`, the specs behind a chapter's figures, and where its claims stand."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import pkgutil
+from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
-from kdlib.experiments import distillation_data, errata, gap, halves, optimization, paradox, scale
 from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import PROFILES, Asked, Design, DesignError, NotRecorded, Results
+from kdlib.experiments.page import Chapter
 from kdlib.results import Recorded, recorded
 from kdlib.spec import levels
 from kdlib.stats import Claim, Standing, Statistic, holm
 
-
-@dataclass(frozen=True)
-class Chapter:
-    """A page with a notebook: `notebooks/<number>_<stem>.py`, numbered by its place in the book."""
-
-    stem: str
-    title: str
-    plan: Callable[[Design], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
-    settings: str = ""  # of a profile: one without them has no runs of this chapter
-    reads: tuple[str, ...] = ()  # the chapters whose runs it shows, besides its own
-
-    def runs(self, d: Design) -> dict:
-        """{condition: [one spec per trial]} of a design, {} where its profile does not have this chapter; of a profile
-        that demonstrates nothing only what claims read, and what moves a student away from its teacher."""
-        if not self.plan or (self.settings and not getattr(d.profile, self.settings)):
-            return {}
-        rows = self.plan(d)
-        if d.profile.demonstrates:
-            return rows
-        asked = asked_by([claim for claim in claims_at(d.profile).values() if claim.chapter == self.stem], d)
-        return {name: row for name, row in rows.items() if name in asked or name[0] == "moved"}
-
-
-# in the order of the book; notebooks, records and the command line name a chapter by number and stem
-PAGES = {f"{number:02d}_{page.stem}": page for number, page in enumerate((
-    Chapter("fidelity_gap", "The fidelity gap", gap.runs, "gap"),
-    Chapter("optimization", "Optimization", optimization.runs, "optimization"),
-    Chapter("distillation_data", "The data", distillation_data.runs, "distillation_data"),
-    Chapter("paradox", "The paradox", paradox.runs, "paradox"),
-    Chapter("scale", "Size, architecture, labels", scale.runs, "scale"),
-    Chapter("generator", "The generator", reads=("fidelity_gap", "distillation_data")),
-    Chapter("claims", "What replicated", reads=(
+# pages without runs of their own
+SHOWN = (
+    Chapter(6, "generator", "The generator", reads=("fidelity_gap", "distillation_data")),
+    Chapter(7, "claims", "What replicated", reads=(
         "fidelity_gap", "optimization", "distillation_data", "paradox", "scale", "errata", "halves")),
-    Chapter("errata", "Errata", errata.runs, "gap"),
-    Chapter("speed", "How fast it is"),
-    Chapter("halves", "The paper's own regime", halves.runs, "halves"),
-), 1)}
+    Chapter(9, "speed", "How fast it is"),
+)
+
+
+def _declared():
+    # figure_map reads what is made of these
+    modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+               if found.name != "figure_map"]
+    return [module.CHAPTER for module in modules if hasattr(module, "CHAPTER")]
+
+
+# in the order of the book
+PAGES = {page.name: page for page in sorted((*SHOWN, *_declared()), key=lambda page: page.number)}
 CHAPTERS = {name: page for name, page in PAGES.items() if page.plan}
 
 

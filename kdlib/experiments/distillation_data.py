@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.page import Chapter
 from kdlib.stats import leave_one_out_best
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Settings:
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
     return policies(d) | recycling(d) | temperatures(d)
+
+
+CHAPTER = Chapter(3, "distillation_data", "The data", runs, ("distillation_data",))
 
 
 def policies(d: "Design") -> dict:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.optimization import LAMBDAS, scaled, toward
+from kdlib.experiments.page import Chapter
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -20,3 +21,6 @@ def runs(d: "Design") -> dict:
     students |= {("policy", 5, name, t): d.students(5, policy=name, temperature=t)
                  for name, t in p.distillation_data.recipes}
     return out | {name: d.defects(row) for name, row in students.items()}
+
+
+CHAPTER = Chapter(8, "errata", "Errata", runs, ("gap", "optimization", "distillation_data"))

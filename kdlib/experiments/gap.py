@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kdlib.experiments.page import Chapter
 from kdlib.experiments.profile import Profile, Task
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Settings:
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
     return sizes(d) | generated(d) | easy(d)
+
+
+CHAPTER = Chapter(1, "fidelity_gap", "The fidelity gap", runs, ("gap",))
 
 
 def sizes(d: "Design") -> dict:

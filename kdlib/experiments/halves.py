@@ -8,6 +8,7 @@ same D0, are the unseen teachers of a trial.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kdlib.experiments.page import Chapter
 from kdlib.spec import Data, Draw, Student, Teacher
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def runs(d: "Design") -> dict:
                       for i in range(d.profile.halves.members)}
     return (teachers | temperatures(d) | recycling(d, 1)
             | {("policy", 1, "mixup", 4.0): students(d, 1, 4.0, policy="mixup")} | recycling(d, 3))
+
+
+CHAPTER = Chapter(10, "halves", "The paper's own regime", runs, ("halves",))
 
 
 def temperatures(d: "Design") -> dict:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kdlib.experiments.distillation_data import SETS
 from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.page import Chapter
 from kdlib.experiments.profile import Profile
 from kdlib.spec import Draw, Training
 from kdlib.stats import leave_one_out_best
@@ -55,6 +56,9 @@ def runs(d: "Design") -> dict:
     return (train_agreement(d) | passes(d) | optimizers(d)
             | {"longer": d.students(factor=d.profile.gap.factors[-1], times=10)}  # chapter 1's
             | starts_near(d) | as_in_the_paper(d) | moves(d) | initial_weights(d))
+
+
+CHAPTER = Chapter(2, "optimization", "Optimization", runs, ("optimization",))
 
 
 def train_agreement(d: "Design") -> dict:

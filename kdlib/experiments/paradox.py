@@ -8,6 +8,7 @@ import numpy as np
 from kdlib import stats
 from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.optimization import LAMBDAS, toward
+from kdlib.experiments.page import Chapter
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -30,6 +31,9 @@ def runs(d: "Design") -> dict:
     out |= {("lambda", x): toward(d, x) for x in LAMBDAS}  # chapter 2's
     return out | {("policy", 5, name, t): d.students(5, policy=name, temperature=t)  # chapter 3's
                   for name, t in d.profile.distillation_data.recipes}
+
+
+CHAPTER = Chapter(4, "paradox", "The paradox", runs, ("paradox",))
 
 
 def members(d: "Design") -> dict:

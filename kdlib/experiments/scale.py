@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.page import Chapter
 from kdlib.experiments.profile import Task
 from kdlib.spec import Labels, Training
 
@@ -36,6 +37,9 @@ class Settings:
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
     return capacity(d) | architecture(d) | labels(d) | other_domains(d)
+
+
+CHAPTER = Chapter(5, "scale", "Size, architecture, labels", runs, ("scale",))
 
 
 def capacity(d: "Design") -> dict:
