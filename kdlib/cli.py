@@ -93,7 +93,9 @@ def read_specs(path: Path) -> list:
             raw = file.read(SPECS + 1)
         if len(raw) > SPECS:
             raise StoreError(f"{path} is larger than {SPECS >> 20} MB, tens of thousands of specs: split it")
-        specs = TypeAdapter(list[Spec]).validate_json(raw.decode(json.detect_encoding(raw)))
+        text = raw.decode(json.detect_encoding(raw))
+        specs = TypeAdapter(list[Spec]).validate_json(text)
+        json.loads(text.removeprefix("\ufeff"), object_pairs_hook=lambda pairs: _each_once(pairs, path))
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -103,6 +105,14 @@ def read_specs(path: Path) -> list:
     if not specs:
         raise StoreError(f"{path} has no specs in it")
     return list(dict.fromkeys(specs))
+
+
+def _each_once(pairs, path):
+    from kdlib.results import StoreError
+
+    for key, n in Counter(key for key, _ in pairs).items():
+        if n > 1:
+            raise StoreError(f"{path} has a spec with {n} values of {key!r}: leave one")
 
 
 def _list(records):
@@ -415,7 +425,8 @@ def show(name: str, policy: Annotated[str, typer.Option(help="only this one, bes
         for tokens, label in zip(splits.train_x, splits.train_y.tolist(), strict=True):
             print(f"[{known.names[label]}]", *(words[t] for t in tokens if t), end="\n\n")
         return
-    out = out or Path(f"{name}.png")
+    if out is None and (out := Path(f"{name}.png")).exists():
+        raise DataError(f"{out} is there already: name another file, or this one, with --out")
     if out.suffix.lower() not in PICTURES:
         raise DataError(f"--out must end in {', '.join(PICTURES)} (got {out})")
     os.environ["MPLBACKEND"] = "Agg"  # matplotlib reads it while it is imported, and stops at an unknown one

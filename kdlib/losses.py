@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from kdlib import catalog
+from kdlib.errors import short
 
 NO_LABEL = torch.iinfo(torch.int64).min  # one that nothing has
 
@@ -27,13 +28,25 @@ def _rows(*logits):
                          "what is not the classes, as in logits.flatten(0, 1)")
 
 
-def _whole(labels, logits):
-    """Labels of any integer type as int64 [n], beside the logits."""
-    labels = torch.as_tensor(labels, device=logits.device)
-    if (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
-            or labels.shape != logits.shape[:1]):
-        raise ValueError(f"labels must be {len(logits)} whole numbers (got {labels.dtype} {list(labels.shape)})")
+def whole(labels) -> torch.Tensor:
+    """Labels as int64, from numbers of any integer type and byte order, also as objects; ValueError on other ones."""
+    try:
+        if hasattr(labels, "dtype") and not isinstance(labels, torch.Tensor):  # torch takes no such array
+            labels = labels.tolist() if labels.dtype.kind == "O" else labels.astype(labels.dtype.newbyteorder("="))
+        labels = torch.as_tensor(labels)
+    except (TypeError, ValueError):
+        raise ValueError(f"labels must be whole numbers (got {short(labels)})") from None
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be whole numbers (got {labels.dtype})")
     return labels.long()
+
+
+def _whole(labels, logits):
+    """The same, [n], beside the logits."""
+    labels = whole(labels).to(logits.device)
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels must be {len(logits)} whole numbers (got {list(labels.shape)})")
+    return labels
 
 
 def _labels(labels, logits):

@@ -11,6 +11,8 @@ import math
 
 import torch
 
+from kdlib.losses import whole
+
 
 class NotFinite(ValueError):
     """Logits or features that contain NaN or infinity, such as those of a net that diverged."""
@@ -38,10 +40,7 @@ def labelled(logits, labels):
 
 def class_indices(labels, n: int, classes: int) -> torch.Tensor:
     """Labels as int64 [n]; ValueError if they are not n whole numbers below `classes`."""
-    labels = torch.as_tensor(labels)
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers (got {labels.dtype})")
-    labels = labels.long()
+    labels = whole(labels)
     if labels.shape != (n,):
         raise ValueError(f"{n} rows of logits need as many labels (got {list(labels.shape)})")
     if labels.min() < 0 or labels.max() >= classes:

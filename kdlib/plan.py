@@ -18,6 +18,7 @@ GPUS = {
     "t4": ("FP32", 8.1e12, 16), "v100": ("FP32", 15.7e12, 32), "a100": ("TF32", 156e12, 80),
     "l4": ("TF32", 60e12, 24), "rtx4090": ("FP32", 82.6e12, 24), "h100": ("TF32", 494e12, 80),
 }
+LEAST = 1e-4  # share of a GPU that anyone would plan with
 
 
 class PlanError(KdlibError):
@@ -50,8 +51,8 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     """A report on the runs of {chapter: specs} and all that they need; `recorded` are those committed already."""
     if gpu is not None and gpu not in GPUS:
         raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
-    if not 0 < utilisation <= 1:
-        raise PlanError(f"utilisation must lie in (0, 1] (got {utilisation:g})")
+    if not LEAST <= utilisation <= 1:
+        raise PlanError(f"utilisation must lie in [{LEAST:g}, 1] (got {utilisation:g})")
     workers = worker_count(workers)
     steady_process()
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}

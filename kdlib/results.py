@@ -23,16 +23,16 @@ from kdlib.spec import Run, Spec, levels
 def _numbers(curve):
     parts = curve.values() if isinstance(curve, dict) else [curve]
     try:
-        if all(np.asarray(part).dtype.kind in "if" for part in parts):
+        if all(np.asarray(part).dtype.kind in "if" and np.isfinite(part).all() for part in parts):
             return curve
     except OverflowError:  # a whole number beyond all others
         pass
-    raise ValueError("a curve is made of numbers")
+    raise ValueError("a curve is made of finite numbers")
 
 
 COMPRESSED = ".xz"  # the end of the name of a file of records that was compressed, of metrics alone
 
-Number = StrictInt | StrictFloat
+Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
 
 
@@ -174,7 +174,11 @@ class Recorded:
                 self.records[record.key] = record
                 self.files.setdefault(path.name, []).append(record.key)
             self.sums[path.name] = {hashlib.sha256(content).hexdigest()}
-        for name, sums in self._listed().items():
+        listed = self._listed()
+        for name in self.sums:
+            if name not in self.files and name not in listed:
+                raise StoreError(f"{self.folder / name} is empty: restore it, or remove it")
+        for name, sums in listed.items():
             if not sums & self.sums.get(name, set()):
                 what = "changed since it was recorded" if name in self.sums else "is missing"
                 raise StoreError(f"{self.folder / name} {what} (SHA256SUMS beside it lists it): restore it; if all is "

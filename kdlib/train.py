@@ -20,6 +20,13 @@ BLOCK = 20  # batches prepared at once: augmentation and teacher labels cost one
 CURVE = 20  # points of the recorded loss curve
 
 
+def too_large(training) -> str:
+    """What makes a training diverge: its weight decay, where that is above 1 and alone moves a weight further than to
+    its opposite; else its learning rate."""
+    decay = getattr(training, "weight_decay", 0)
+    return f"weight decay ({decay:g})" if decay > max(1, 2 / training.lr) else f"learning rate ({training.lr:g})"
+
+
 class Diverged(KdlibError):
     """The loss became infinite or NaN."""
 
@@ -205,7 +212,7 @@ class _Run:
         if not finite.all():
             row, bad = (~finite).nonzero()[0].tolist()
             raise Diverged(f"run {self.sources[row].name}: the loss became non-finite at step {start + bad} of "
-                           f"{training.steps}; lower its learning rate ({training.lr:g})")
+                           f"{training.steps}; lower its {too_large(training)}")
 
     def _one(self, loss, x, rest, whole, before):
         """One step on a batch [g, n, ...] of each net, or this rank's share of its `whole` number of examples;

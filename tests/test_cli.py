@@ -25,9 +25,9 @@ from kdlib.results import Record, StoreError
     (("run", "05_nothing"), "unknown chapter '05_nothing'"),
     (("run", "nowhere.json"), "nowhere.json cannot be read (No such file"),
     (("run", "all", "--seeds", "0"), "seeds must be a whole number"),
-    (("data", "import", "cifar", "/nowhere"), "unknown data set 'cifar'"),
+    (("data", "import", "cifar", "/nowhere"), "there is no data set 'cifar'"),
     (("data", "import", "mnist", "/nowhere"), "does not exist"),
-    (("data", "show", "cifar"), "unknown data set 'cifar'"),
+    (("data", "show", "cifar"), "there is no data set 'cifar'"),
     (("audit", "--profile", "smoke"), "there are no records"),
     (("runs", "zzz"), "begins with 'zzz'"),
     (("runs", "--kind", "banana"), "unknown kind 'banana'"),
@@ -45,7 +45,8 @@ def test_bad_input_gets_one_sentence(kdlib, args, says):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"policy": "flip"}, "policy: Input should be 'baseline'"), ({"colour": "red"}, "colour: there is no such key"),
+    ({"policy": "flip"}, "policy: there is no policy 'flip'; there are baseline"),
+    ({"colour": "red"}, "colour: there is no such key"),
     ({"temperature": "4"}, "temperature: Input should be a valid number"), ({"temperature": -1.0}, "greater than or"),
     ({"alpha": 1.5}, "alpha: Input should be less than or equal to 1"), ({"fresh": -3}, "fresh: Input should be gr"),
     ({"toward_teacher": 0.5, "model": "mlp"}, "one teacher of the student's own architecture"),
@@ -58,6 +59,14 @@ def test_a_wrong_spec_in_a_file_gets_one_sentence(kdlib, change, says, tmp_path)
     file.write_text(json.dumps([student().model_dump(mode="json") | change]))
     code, _, error = kdlib("run", file)
     assert code == 2 and says in error and error.count("\n") == 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_key_that_is_twice_in_a_spec_is_an_error(kdlib, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps([student().model_dump(mode="json")]).replace('"fresh": 0', '"fresh": 0, "fresh": 5'))
+    code, _, error = kdlib("run", file)
+    assert code == 2 and "mine.json has a spec with 2 values of 'fresh': leave one" in error and error.count("\n") == 1
     assert not (tmp_path / "store").exists()
 
 
@@ -250,10 +259,10 @@ def test_an_audit_compares_metrics_and_curves_to_the_bit_on_the_processor_of_the
     assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.6")[0] == 0
 
 
-@pytest.mark.parametrize("change", [{"distance": float("nan")}, {"other": 1.0}, {"distance": 1e9}])
-def test_an_audit_finds_a_metric_that_is_none_another_or_far_off(kdlib, recorded, change):
+@pytest.mark.parametrize("change, code", [({"distance": float("nan")}, 2), ({"other": 1.0}, 1), ({"distance": 1e9}, 1)])
+def test_an_audit_finds_a_metric_that_is_none_another_or_far_off(kdlib, recorded, change, code):
     recorded(surface(), metrics=recorded(surface()).metrics | change)
-    assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.9")[0] == 1
+    assert kdlib("audit", "--profile", "smoke", "--tolerance", "0.9")[0] == code
 
 
 def test_an_audit_on_another_processor_compares_references_and_estimates(kdlib, recorded, monkeypatch):

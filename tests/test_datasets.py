@@ -586,6 +586,8 @@ def cut_beside(at, files):
     lambda at, files: zipped(at / "a.zip", {name.replace("/", "\\"): raw for name, raw in files.items()}),
     lambda at, files: zipped(at / "a.zip", {name.replace(".png", ".PNG"): raw for name, raw in files.items()}),
     lambda at, files: zipped(at / "a.zip", {f"./{name}": raw for name, raw in files.items()}),
+    lambda at, files: zipped(at / "a.zip", {name.replace("train", "TRAIN").replace("test", "Test").replace("bee", "Bee")
+                                            .replace("elk", "ELK"): raw for name, raw in files.items()}),
 ])
 def test_a_valid_copy_of_class_folders_has_the_official_fingerprint(here, copy):
     files = as_files(pictures())
@@ -1118,6 +1120,14 @@ def test_a_contact_sheet_has_a_row_per_policy(here, kdlib, name, rows):
     assert code == 0 and out.startswith(f"{here / 'sheet.png'}: {rows}")
     width, height = Image.open(here / "sheet.png").size
     assert width == 9 * 200 and height == 200 * len(out.split(": ")[1].split(";")[0].split(","))
+
+
+def test_a_picture_that_is_there_is_overwritten_only_where_it_is_named(here, kdlib, monkeypatch):
+    monkeypatch.chdir(here)
+    Path("mnist1d.png").write_bytes(b"mine")
+    code, _, error = kdlib("data", "show", "mnist1d", "--policy", "shift")
+    assert code == 2 and "mnist1d.png is there already" in error and Path("mnist1d.png").read_bytes() == b"mine"
+    assert kdlib("data", "show", "mnist1d", "--policy", "shift", "--out", "mnist1d.png")[0] == 0
 
 
 def test_one_policy_is_shown_beside_the_baseline_and_an_unknown_one_named(here, kdlib):

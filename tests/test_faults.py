@@ -368,6 +368,7 @@ def a_field_less(body):
     lambda body: body.update(device=0), lambda body: body["versions"].update(torch=2), lambda body: body.update(key=1),
     lambda body: body["curves"].update(loss="falls"), lambda body: body["curves"].update(loss=[[1], [1, 2]]),
     lambda body: body["curves"].update(loss={"a": [1], "b": ["x"]}), lambda body: body["metrics"].update(accuracy=True),
+    lambda body: body["metrics"].update(accuracy=float("nan")), lambda body: body["curves"].update(loss=[float("inf")]),
     lambda body: body["curves"].update(loss=[1.0, 10**400]), lambda body: body["spec"].update(member="first")])
 def test_a_whole_record_that_is_not_of_this_version_is_refused_skipped_and_left(store_here, kdlib, change):
     Store().run([teacher()])
@@ -690,6 +691,13 @@ def test_a_file_of_records_that_was_emptied_or_cut_or_lost_is_named(kdlib, image
     for command in ("audit", "record", "claims"):
         code, _, error = kdlib(command, "--profile", "smoke")
         assert code == 2 and str(chapter) in error and "restore it" in error and error.count("\n") == 1
+
+
+def test_an_emptied_file_of_records_is_named_without_the_list_of_checksums_too(kdlib, chapter):
+    chapter.mkdir(parents=True, exist_ok=True)
+    (chapter / "01_x.jsonl").touch()
+    code, _, error = kdlib("claims", "--profile", "smoke")
+    assert code == 2 and "01_x.jsonl is empty: restore it, or remove it" in error and error.count("\n") == 1
 
 
 def test_writing_records_may_be_interrupted_anywhere(kdlib, images, chapter, monkeypatch):

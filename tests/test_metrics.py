@@ -256,13 +256,15 @@ OF_LABELS = [metrics.accuracy, metrics.nll, metrics.ece, defects.nll_table]
 
 @pytest.mark.parametrize("metric", OF_LABELS)
 @pytest.mark.parametrize("as_type", [lambda y: y.to(torch.uint8), lambda y: y.to(torch.int32), lambda y: y.numpy(),
-                                     lambda y: y.numpy().astype("u2"), lambda y: y.tolist()])
+                                     lambda y: y.numpy().astype("u2"), lambda y: y.tolist(),
+                                     lambda y: y.numpy().astype(object), lambda y: y.numpy().astype(">i4")])
 def test_labels_of_any_integer_type_tensors_or_not_give_the_same_number(metric, as_type):
     assert metric(Z, as_type(Y)) == metric(Z, Y) == metric(Z.numpy(), as_type(Y))
 
 
 @pytest.mark.parametrize("metric", OF_LABELS)
-@pytest.mark.parametrize("wrong", [Y.double(), Y.numpy() / 1, Y > 3])
+@pytest.mark.parametrize("wrong", [Y.double(), Y.numpy() / 1, Y > 3, Y.numpy().astype(str),
+                                   Y.numpy().astype(str).astype(object)])
 def test_labels_that_are_no_whole_numbers_are_refused_by_every_metric(metric, wrong):
     with pytest.raises(ValueError, match="labels must be whole numbers"):
         metric(Z, wrong)

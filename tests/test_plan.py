@@ -81,7 +81,8 @@ def test_the_plan_says_what_is_committed_and_what_exceeds_the_memory_of_a_gpu(st
     assert "KDLIB_DEVICES" not in plan.plan({"a": [student()]}, workers=1, gpu="t4")
 
 
-@pytest.mark.parametrize("wrong", [{"gpu": "abacus"}, {"utilisation": 0.0}, {"utilisation": 1.5}])
+@pytest.mark.parametrize("wrong", [
+    {"gpu": "abacus"}, *({"utilisation": share} for share in (0.0, 1e-300, 1.5, float("nan")))])
 def test_a_plan_for_nothing_real_is_an_error(wrong):
     with pytest.raises(plan.PlanError):
         plan.plan({"a": [teacher()]}, workers=2, **wrong)

@@ -243,11 +243,13 @@ def fresh_weights(member):
     return {k: v + 0.1 for k, v in build("cnn1d", "mnist1d", member).state_dict().items()}
 
 
+@pytest.mark.parametrize("options, what", [
+    ({"lr": 1e30}, r"learning rate \(1e\+30\)"), ({"weight_decay": 1e300}, r"weight decay \(1e\+300\)")])
 @pytest.mark.parametrize("steps", [1, 5])
-def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged(steps):
+def test_a_net_that_diverges_at_its_last_step_is_said_to_have_diverged_and_why(steps, options, what):
     """The loss of a step is of the weights before it."""
-    wild = teacher().but(training=Training(steps=steps, batch=10, lr=1e30))
-    with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its learning rate"):
+    wild = teacher().but(training=Training(steps=steps, batch=10, **options))
+    with pytest.raises(Diverged, match=f"run {wild.key}.*(after the last step|step . of 5); lower its {what}"):
         runs.execute([wild], None)
 
 

@@ -8,7 +8,7 @@ import torch
 from kdlib import metrics
 from kdlib.models import build
 from kdlib.spec import Student, Teacher
-from kdlib.train import Diverged
+from kdlib.train import Diverged, too_large
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def of_finite(spec, evaluate: Callable):
     try:
         return evaluate()
     except metrics.NotFinite as error:
-        raise Diverged(f"run {spec.key}: its {error} after the last step; lower its learning rate "
-                       f"({getattr(spec, 'training', spec).lr:g})") from None
+        raise Diverged(f"run {spec.key}: its {error} after the last step; lower its "
+                       + too_large(getattr(spec, "training", spec))) from None
 
 
 def on_cpu(net: torch.nn.Module) -> dict[str, torch.Tensor]:
