@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 # imported when first used: `import kdlib` costs nothing
 _PUBLIC = {"compare": "kdlib.comparison", "distil": "kdlib.distillation", "method": "kdlib.own",
            "objective": "kdlib.own", "optimizer": "kdlib.own", "record": "kdlib.reading", "records": "kdlib.reading",
-           "teacher": "kdlib.reading", "use": "kdlib.own"}
+           "recipe": "kdlib.own", "teacher": "kdlib.reading", "use": "kdlib.own"}
 
 
 def __getattr__(name):

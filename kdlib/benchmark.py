@@ -1,12 +1,13 @@
 """Which way of distilling matches its teacher best? `kdlib benchmark mine.py` judges a method on the book's teachers.
 
-A method is a function of a teacher and its training data that gives a student (`kdlib.method`), or only an objective or
-an optimizer for the usual loop. It is run once a trial, on trials that share nothing, and gets a card: accuracy beside
-fidelity, on test and training inputs, with the independent-student baseline and intervals over trials.
+A method is a function of a teacher and its training data that gives a student (`kdlib.method`), or a recipe, the book's
+usual student but for its objective, optimizer, policy or steps (`kdlib.recipe`). It is run once a trial, on trials that
+share nothing, and gets a card: accuracy beside fidelity, on test and training inputs, with the independent-student
+baseline and intervals over trials.
 
-Cost is counted in FLOPs of matrix products and convolutions, of all that a method does, whichever nets it makes. The
-budget, cost 1, is the usual number of steps, each with a label of the teacher for each example: what distillation with
-augmentation takes.
+Cost is counted in FLOPs of matrix products and convolutions, of all that a method does, whichever nets it makes; of a
+recipe, those of a step of net, loss and optimizer, times the steps, and of its teacher's labels. The budget, cost 1, is
+the usual number of steps, each with a label of the teacher for each example: what distillation with augmentation takes.
 
 What is refused, and named: reading kdlib's data, so test labels; more than the cost that a method declares; a changed
 teacher; a student that is the teacher, or lies next to it; one of another architecture. What is judged are the weights
@@ -26,7 +27,6 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from kdlib import catalog, data, own
+from kdlib import catalog, data, losses, own
 from kdlib.comparison import ALONE, FIDELITY, compare
 from kdlib.compute import compute, worker_count
 from kdlib.devices import processor
@@ -48,16 +48,19 @@ from kdlib.errors import KdlibError
 from kdlib.experiments import halves
 from kdlib.experiments.design import Design
 from kdlib.metrics import NotFinite
+from kdlib.models import build
+from kdlib.own import Method
 from kdlib.paths import atomic, data_dir, project_root, store_dir
 from kdlib.results import Recorded, checksum
 from kdlib.runs import cost
 from kdlib.runs.kind import loaded
+from kdlib.runs.labeller import asked
 from kdlib.runs.student import start_of
 from kdlib.spec import Student
 from kdlib.stats import Estimate, estimate
 from kdlib.store import Store, commit, digest
-from kdlib.streams import seed_of
-from kdlib.train import steady_process
+from kdlib.streams import seed_of, stream
+from kdlib.train import Source, fit, steady_process
 
 TRIALS = 10  # of a card that is ranked, at the least
 SLACK = 1.02  # a net is tried on a batch before it is trained
@@ -105,27 +108,9 @@ class Material:
         return distil(teacher, self.student() if student is None else student, (self.x, self.y), **usual | options)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A method to be judged: what the file, or its `name`, defines."""
-
-    name: str
-    about: str  # the first line of what it says of itself
-    cost: float
-    objective: str | None = None
-    optimizer: str | None = None
-
-    def run(self, teacher: nn.Module, material: Material) -> nn.Module:
-        """A student of this teacher."""
-        if self.name in own.METHODS:
-            return own.METHODS[self.name].code(teacher, material)
-        options = {"objective": self.objective, "optimizer": self.optimizer}
-        return material.distil(teacher, **{name: value for name, value in options.items() if value})
-
-
-def entry_of(file: Path, name: str = "") -> Entry:
-    """What a file defines: a method, or an objective, an optimizer, or one of each. BenchmarkError where it is not
-    clear which is meant."""
+def entry_of(file: Path, name: str = "") -> tuple[str, Method]:
+    """(name, method) of what a file defines: a method or recipe, or an objective, an optimizer, or one of each, which
+    make a recipe. BenchmarkError where it is not clear which is meant."""
     before = [dict(table) for table in _tables()]
     with closed() as touched:
         try:
@@ -145,20 +130,15 @@ def entry_of(file: Path, name: str = "") -> Entry:
     if len(methods) > 1 or (not methods and max(len(objectives), len(optimizers)) > 1):
         raise BenchmarkError(f"{file} defines {', '.join(methods or objectives + optimizers)}: say which by --name")
     if methods:
-        made = own.METHODS[methods[0]]
-        return Entry(methods[0], _about(made.code, file), made.cost)
+        return methods[0], own.METHODS[methods[0]]
     parts = [(catalog.OBJECTIVES, objectives), (catalog.OPTIMIZERS, optimizers)]
-    (first, names), *_ = [(table, names) for table, names in parts if names]
-    return Entry(" + ".join(objectives + optimizers), _about(first[names[0]].code, file), 1.0,
-                 *(names[0] if names else None for names in (objectives, optimizers)))
+    said = next(own.about(table[names[0]].code) for table, names in parts if names)
+    fields = {what: names[0] for what, names in (("objective", objectives), ("optimizer", optimizers)) if names}
+    return " + ".join(objectives + optimizers), Method(said, fields=fields)
 
 
 def _tables():
     return own.METHODS, catalog.OBJECTIVES, catalog.OPTIMIZERS
-
-
-def _about(function: Callable, file: Path) -> str:
-    return ((function.__doc__ or "").strip().splitlines() or [""])[0]
 
 
 def task(profile: str, trials: int | None = None) -> list[Student]:
@@ -188,15 +168,23 @@ class Meter(TorchDispatchMode):
     def __init__(self, limit: float):
         super().__init__()
         self.limit, self.total = limit, 0
+        self.counts: dict = dict.fromkeys(flop_registry)  # torch counts slowly: once for operands of a shape
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **kwargs or {})
-        count = flop_registry.get(func._overloadpacket)
-        if count:
-            self.total += count(*args, **kwargs or {}, out_val=out)
+        if func.overloadpacket in self.counts:
+            shapes = tuple(arg.shape if isinstance(arg, torch.Tensor) else str(arg) for arg in args)
+            if (func, shapes) not in self.counts:
+                self.counts[func, shapes] = flop_registry[func.overloadpacket](*args, **kwargs or {}, out_val=out)
+            self.total += self.counts[func, shapes]
             if self.total > self.limit:
                 raise Refused("exceeds the cost")
         return out
+
+    @classmethod
+    def ignore_compile_internals(cls):
+        """Nothing here is compiled: torch need not look."""
+        return True
 
 
 _watching: list[list[str]] = []  # what was opened, while data are closed
@@ -231,27 +219,50 @@ def closed():
         _watching.pop()
 
 
-def judge(entry: Entry, spec: Student, used: dict[str, str]) -> dict:
+def recipe_of(method: Method, spec: Student) -> Student:
+    """The usual student as a recipe changes it."""
+    fields = dict(method.fields)
+    changed = {"optimizer": fields.pop("optimizer")} if "optimizer" in fields else {}
+    training = spec.training.but(steps=round(method.times * spec.training.steps), **changed)
+    return spec.but(training=training, **fields)
+
+
+def recipe_cost(spec: Student) -> float:
+    """FLOPs of a student that is trained as the book's runs are: of a step of its net, its loss and its optimizer,
+    which is done here, times the steps, and of its teacher's labels."""
+    n, classes = spec.training.batch, spec.data.known.classes
+    net, x, draws = build(spec.model, spec.data.name, "cost"), cost.made_up(spec.data.name, n), stream("cost")
+    parts = (x, torch.randn(n, classes, generator=draws), *(
+        [torch.randint(classes, (n,), generator=draws)] if spec.labelled else []))
+    source = Source("cost", n, lambda rows: tuple(part[rows] for part in parts), draws)
+    with closed() as touched, Meter(math.inf) as meter:
+        fit([net], spec.training.but(steps=1, warmup=0), [source], losses.of(**dict(spec.loss)))
+    if touched:
+        raise Refused(f"objective {spec.objective} is refused: it reads {touched[0]}: kdlib's data, so test labels")
+    return spec.training.steps * meter.total + asked(spec) * cost.of_run(spec.teachers[0]).cost().label_flops
+
+
+def judge(name: str, spec: Student, used: dict[str, str]) -> dict:
     """One trial of a method: its numbers. Refused names the rule that it breaks."""
     steady_process()
     with closed():
         own.receive(used)
-    store, splits = Store(), data.load(**dict(spec.data))
-    teacher, *unseen = (loaded(t, store.weights) for t in (spec.teachers[0], *spec.unseen))
+    method, store, splits = own.METHODS[name], Store(), data.load(**dict(spec.data))
+    teacher = loaded(spec.teachers[0], store.weights)
     given, start = copy.deepcopy(teacher).eval(), start_of(spec, store.weights)
     material = Material(data.pixels(splits.train_x), splits.train_y, spec.training, "baseline"
                         if spec.data.inputs.cropped else None, seed_of("benchmark", spec.key), start)
-    unit, trial = budget(spec), spec.data.trial
+    unit = budget(spec)
 
     def refuse(why):
-        raise Refused(f"method {entry.name} is refused, in trial {trial}: it {why}")
+        raise Refused(f"method {name} is refused, in trial {spec.data.trial}: it {why}")
 
     began = time.process_time()
-    meter = Meter(entry.cost * unit * SLACK)
+    meter = Meter(method.cost * unit * SLACK)
     with closed() as touched:
         try:
             with meter:
-                student = entry.run(given, material)
+                student = method.code(given, material)
         except Exception:
             if not touched and meter.total <= meter.limit:
                 raise
@@ -259,8 +270,7 @@ def judge(entry: Entry, spec: Student, used: dict[str, str]) -> dict:
     if touched:
         refuse(f"reads {touched[0]}: kdlib's data, so test labels")
     if meter.total > meter.limit:
-        refuse(f"exceeds the cost of {entry.cost:g}, {entry.cost * unit:.3g} FLOPs: declare more, "
-               "@kdlib.method(cost=...), or do less")
+        refuse(EXCEEDS.format(method.cost, method.cost * unit))
     if digest(_state(given)) != digest(_state(teacher)):
         refuse("changes the teacher: train a student, and copy.deepcopy what you need of the teacher")
     if student is given or not isinstance(student, nn.Module):
@@ -274,13 +284,33 @@ def judge(entry: Entry, spec: Student, used: dict[str, str]) -> dict:
         ours, theirs = (nn.utils.parameters_to_vector(net.parameters()) for net in (fresh, teacher))
         if (ours - theirs).norm() < NEXT * theirs.norm():
             refuse("returns the teacher, or a net next to it: a student does not start from its teacher's weights")
-    parts = {"test": (splits.test_x, splits.test_y), "train": (splits.train_x, splits.train_y)}
     try:
-        return {"trial": trial, "teacher": spec.teachers[0].key, "unseen": [t.key for t in spec.unseen],
-                "cost": round(meter.total / unit, 4), "cpu_seconds": round(seconds, 2)} | {
-                    part: _numbers(teacher, fresh, unseen, *xy) for part, xy in parts.items()}
+        return measured(spec, fresh, meter.total / unit, seconds)
     except (NotFinite, ValueError) as error:
         refuse(f"returns a student whose answers are no logits ({error})")
+
+
+EXCEEDS = "exceeds the cost of {:g}, {:.3g} FLOPs: declare more by cost=..., or do less"
+
+
+def measured(spec: Student, student: nn.Module, used: float, seconds: float) -> dict:
+    """A trial's numbers, of a student with its trial's teachers; `used`: its cost."""
+    store, splits = Store(), data.load(**dict(spec.data))
+    teacher, *unseen = (loaded(t, store.weights) for t in (spec.teachers[0], *spec.unseen))
+    parts = {"test": (splits.test_x, splits.test_y), "train": (splits.train_x, splits.train_y)}
+    return {"trial": spec.data.trial, "teacher": spec.teachers[0].key, "unseen": [t.key for t in spec.unseen],
+            "cost": round(used, 4), "seconds": round(seconds, 2)} | {
+                part: _numbers(teacher, student, unseen, *xy) for part, xy in parts.items()}
+
+
+def judge_recipe(name: str, method: Method, specs: list[Student], workers: int | None, progress: bool) -> list[dict]:
+    """All trials of a recipe, which are runs like the book's."""
+    made = [recipe_of(method, spec) for spec in specs]
+    used = recipe_cost(made[0]) / budget(specs[0])
+    if used > method.cost * SLACK:
+        raise Refused(f"method {name} is refused: it " + EXCEEDS.format(method.cost, method.cost * budget(specs[0])))
+    records, store = compute(made, workers, None, progress), Store()
+    return [measured(spec, loaded(spec, store.weights), used, records[spec].seconds) for spec in made]
 
 
 def _state(net) -> dict[str, torch.Tensor]:
@@ -320,17 +350,20 @@ def run(file: Path, name: str = "", profile: str = "laptop", trials: int | None 
         progress: bool = True) -> dict:
     """The card of what a file defines. Teachers that the store lacks are trained, or taken over where their weights
     are committed. Refused and BenchmarkError say, in a sentence, why there is no card."""
-    entry, specs = entry_of(file, name), task(profile, trials)
+    (name, method), specs = entry_of(file, name), task(profile, trials)
     teachers = [t for spec in specs for t in spec.needs]
     records, recorded = compute(teachers, workers, None, progress), Recorded(profile)
     known = [(recorded.get(t), records[t]) for t in teachers if recorded.get(t)]
-    work = (delayed(judge)(entry, spec, own.USED) for spec in specs)
-    done = Parallel(min(worker_count(workers), len(specs)), return_as="generator")(work)
-    judged = list(tqdm(done, total=len(specs), unit="trial", desc=entry.name, disable=not progress))
+    if method.code is None:
+        judged = judge_recipe(name, method, specs, workers, progress)
+    else:
+        work = (delayed(judge)(name, spec, own.USED) for spec in specs)
+        done = Parallel(min(worker_count(workers), len(specs)), return_as="generator")(work)
+        judged = list(tqdm(done, total=len(specs), unit="trial", desc=name, disable=not progress))
     path = str(Path(file).expanduser().absolute())
     body = {
-        "method": entry.name, "about": entry.about, "code": Path(path).name,
-        "sha256": hashlib.sha256(own.USED[path].encode()).hexdigest(), "task": profile, "declared_cost": entry.cost,
+        "method": name, "about": method.about, "code": Path(path).name,
+        "sha256": hashlib.sha256(own.USED[path].encode()).hexdigest(), "task": profile, "declared_cost": method.cost,
         "budget_flops": budget(specs[0]), "commit": commit(), "processor": processor(), "torch": torch.__version__,
         "teachers": {"used": len(teachers), "recorded": len(known), "largest_difference_from_records": max(
             (max(was.difference(now)) for was, now in known), default=None)},

@@ -12,6 +12,7 @@ import re
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdlib import catalog
@@ -23,11 +24,16 @@ METHODS: dict[str, "Method"] = {}
 _loading: list[str] = []  # the source of the file that is being used
 
 
+@dataclass(frozen=True, eq=False)
 class Method:
-    """A whole `distil(teacher, data) -> student` that the benchmark may judge, at so many times the usual cost."""
+    """What the benchmark may judge, at so many times the usual cost: a whole `code(teacher, data) -> student`, or the
+    usual student with other `fields` in its spec, `times` as many steps."""
 
-    def __init__(self, code: Callable, cost: float):
-        self.code, self.cost = code, cost
+    about: str
+    cost: float = 1
+    code: Callable | None = None
+    fields: dict = field(default_factory=dict)
+    times: float = 1
 
 
 def objective(function: Callable) -> Callable:
@@ -65,8 +71,23 @@ def method(function: Callable | None = None, *, cost: float = 1):
     `cost`: how many times the usual cost it may take."""
     if function is None:
         return lambda given: method(given, cost=cost)
-    METHODS[function.__name__] = Method(function, cost)
+    METHODS[function.__name__] = Method(about(function), cost, function)
     return function
+
+
+def recipe(name: str, about: str, *, objective: str = "kd", temperature: float = 1.0, alpha: float = 0.0,
+           policy: str = catalog.BASELINE, optimizer: str | None = None, times: float = 1, cost: float = 1) -> None:
+    """Make a recipe known as a method for `kdlib benchmark`: the book's usual student but for what is said here, with
+    `times` as many steps. It is trained as the book's runs are, many nets at a time."""
+    if catalog.POLICIES.get(policy, catalog.POLICIES["ood"]).pool:
+        raise OwnError(f"a recipe has no policy {policy!r}: one of those that change the inputs, and bring no new ones")
+    fields = {"objective": objective, "temperature": temperature, "alpha": alpha, "policy": policy}
+    METHODS[name] = Method(about, cost, None, fields | ({"optimizer": optimizer} if optimizer else {}), times)
+
+
+def about(function: Callable) -> str:
+    """The first line of what a function says of itself."""
+    return ((function.__doc__ or "").strip().splitlines() or [""])[0]
 
 
 def _source() -> str:

@@ -42,7 +42,7 @@ def tried(spec, tmp_path):
         file = tmp_path / "mine.py"
         lines = "".join(f"    {line}\n" for line in body.splitlines())
         file.write_text(f"{HEAD}{before}\n{decorator}\ndef mine(teacher, data):\n{lines}")
-        return judge(entry_of(file), spec, own.USED)
+        return judge(entry_of(file)[0], spec, own.USED)
 
     return judged
 
@@ -134,12 +134,42 @@ def test_the_meter_counts_what_is_computed_forward_and_backward():
      ("plain", "")),
     ("@kdlib.objective\ndef mine(s, t):\n    return (s - t).square().mean(-1)\n\n@kdlib.optimizer\n"
      "def plain(net, lr, weight_decay):\n    return torch.optim.SGD(net.parameters(), lr=lr)\n", ("mine + plain", ""))])
-def test_an_objective_or_an_optimizer_is_a_method_in_the_usual_loop(spec, tmp_path, text, expected):
+def test_an_objective_or_an_optimizer_is_a_recipe(spec, tmp_path, text, expected):
     file = tmp_path / "mine.py"
     file.write_text(HEAD + text)
-    entry = entry_of(file)
-    assert (entry.name, entry.about) == expected
-    assert 0 < judge(entry, spec, own.USED)["test"]["agreement"]["own"] <= 1
+    name, method = entry_of(file)
+    assert (name, method.about) == expected
+    (found,) = benchmark.judge_recipe(name, method, [spec], 1, False)
+    assert 0 < found["test"]["agreement"]["own"] <= 1 and 0 < found["cost"] < 1
+
+
+def test_a_recipe_is_the_usual_student_but_for_what_it_says(spec, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import kdlib\nkdlib.recipe('hot', 'Hot.', temperature=4.0, policy='mixup', times=2, cost=2)\n")
+    _, method = entry_of(file)
+    made = benchmark.recipe_of(method, spec)
+    assert made == spec.but(temperature=4.0, policy="mixup", training=spec.training.but(steps=2 * spec.training.steps))
+    # every example labelled anew: twice the usual steps are twice the budget
+    assert benchmark.recipe_cost(made) == 2 * budget(spec)
+    usual = benchmark.recipe_cost(spec)  # each of the 1,000 inputs is labelled once
+    assert budget(spec) - usual == (spec.training.steps * 50 - 1000) * cost.of_run(spec).cost().label_flops
+
+
+@pytest.mark.parametrize("text, why", [
+    ("kdlib.recipe('mine', 'Long.', times=2)", "method mine is refused: it exceeds the cost of 1"),
+    ("@kdlib.objective\ndef mine(s, t):\n    kdata.load('mnist1d', 5, 1000, 2000)\n"
+     "    return (s - t).square().mean(-1)", "objective mine@.* is refused: it reads .*test labels")])
+def test_a_recipe_that_is_no_fair_distillation_is_refused_and_named(spec, tmp_path, text, why):
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + text + "\n")
+    with pytest.raises(Refused, match=why):
+        benchmark.judge_recipe(*entry_of(file), [spec], 1, False)
+
+
+def test_a_recipe_brings_no_inputs_of_its_own(tmp_path):
+    (tmp_path / "mine.py").write_text("import kdlib\nkdlib.recipe('mine', 'More.', policy='fresh')\n")
+    with pytest.raises(own.OwnError, match="no policy 'fresh'"):
+        entry_of(tmp_path / "mine.py")
 
 
 def test_of_several_one_must_be_named(tmp_path):
@@ -148,7 +178,7 @@ def test_of_several_one_must_be_named(tmp_path):
     file.write_text(HEAD + two)
     with pytest.raises(BenchmarkError, match="defines one, two: say which by --name"):
         entry_of(file)
-    assert entry_of(file, "two").name == "two"
+    assert entry_of(file, "two")[0] == "two"
     with pytest.raises(BenchmarkError, match="defines no 'three'"):
         entry_of(file, "three")
     with pytest.raises(BenchmarkError, match="no benchmark on 'paper'; there are laptop, halves"):

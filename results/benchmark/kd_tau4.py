@@ -2,8 +2,4 @@
 
 import kdlib
 
-
-@kdlib.method
-def kd_tau4(teacher, data):
-    """The same at temperature 4."""
-    return data.distil(teacher, temperature=4.0)
+kdlib.recipe("kd_tau4", "Temperature 4.", temperature=4.0)

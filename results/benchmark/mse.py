@@ -2,8 +2,4 @@
 
 import kdlib
 
-
-@kdlib.method
-def mse(teacher, data):
-    """Logits matched by their squared distance (Ba & Caruana, 2014)."""
-    return data.distil(teacher, objective="mse")
+kdlib.recipe("mse", "Logits matched by their squared distance (Ba & Caruana, 2014).", objective="mse")

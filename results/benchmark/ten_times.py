@@ -2,8 +2,4 @@
 
 import kdlib
 
-
-@kdlib.method(cost=10)
-def ten_times(teacher, data):
-    """Temperature 1 with ten times the steps: beyond the cost, so not ranked."""
-    return data.distil(teacher, steps=10 * data.steps)
+kdlib.recipe("ten_times", "Ten times the steps: beyond the cost, so not ranked.", times=10, cost=10)
