@@ -5,6 +5,7 @@ import functools
 import hashlib
 import html
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from myst_nb import glue
 from kdlib import figures
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.experiments import standing, trained
+from kdlib.experiments import CHAPTERS, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
+from kdlib.plan import lacking
 from kdlib.stats import Estimate, Standing, estimate, rule
 
 MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
@@ -37,6 +39,11 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None
     open_page(*data)
     design = Design(profile, seeds, **data)
     notice(design)
+    runs = CHAPTERS[name].runs(design)
+    missing, line = lacking([s for row in runs.values() for s in row], "of this page", design.profile.name, workers)
+    if missing:
+        print(f"{line}. `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are "
+              "any, and trains nothing", file=sys.stderr, flush=True)
     return design, trained(name, design, workers)
 
 

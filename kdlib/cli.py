@@ -221,29 +221,17 @@ def _earlier(claim, stands):
 
 
 def _train_for(asked, profile, workers):
-    from kdlib.compute import compute, worker_count
+    from kdlib.compute import compute
     from kdlib.experiments import chapters_of, read_by
     from kdlib.experiments.design import Design
-    from kdlib.plan import duration
-    from kdlib.results import Recorded
-    from kdlib.settings import settings
-    from kdlib.spec import levels
-    from kdlib.store import Store
+    from kdlib.plan import lacking
 
-    design, names = Design(profile), chapters_of(asked, profile)
-    specs = [s for layer in levels(s for name in names for row in read_by(asked, name, design).values() for s in row)
-             for s in layer]
-    found = Store().look(specs)[0]
-    missing = [s for s in specs if s not in found]
-    if not missing or settings().from_records:
-        return
-    count, source = worker_count(workers), Recorded(profile)
-    took = [source.get(s).seconds for s in missing if source.get(s)]
-    about = (f"about {duration(sum(took) / len(took) * len(missing) / count)}, if they take as long as when they were "
-             "recorded" if took else f"`kdlib plan` says how long that takes: none of them is recorded at {profile}")
-    print(f"kdlib: {len(missing)} of the {len(specs)} runs that decide {', '.join(asked)} are not in the store and are "
-          f"trained now, by {count} workers; {about}", file=sys.stderr, flush=True)
-    compute(missing, workers, profile, progress=True)
+    design = Design(profile)
+    missing, line = lacking([s for name in chapters_of(asked, profile) for row in read_by(asked, name, design).values()
+                             for s in row], f"that decide {', '.join(asked)}", profile, workers)
+    if missing:
+        print(line, file=sys.stderr, flush=True)
+        compute(missing, workers, profile, progress=True)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS
-from kdlib.experiments.design import NotRecorded, Results
+from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, checksum
 
@@ -87,6 +87,20 @@ def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, sto
     parameters.source += f"\nprofile = {profile!r}"
     monkeypatch.setattr(plt, "show", plt.close)
     exec("\n".join(c.source for c in cells), {})
+
+
+def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the_records_instead(
+        monkeypatch, store_here, capsys):
+    monkeypatch.setattr(chapter, "trained", made_up)
+    runs = CHAPTERS["01_fidelity_gap"].runs(Design("laptop"))
+    count = sum(map(len, levels(s for row in runs.values() for s in row)))
+    chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
+    error = capsys.readouterr().err
+    assert error.startswith(f"kdlib: {count} of the {count} runs of this page are not in the store and are trained now")
+    assert "`%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs" in error
+    monkeypatch.setenv("KDLIB_FROM_RECORDS", "1")
+    chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
+    assert not capsys.readouterr().err
 
 
 def test_a_number_that_a_profile_does_not_have_says_so_in_the_text(monkeypatch):
