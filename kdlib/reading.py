@@ -60,7 +60,7 @@ FIRST = tuple(Column(*column) for column in (
     ("alpha", "weight of the true labels in the loss"),
     ("start", "of the student's weights: random, or the teacher's own initial ones"),
     ("toward_teacher", "lambda of Fig 6b: how far from there to the teacher it starts"),
-    ("measures", "the paper's metrics, or all there are"),
+    ("measures", "the paper's metrics, these without CKA, or all there are"),
     ("optimizer", "of its training"),
     ("lr", "learning rate at its highest"),
     ("final_lr", "and at the last step"),

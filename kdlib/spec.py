@@ -236,14 +236,15 @@ class Student(Run):
 
     `foil` is an independently trained teacher (or ensemble) of the same trial that the student never
     sees: agreement with it is the independent-student baseline (paper, section 3.2). `foils` are more of them, of
-    trials that share the split. `measures`: the paper's metrics, or all there are, also train agreement in train mode.
+    trials that share the split. `measures`: the paper's metrics, or all there are, also train agreement in train mode;
+    "function" is the paper's without CKA, which costs as much as all others where a student has many foils.
     """
 
     kind: Literal["student"] = "student"
     teachers: Pool
     foil: Annotated[tuple[Teacher, ...], Field(max_length=1000)] = ()
     foils: Annotated[tuple[Pool, ...], Field(max_length=1000)] = added(())
-    measures: Literal["paper", "all"] = added("paper")
+    measures: Literal["function", "paper", "all"] = added("paper")
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
     fresh: Extra = 0  # further unlabelled inputs from the data's own distribution
     copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (grey images)

@@ -13,7 +13,7 @@ from conftest import Kept, Killed, defects, die_keeping, result, same, same_resu
 
 from kdlib import augment, data, losses, metrics, runs, train
 from kdlib.catalog import DATA_SETS
-from kdlib.compute import COHORT, cohorts
+from kdlib.compute import COHORT, cohorts, compute
 from kdlib.models import Ensemble, build
 from kdlib.paths import project_root
 from kdlib.results import Recorded
@@ -351,3 +351,11 @@ def test_teachers_are_asked_in_the_way_that_asks_least(change, asked, monkeypatc
     for _ in range(spec.training.steps):
         label(torch.arange(10) % spec.size)
     assert sum(count) == labeller.asked(spec) == asked == runs.work(spec).judged
+
+
+def test_a_student_that_is_measured_as_a_function_has_all_the_papers_metrics_but_cka(store_here):
+    foils = (teacher(21),), (teacher(22),)
+    made = [student(foils=foils, measures=measures) for measures in ("paper", "function")]
+    records = compute(made, workers=1)
+    numbers = [records[spec].metrics for spec in made]
+    assert numbers[1] == {name: value for name, value in numbers[0].items() if "cka" not in name} != numbers[0]

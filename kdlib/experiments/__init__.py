@@ -63,9 +63,11 @@ def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
 
 
 def all_specs(design: Design) -> list:
-    """Every run of a design and those that they need, each once, by chapter."""
-    return list(dict.fromkeys(s for page in CHAPTERS.values() for layer in levels(
-        s for row in page.runs(design).values() for s in row) for s in layer))
+    """Every run of a design and those that they need, each once, by trial: so students of one trial are trained
+    together, who are compared with the same teachers, and these are asked once for all of them."""
+    found = dict.fromkeys(s for page in CHAPTERS.values() for layer in levels(
+        s for row in page.runs(design).values() for s in row) for s in layer)
+    return sorted(found, key=lambda spec: spec.subject.data.trial)
 
 
 def whole(design: Design, found: dict) -> Design:

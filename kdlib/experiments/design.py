@@ -101,6 +101,8 @@ class Design:
             options["generator"] = self.generator(trial)
         options.setdefault("model", teacher or p.net)
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
+        if p.every_foil:
+            options.setdefault("measures", "function")
         pool = teacher, teaching, options.get("draw", "torch")
         return Student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
 

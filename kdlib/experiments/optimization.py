@@ -152,7 +152,8 @@ def initial_weights(d: "Design") -> dict:
     """Table 1: the teacher's own initial weights against random ones; it asks for more trials than the rest."""
     more = d.with_seeds(max(d.seeds, d.profile.optimization.start_seeds))
     net = d.profile.optimization.start_net
-    return {("start", start): more.students(start=start, teacher=net) for start in ("random", "teacher-initial")}
+    return {("start", start): more.students(start=start, teacher=net, measures="paper")  # CKA is in the table
+            for start in ("random", "teacher-initial")}
 
 
 def policies(p: Profile) -> tuple:
