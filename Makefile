@@ -1,6 +1,8 @@
 PYTHON  ?= python3
 PROFILE ?= laptop
 BIN = .venv/bin
+# a process a core, each with whole files: what they share is made once
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 # processors with fewer instructions than this one, for oneDNN's kernels and for PyTorch's own
 AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
@@ -31,19 +33,19 @@ quick: lint ## style, and the tests of specs, catalog, nets, losses, metrics, st
 	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,augment catalog figures landscape losses metrics models packaging spec stats)
 
 test: lint ## style, unit tests, nbval over the notebooks, one whole execution at smoke (ten minutes on two cores)
-	$(BIN)/pytest -q
-	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q -p no:cacheprovider --nbval notebooks
+	$(BIN)/pytest -q $(PARALLEL)
+	KDLIB_FROM_RECORDS=1 $(BIN)/pytest -q $(PARALLEL) -p no:cacheprovider --nbval notebooks
 
 test-book: setup ## every page in Chromium, in two widths and themes, served and as files (minutes)
 	$(BIN)/pytest -q -m 'book or slow' tests/test_pages.py
 
 avx2: setup ## the tests that are not slow, as a processor without AVX-512 runs them
-	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider -m 'not slow and not soak and not book'
+	$(AVX2) $(BIN)/pytest -q $(PARALLEL) -p no:cacheprovider -m 'not slow and not soak and not book'
 
 soak: setup ## the fault tests in full: many kills, every record compared; all tests with fewer instructions (minutes)
 	$(BIN)/pytest -q -s -m soak
-	$(AVX2) $(BIN)/pytest -q -p no:cacheprovider
-	$(SSE41) $(BIN)/pytest -q -p no:cacheprovider
+	$(AVX2) $(BIN)/pytest -q $(PARALLEL) -p no:cacheprovider
+	$(SSE41) $(BIN)/pytest -q $(PARALLEL) -p no:cacheprovider
 
 oldest newest: ## tests of what others import, at an end of pyproject.toml's ranges, in .kdlib/ (5 minutes, 6 GB)
 	bash .ci/ends $@
