@@ -159,7 +159,13 @@ class Run(Frozen):
 
 
 class Teacher(Run):
-    """A net trained on labels. `member` tells the members of one trial's pool apart."""
+    """A net trained on labels. `member` tells the members of one trial's pool apart.
+
+    >>> data = Data(trial=0, train=1000, test=2000)
+    >>> first = Teacher(data=data, model="mlp", training=Training(steps=800), member=0)
+    >>> first.key == first.but(member=1).key
+    False
+    """
 
     kind: Literal["teacher"] = "teacher"
     data: Data
