@@ -33,7 +33,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from joblib import Parallel, delayed
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -41,7 +40,7 @@ from tqdm import tqdm
 
 from kdlib import catalog, data, losses, own
 from kdlib.comparison import ALONE, FIDELITY, compare
-from kdlib.compute import compute, worker_count
+from kdlib.compute import compute, processes, worker_count
 from kdlib.devices import processor
 from kdlib.distillation import distil
 from kdlib.errors import KdlibError
@@ -357,9 +356,16 @@ def run(file: Path, name: str = "", profile: str = "laptop", trials: int | None 
     if method.code is None:
         judged = judge_recipe(name, method, specs, workers, progress)
     else:
-        work = (delayed(judge)(name, spec, own.USED) for spec in specs)
-        done = Parallel(min(worker_count(workers), len(specs)), return_as="generator")(work)
-        judged = list(tqdm(done, total=len(specs), unit="trial", desc=name, disable=not progress))
+        given = [name] * len(specs), specs, [own.USED] * len(specs)
+        count, pool = min(worker_count(workers), len(specs)), None
+        try:
+            pool = processes(count) if count > 1 else None
+            done = pool.map(judge, *given) if pool else map(judge, *given)
+            judged = list(tqdm(done, total=len(specs), unit="trial", desc=name, disable=not progress))
+        except BaseException:  # what is under way is not waited for
+            if pool:
+                pool.shutdown(kill_workers=True)
+            raise
     path = str(Path(file).expanduser().absolute())
     body = {
         "method": name, "about": method.about, "code": Path(path).name,

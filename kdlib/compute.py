@@ -187,8 +187,7 @@ def _local(root, workers):
         ensure_running()  # joblib's tracker of semaphores: a hang-up that ends it first makes it print tracebacks
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    pool = get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
-                                 initargs=(os.getpid(),))
+    pool = processes(workers)
     try:
         yield lambda task: pool.submit(_run_task, task, root, own.USED), workers, workers
     except BrokenProcessPool:
@@ -197,6 +196,12 @@ def _local(root, workers):
     except BaseException:  # what is under way is not waited for
         pool.shutdown(kill_workers=True)
         raise
+
+
+def processes(workers: int):
+    """joblib's pool of worker processes, which a process has once: kept for a while, and used again by whoever asks."""
+    return get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
+                                 initargs=(os.getpid(),))
 
 
 def _environment():

@@ -190,7 +190,7 @@ def test_of_several_one_must_be_named(tmp_path):
 def test_the_command_writes_a_card_that_the_page_can_trust(kdlib, tmp_path):
     file, card = tmp_path / "mine.py", tmp_path / "mine.json"
     file.write_text(HEAD + "@kdlib.method\ndef mine(teacher, data):\n    'Mine.'\n    return data.distil(teacher)\n")
-    code, out, err = kdlib("benchmark", file, "--profile", "smoke", "--trials", 2, "--workers", 1)
+    code, out, err = kdlib("benchmark", file, "--profile", "smoke", "--trials", 2, "--workers", 2)
     assert code == 0, err
     assert "mine on MNIST-1D, ten steps: 2 trials" in out and str(card) in out
     found = benchmark.read(card)
@@ -244,7 +244,6 @@ def test_the_leaderboard_is_what_the_cards_in_the_repository_say():
     between = text.split(benchmark.MARKS[0])[1].split(benchmark.MARKS[1])[0].strip()
     assert between == benchmark.page(root), "python -m kdlib.benchmark writes it"
     cards = [benchmark.read(path) for path in (root / "results" / "benchmark").glob("*.json")]
-    assert {"kd", "kd_tau4", "mse", "dkd", "mixup", "ten_times"} <= {card["method"] for card in cards}
     assert all(len(card["trials"]) >= 10 for card in cards if card["task"] == "laptop")
 
 
