@@ -60,7 +60,7 @@ def test_shape_classes_and_content_are_found_in_whatever_form_they_come():
     np.savez("a.npz", x_train=x, y_train=y, x_test=test_x, y_test=test_y, classes=names)
     np.savez("b.npz", train_images=x.transpose(0, 3, 1, 2), train_labels=y[:, None], test_images=test_x / 255,
              test_labels=test_y.astype(">i4"), names=names)
-    np.savez("c.npz", x_train=x[::-1], y_train=names[y][::-1], x_val=test_x, y_val=names[test_y])
+    np.savez("c.npz", x_train=x[::-1], y_train=y[::-1], x_val=test_x, y_val=test_y, class_names=names)
     folder = in_folders("folder", Train=train, VAL=test)
     in_folders("three", train=train, test=test, val=pictures(4))
     for i, source in enumerate(("a.npz", "b.npz", "c.npz", folder, zipped(folder), "three")):
@@ -140,7 +140,7 @@ def odd_size():
     (lambda: in_folders("few", train=pictures(2, classes=2)), "a class of a single image, and no test part"),
     (lambda: in_folders("only", test=pictures()), "a test part and none that is called train"),
     (lambda: in_folders("more", train=pictures(2, classes=2), test=pictures(3)), "test images of class c2, and no"),
-    (odd_size, "odd has \\(5, 9\\) pixels and .* has \\(12, 9\\): give all one size"),
+    (odd_size, "has \\(5, 9\\) pixels, and images of this set have \\(12, 9\\)"),
     (lambda: in_folders("tiny", train=pictures(side=(4, 4))), "4 x 4 pixels: sides must have 8 to 512"),
     (lambda: Path("empty").mkdir() or "empty", "there are no class folders in empty; .* takes a folder"),
     (lambda: of_arrays(y=None), "has arrays x; .* takes a folder"),

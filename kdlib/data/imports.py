@@ -95,18 +95,17 @@ def _read(name, known, source):
 
 def photo_folders(name: str, source: Path) -> dict[str, Path]:
     """{part: folder} of a data set of photographs; DataError where one is not there."""
-    there = {entry.name.lower(): entry for entry in source.resolve().iterdir()
-             if entry.is_dir()} if source.is_dir() else {}
-    found = {}
-    for part, names in PHOTO_FOLDERS.items():
-        found[part] = next((there[name] for name in names if name in there), None)
-        if found[part] is None:
-            raise DataError(f"there is no folder {names[0]} in {source}; `kdlib data import {name} PATH` takes "
-                            + PHOTOS_TAKE)
-        try:
-            str(found[part]).encode()
-        except UnicodeEncodeError:
-            raise DataError(f"{source} has a name that is not UTF-8: rename it") from None
+    there = {entry.name.lower(): entry for entry in source.resolve().glob("*") if entry.is_dir()}
+    found = {part: next((there[name] for name in names if name in there), None)
+             for part, names in PHOTO_FOLDERS.items()}
+    for part, folder in found.items():
+        if folder is None:
+            raise DataError(f"there is no folder {PHOTO_FOLDERS[part][0]} in {source}; `kdlib data import {name} PATH` "
+                            f"takes {PHOTOS_TAKE}")
+    try:
+        str(source.resolve()).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{source} has a name that is not UTF-8: rename it") from None
     return found
 
 

@@ -13,14 +13,10 @@ import numpy as np
 from kdlib.catalog import DATA_SETS, NAME
 from kdlib.data import archives, stored
 from kdlib.data.archives import DataError
-from kdlib.data.readers import opened
+from kdlib.data.readers import CALLED, FORMATS, IMAGE, PARTS, images, in_folders, opened
 
 LIMIT = 4 << 30  # bytes of files, and of pixels
 SIDES = range(8, 513)  # pixels
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-IMAGE = re.compile(r"/[^/]+\.(png|jpe?g|bmp|gif|tiff?|webp)$", re.I)
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test",
-         "val": "val", "valid": "val", "validation": "val"}  # the last is tested on where there is no test part
 INPUTS, LABELS = ("x", "images", "image", "data"), ("y", "labels", "label", "targets")
 SHARE = 5  # one of so many is tested on, of each class, where nothing is said
 TAKES = ("a folder, zip or tar of train/<class>/<image> and test/<class>/<image>, or of <class>/<image> alone, or an "
@@ -35,7 +31,7 @@ def import_new(name: str, source: Path) -> str:
     if not NAME.fullmatch(name):
         raise DataError(f"a data set's name is made of small letters, digits, - and _, 40 at most (got {name!r})")
     source = Path(source)
-    files = archives.read(source, lambda path: path.endswith(".npy") or IMAGE.search(f"/{path}"), LIMIT)
+    files = archives.read(source, lambda path: path.endswith(".npy") or IMAGE.search(path), LIMIT)
     arrays = {path.split("/")[-1].removesuffix(".npy"): raw for path, raw in files.items() if path.endswith(".npy")}
     found, names = _of_arrays(arrays, source) if arrays else _of_folders(files, source)
     del files, arrays
@@ -72,33 +68,19 @@ def _parts(found, source):
 
 def _of_folders(files, source):
     """({part: (images, labels)}, names of the classes)."""
-    found, bare = defaultdict(list), []
-    for path in files:
-        *above, folder, _ = ("", "", *path.split("/"))
-        if part := PARTS.get(above[-1].lower()):
-            found[part].append((folder, path))
-        elif folder:
-            bare.append((folder, path))
+    found = in_folders(files)
+    bare = found.pop("", [])
     found = _parts(found, source) if found else {"train": bare}
     if not found["train"]:
         raise DataError(f"there are no class folders in {source}; `kdlib data import NAME PATH --new` takes {TAKES}")
-    names = sorted({folder for folder, _ in found["train"]})
-    if other := sorted({folder for rows in found.values() for folder, _ in rows} - set(names)):
+    names = sorted({label for label, _ in found["train"]})
+    if other := sorted({label for rows in found.values() for label, _ in rows} - set(names)):
         raise DataError(f"{source} has test images of class {other[0]}, and no training images of it")
-    size, arrays = None, {}
-    for part, rows in found.items():
-        x = None
-        for i, (_, path) in enumerate(rows):
-            where = f"{path} in {source}"
-            picture = opened(io.BytesIO(files[path]), where, FORMATS)
-            size = size or (picture.size, path)
-            if picture.size != size[0]:
-                raise DataError(f"{where} has {picture.size} pixels and {size[1]} has {size[0]}: give all one size")
-            if x is None:
-                x = np.empty((len(rows), *_shape(*picture.size[::-1], len(rows), source)), np.uint8)
-            x[i] = np.asarray(picture).transpose(2, 0, 1)
-        arrays[part] = x, np.array([names.index(folder) for folder, _ in rows])
-    return arrays, names
+    first = found["train"][0][1]
+    size = opened(io.BytesIO(files[first]), f"{first} in {source}", FORMATS).size
+    _shape(*size[::-1], sum(map(len, found.values())), source)
+    return {part: (images(files, [path for _, path in rows], source, size),
+                   np.array([names.index(label) for label, _ in rows])) for part, rows in found.items()}, names
 
 
 def _shape(height, width, n, source):
@@ -119,7 +101,7 @@ def _of_arrays(files, source):
         except (ValueError, EOFError, OSError, MemoryError) as error:
             raise DataError(f"{name} in {source} is damaged, or is no array of numbers ({error})") from None
         words = [word for word in re.split("[^a-z]+", name.lower()) if word]
-        part = next((PARTS[word] for word in words if word in PARTS), "")
+        part = next((CALLED.get(word, word) for word in words if word in (*PARTS, *CALLED)), "")
         for kind, known in (("x", INPUTS), ("y", LABELS)):
             if any(word in known for word in words):
                 found[part][kind] = values
@@ -130,13 +112,6 @@ def _of_arrays(files, source):
         raise DataError(f"{source} has arrays {', '.join(sorted(files))}; `kdlib data import NAME PATH --new` takes "
                         + TAKES)
     labels = {part: _labels(pair["y"], len(pair["x"]), source) for part, pair in parts.items()}
-    if labels["train"].dtype.kind == "U":
-        names = sorted(set(labels["train"].tolist()))
-        number = {name: i for i, name in enumerate(names)}
-        try:
-            labels = {part: np.array([number[name] for name in y.tolist()]) for part, y in labels.items()}
-        except KeyError as error:
-            raise DataError(f"{source} has test images of class {error.args[0]} and no training images of it") from None
     highest = max(int(y.max(initial=0)) for y in labels.values())
     names = names or list(map(str, range(highest + 1)))
     if highest >= len(names):
@@ -148,13 +123,11 @@ def _of_arrays(files, source):
 
 
 def _labels(y, n, source):
-    """Labels [n] or [n, 1], numbers from 0 or names."""
+    """int64 [n] of labels [n] or [n, 1]."""
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    whole = y.dtype.kind in "iu" and y.min(initial=0) >= 0 and y.max(initial=0) < 65_536
-    if y.shape != (n,) or not (whole or y.dtype.kind == "U"):
-        raise DataError(f"{source} has labels {y.dtype} {list(y.shape)} for {n} images: they must be names, or whole "
-                        "numbers from 0")
-    return y if y.dtype.kind == "U" else y.astype(np.int64)
+    if y.shape != (n,) or y.dtype.kind not in "iu" or not 0 <= y.min(initial=0) <= y.max(initial=0) < 65_536:
+        raise DataError(f"{source} has labels {y.dtype} {list(y.shape)} for {n} images: give whole numbers from 0")
+    return y.astype(np.int64)
 
 
 def _pixels(x, source):

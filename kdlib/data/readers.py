@@ -169,28 +169,45 @@ def _svhn(raw, where, known):
             "-y": (content["y"][:total, 0] % 10).astype(np.uint8)}  # 10 is the digit 0
 
 
-IMAGE = re.compile(r"(^|/)(train|test)/[^/]+/[^/.][^/]*\.png$", re.I)
+IMAGE = re.compile(r"(^|/)[^/]+/[^/.][^/]*\.(png|jpe?g|bmp|gif|tiff?|webp)$", re.I)
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+CALLED = {"training": "train", "testing": "test", "val": "val", "valid": "val", "validation": "val"}  # by others
+
+
+def in_folders(files: dict) -> dict[str, list[tuple[str, str]]]:
+    """{part: [(class, path)]} of `.../<part>/<class>/<image>`, in capitals or not; "" of what is in no part."""
+    found = defaultdict(list)
+    for path in files:
+        *above, label, _ = ("", *path.split("/"))
+        part = above[-1].lower() if above else ""
+        part = CALLED.get(part, part)
+        found[part if part in (*PARTS, "val") else ""].append((label, path))
+    return found
+
+
+def images(files: dict, paths: list[str], source, size: tuple[int, int], formats=FORMATS) -> np.ndarray:
+    """uint8 [n, 3, h, w] of image files, each of that (w, h); DataError names one that is not, or is damaged."""
+    x = np.empty((len(paths), 3, *size[::-1]), np.uint8)
+    for i, path in enumerate(paths):
+        x[i] = np.asarray(opened(io.BytesIO(files[path]), f"{path} in {source}", formats, size)).transpose(2, 0, 1)
+    return x
 
 
 def class_folders(known: DataSet, files: dict, source) -> dict | None:
     """`.../train/<class>/*.png` and `.../test/<class>/*.png`: the label is the class's place among the known names,
-    whatever the case of its letters."""
-    chosen = {part: [path for path in files if path.lower().split("/")[-3:-2] == [part]] for part in known.counts}
-    if not any(chosen.values()):
+    whatever the case of its letters. Other formats of images lose pixels."""
+    found = in_folders(files)
+    if not any(found[part] for part in known.counts):
         return None
     arrays = {}
-    for part, paths in chosen.items():
-        x, y = np.empty((len(paths), *known.inputs.shape), np.uint8), np.empty(len(paths), np.uint8)
-        for i, path in enumerate(paths):
-            y[i] = _label(known, path, source)
-            picture = opened(io.BytesIO(files[path]), f"{path} in {source}", ("PNG",), known.inputs.shape[:0:-1])
-            x[i] = np.asarray(picture).transpose(2, 0, 1)
-        arrays |= {f"{part}-x": x, f"{part}-y": y}
+    for part in known.counts:
+        arrays[f"{part}-y"] = np.array([_label(known, label, source) for label, _ in found[part]], np.uint8)
+        paths = [path for _, path in found[part]]
+        arrays[f"{part}-x"] = images(files, paths, source, known.inputs.shape[:0:-1], ("PNG",))
     return arrays
 
 
-def _label(known, path, source):
-    folder = path.split("/")[-2]
+def _label(known, folder, source):
     called = folder.lower().replace(" ", "_")
     called = known.aliases.get(called, called)
     for i, name in enumerate(known.names):
@@ -209,7 +226,7 @@ def opened(file, where, formats: tuple[str, ...], size: tuple[int, int] | None =
     try:
         with Image.open(file, formats=formats) as picture:
             if size and picture.size != size:
-                raise DataError(f"{where} has {picture.size} pixels, and it should have {size}: is it of this set?")
+                raise DataError(f"{where} has {picture.size} pixels, and images of this set have {size}")
             if picture.width * picture.height > PIXELS:
                 raise Image.DecompressionBombError
             return picture.convert("RGB")
@@ -235,7 +252,7 @@ def reviews(known: DataSet, files: dict, source) -> dict | None:
             if len(seen) > WORDS_LIMIT:
                 raise DataError(f"{source} has more than {WORDS_LIMIT:,} different words: these are not reviews")
         texts[part].append(" ".join(tokens[:TEXT.shape[0]]))  # a tenth of what they take as a list
-        labels[part].append(_label(known, path, source))
+        labels[part].append(_label(known, path.split("/")[-2], source))
     if not files:
         return None
     frequent = sorted((word for word, n in seen.items() if n >= RARE), key=lambda word: (-seen[word], word))
@@ -258,8 +275,8 @@ FORMS = {
     "cifar pickled": official("the official Python version", _cifar_names, _cifar_pickled, _cifar_md5,
                               checked=True),
     "svhn files": official("the official .mat files", _svhn_names, _svhn, _svhn_md5, checked=True),
-    "class folders": Form("train/<class>/*.png and test/<class>/*.png", lambda known, path: IMAGE.search(path),
-                          class_folders),
+    "class folders": Form("train/<class>/*.png and test/<class>/*.png", lambda known, path: path[-4:].lower() == ".png"
+                          and IMAGE.search(path), class_folders),
     "reviews": Form("{train,test}/{neg,pos}/*.txt", lambda known, path: REVIEW.search(path), reviews),
 }
 
