@@ -58,7 +58,7 @@ from kdlib.runs.student import start_of
 from kdlib.spec import Student
 from kdlib.stats import Estimate, estimate
 from kdlib.store import Store, commit, digest
-from kdlib.streams import seed_of, stream
+from kdlib.streams import GlobalStream, seed_of, stream
 from kdlib.train import Source, fit, steady_process
 
 TRIALS = 10  # of a card that is ranked, at the least
@@ -258,7 +258,8 @@ def judge(name: str, spec: Student, used: dict[str, str]) -> dict:
 
     began = time.process_time()
     meter = Meter(method.cost * unit * SLACK)
-    with closed() as touched:
+    with closed() as touched, GlobalStream(torch.device("cpu")) as draws:
+        draws.seed(material.seed)  # whatever a method draws without a thought, it draws again next time
         try:
             with meter:
                 student = method.code(given, material)
