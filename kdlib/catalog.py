@@ -439,6 +439,8 @@ FAMILIES = [
            always={"depth": 8, "axes": 1, "channels": 1}),
     Family("lenet5", (DIGIT,), "LeNet5"),
     Family("resnet{depth}-{norm}", COLOURS, "PreActResNet", {"depth": DEPTHS, "norm": ("bn", "ln", "gn")}, width=16),
+    Family("bottleneck{depth}-{norm}", COLOURS, "BottleneckResNet",
+           {"depth": range(11, 1203, 9), "norm": ("bn", "ln", "gn")}, width=16),
     Family("vgg{layers}", COLOURS, "VGG", {"layers": (11, 16)}, width=64),
     Family("resnet50", (PHOTO,), "ResNet50", batchnorm=True),
     Family("lstm", (TEXT,), "LSTM"),

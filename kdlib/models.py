@@ -153,6 +153,8 @@ class MLP(StackableNet):
 class Block(nn.Module):
     """Pre-activation residual block (He et al., 2016, "Identity mappings"), in as many dimensions as `conv` has."""
 
+    layers, expansion = 2, 1
+
     def __init__(self, conv, width_in, width, stride, norm):
         super().__init__()
         self.norm1, self.norm2 = norm(width_in), norm(width)
@@ -165,6 +167,28 @@ class Block(nn.Module):
         h = F.relu(self.norm1(x), inplace=True)
         skip = x if self.shortcut is None else self.shortcut(h)
         return self.conv2(F.relu(self.norm2(self.conv1(h)), inplace=True)).add_(skip)
+
+
+class Bottleneck(nn.Module):
+    """The block of three layers (same paper) that the official code takes from depth 44 on: its middle layer has a
+    quarter of the filters that it gives."""
+
+    layers, expansion = 3, 4
+
+    def __init__(self, conv, width_in, width, stride, norm):
+        super().__init__()
+        inner = width // self.expansion
+        self.norm1, self.norm2, self.norm3 = norm(width_in), norm(inner), norm(inner)
+        self.conv1 = conv(width_in, inner, 1, bias=False)
+        self.conv2 = conv(inner, inner, 3, stride, 1, bias=False)
+        self.conv3 = conv(inner, width, 1, bias=False)
+        self.shortcut = conv(width_in, width, 1, stride, bias=False) if width != width_in else None
+
+    def forward(self, x):
+        h = F.relu(self.norm1(x), inplace=True)
+        skip = x if self.shortcut is None else self.shortcut(h)
+        h = self.conv2(F.relu(self.norm2(self.conv1(h)), inplace=True))
+        return self.conv3(F.relu(self.norm3(h), inplace=True)).add_(skip)
 
 
 def centred(pixels, channels_last):
@@ -192,15 +216,18 @@ class PreActResNet(Net):
     """Pre-activation ResNet of depth 6n + 2: three stages of n blocks, `width` filters in the first, twice and four
     times as many in the others. Of signals x [n, 1, length] (1 axis) or colour images x [n, 3, h, w] (2)."""
 
+    block: type = Block
+
     def __init__(self, classes, depth=20, norm="bn", width=16, axes=2, channels=3):
         super().__init__()
         conv, norm = CONVOLUTIONS[axes], NORMS[norm, axes]
         self.prefers_channels_last = self.of_pixels = axes == 2
         self.stem = conv(channels, width, 3, 1, 1, bias=False)
-        self.stages, widths = nn.ModuleList(), (width, width, 2 * width, 4 * width)
-        for width_in, width_out in itertools.pairwise(widths):
-            rest = (Block(conv, width_out, width_out, 1, norm) for _ in range(depth // 6 - 1))
-            self.stages.append(nn.Sequential(Block(conv, width_in, width_out, width_out // width_in, norm), *rest))
+        blocks, first = (depth - 2) // (3 * self.block.layers), self.block.expansion * width
+        self.stages, widths = nn.ModuleList(), (width, first, 2 * first, 4 * first)
+        for stride, (width_in, width_out) in zip((1, 2, 2), itertools.pairwise(widths), strict=True):
+            rest = (self.block(conv, width_out, width_out, 1, norm) for _ in range(blocks - 1))
+            self.stages.append(nn.Sequential(self.block(conv, width_in, width_out, stride, norm), *rest))
         self.norm = norm(widths[-1])
         self.head = nn.Linear(widths[-1], classes)
 
@@ -210,6 +237,12 @@ class PreActResNet(Net):
             x = stage(x)
             out.append(x)
         return *out, F.relu(self.norm(x), inplace=True).flatten(2).mean(2)
+
+
+class BottleneckResNet(PreActResNet):
+    """The same of bottleneck blocks, depth 9n + 2, which give four times as many filters."""
+
+    block = Bottleneck
 
 
 class VGG(Net):

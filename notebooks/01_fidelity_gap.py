@@ -305,7 +305,8 @@ provenance(cifar)
 # {glue:text}`cifar-foil-base` %; with 20 times as many on {glue:text}`cifar-large` % and
 # {glue:text}`cifar-foil-large` %. A gap of {glue:text}`cifar-gap` % remains. Its train agreement falls from
 # {glue:text}`cifar-train-base` to {glue:text}`cifar-train-large` %. (All students take the same {glue:text}`cifar-steps` steps: an image is
-# seen {glue:text}`cifar-passes-1` times at x1 and {glue:text}`cifar-passes-20` times at x20, in the paper 300 times at any size. How much
+# seen {glue:text}`cifar-passes-1` times at x1 and {glue:text}`cifar-passes-20` times at x20, in the paper 300 times at any size of the real set (its generated images
+# are drawn anew for every batch, so that none of them is seen twice). How much
 # of the gap at x20 more steps would close is not recorded; for another net at x1, ten times the steps close a good part of it,
 # see {doc}`chapter 2 <02_optimization>`.) An ensemble of three is matched on
 # {glue:text}`cifar-large-3` %, of five on {glue:text}`cifar-large-5` %; what belongs to the own teacher is

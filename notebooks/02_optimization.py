@@ -286,9 +286,9 @@ _ = say("cifar-over-adam-train", cifar(("SGD", 10), "train_agreement") - cifar((
 # at λ = .375, and from {glue:text}`far-test` to {glue:text}`near-test` % on the test set: no student of a single
 # teacher that starts from a random draw comes so close on these signals. The solution exists, and the optimizer stays near it if it is put near it.
 #
-# The right end of {numref}`fig-lambda` holds a lesson of its own. At λ = 1 the student *starts as its teacher*, with a loss that
-# nothing can improve, and ends with {glue:text}`at` % train and {glue:text}`at-test` % test agreement. It has left the
-# solution, presumably with the large first steps of the schedule, and settled {glue:text}`distance-1` away from it in
+# The right end of {numref}`fig-lambda` holds a lesson of its own. At λ = 1 the student *starts as its teacher*, at the optimum of the
+# distillation loss, though not of what is trained, since weight decay is part of that, and ends with {glue:text}`at` % train and {glue:text}`at-test` % test agreement. It has left the
+# solution and settled {glue:text}`distance-1` away from it in
 # weight space (from a random start: {glue:text}`distance-0`). So this recipe does not reach full agreement from any of these
 # starts, and a threshold of 99 % (claim O4) asks for about all that there is. It was fixed beforehand and stays.
 

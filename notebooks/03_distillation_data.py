@@ -164,7 +164,8 @@ policies(r)
 provenance(r)
 
 # %% [markdown]
-# The same on CIFAR-100 (recorded): the paper's eleven recipes and a twelfth, real fresh images in the place of the GAN's; every
+# The same on CIFAR-100 (recorded): ten of the paper's eleven recipes, its eleventh, out-of-domain images, with MNIST digits in the place of SVHN's, and a twelfth,
+# real fresh images; every
 # recipe includes random crops and flips. Temperature 4 alone takes the baseline recipe from
 # {glue:text}`cifar-baseline-1` to {glue:text}`cifar-baseline-4` %, mixup at that temperature has {glue:text}`cifar-mixup-4` %, generated images
 # {glue:text}`cifar-gan-4` % and fresh ones {glue:text}`cifar-fresh-4` %; colour jitter, *combined* and mixup at τ = 1

@@ -69,6 +69,28 @@ def test_nets_together_give_what_each_gives_alone(name):
     torch.testing.assert_close(together(x), torch.stack([net(part) for net, part in zip(nets, x, strict=True)]))
 
 
+def test_a_bottleneck_net_has_9n_plus_2_layers_of_which_every_third_is_narrow():
+    """He et al. (2016): three stages of n blocks 1x1, 3x3, 1x1; four times as many filters come out."""
+    for depth in (56, 110):
+        net, n = build(f"bottleneck{depth}-bn", "cifar100", 0), (depth - 2) // 9
+        convs = [m for name, m in net.named_modules() if isinstance(m, torch.nn.Conv2d) and "shortcut" not in name]
+        assert len(convs) + 1 == depth == 9 * n + 2  # and the linear layer
+        assert [c.kernel_size[0] for c in convs[1:]] == [1, 3, 1] * 3 * n
+        assert [[c.out_channels for c in convs[1 + 3 * n * i :][:3]] for i in range(3)] == [
+            [w, w, 4 * w] for w in (16, 32, 64)]
+    features = net.features(torch.rand(2, 3, 32, 32))
+    assert [tuple(f.shape[1:]) for f in features[:3]] == [(64, 32, 32), (128, 16, 16), (256, 8, 8)]
+    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 100)
+
+
+def test_a_convolution_that_is_a_matrix_product_is_drawn_alike():
+    nets = [build("cnn1d-w96", "mnist1d", i, draw="he-fan-out") for i in range(8)]
+    for layer, places in (("first", 5), ("second", 3), ("third", 3)):
+        weights = torch.stack([getattr(n, layer).weight.detach() for n in nets])
+        assert float(weights.std()) == pytest.approx((2 / (places * 96)) ** 0.5, rel=0.05)
+    assert torch.equal(nets[0].head.weight, build("cnn1d-w96", "mnist1d", 0).head.weight)
+
+
 def test_convolutions_can_be_drawn_as_in_the_official_code():
     """N(0, 2 / (k^2 x filters out)), and the rest as PyTorch has it."""
     nets = [build("resnet20-bn-w64", "cifar100", i, draw="he-fan-out") for i in range(8)]

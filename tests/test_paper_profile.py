@@ -27,7 +27,7 @@ RUNS = {name: {s for layer in levels(s for row in rows.values() for s in row) fo
         for name, rows in ROWS.items()}
 ALL = set().union(*(runs for name, runs in RUNS.items() if name != "08_errata"))  # which repeats defects on purpose
 DATA = "03_distillation_data"
-CIFAR_NETS = {"resnet20-bn", "resnet56-bn", "resnet110-bn", "resnet20-ln", "vgg16"}
+CIFAR_NETS = {"resnet20-bn", "bottleneck56-bn", "bottleneck110-bn", "resnet20-ln", "vgg16"}
 
 
 def of(kind, data_set):
@@ -57,7 +57,7 @@ def epochs(training, n):
 
 def test_cifar_teachers_take_200_epochs_of_256_with_cosine_from_a_tenth_to_zero():
     found = of("teacher", "cifar100")
-    assert {s.model for s in found} == CIFAR_NETS - {"resnet110-bn"}
+    assert {s.model for s in found} == CIFAR_NETS - {"bottleneck110-bn"}
     assert {recipe(s.training) for s in found} == {("sgd", False, 0.1, 0.0, 1e-4, 256)}
     assert {s.data.train for s in found} == {50_000, 25_000} and {s.data.test for s in found} == {10_000}
     assert all(epochs(s.training, s.data.train) == pytest.approx(200, abs=0.01) for s in found)
@@ -67,7 +67,8 @@ def test_cifar_students_take_300_epochs_of_128_of_their_own_set():
     found = of("student", "cifar100")
     assert {s.model for s in found} == CIFAR_NETS
     adam = [s for s in found if s.training.optimizer == "adam"]
-    assert {recipe(s.training) for s in set(found) - set(adam)} == {("sgd", True, 0.05, 1e-6, 1e-4, 128)}
+    assert {recipe(s.training) for s in set(found) - set(adam) if s.training.weight_decay} == {
+        ("sgd", True, 0.05, 1e-6, 1e-4, 128)}
     assert {s.model for s in adam} == {"resnet20-ln"}
     longer = {s for name, row in ROWS["02_optimization"].items() if name[0] in ("SGD", "Adam") or name == "longer"
               for s in row}
@@ -124,7 +125,7 @@ def test_figure_1_adds_generated_images_up_to_as_many_again():
     for m in (1, 3, 5):
         rows = [one("01_fidelity_gap", *name) for name in ROWS["01_fidelity_gap"] if name[:2] == ("size", m)]
         assert [s.generated for s in rows] == [0, 12_500, 25_000, 37_500, 50_000]
-        assert {(len(s.teachers), s.model, s.fresh, s.data.train) for s in rows} == {(m, "resnet56-bn", 0, 50_000)}
+        assert {(len(s.teachers), s.model, s.fresh, s.data.train) for s in rows} == {(m, "bottleneck56-bn", 0, 50_000)}
 
 
 def test_figure_2_adds_quarters_of_emnist():
@@ -141,7 +142,7 @@ def test_figures_3_and_11_have_the_papers_eleven_policies():
     for m in (1, 3, 5):
         found = [one(DATA, *name) for name in ROWS[DATA] if name[:2] == ("policy", m)]
         assert {(s.policy, s.temperature) for s in found} == PAPER_CELLS and len(found) == 11
-        assert {(s.model, len(s.teachers)) for s in found} == {("resnet56-bn", m)}
+        assert {(s.model, len(s.teachers)) for s in found} == {("bottleneck56-bn", m)}
 
 
 def test_figure_4_halves_the_training_images():
@@ -149,7 +150,7 @@ def test_figure_4_halves_the_training_images():
         rows = [one(DATA, *name) for name in ROWS[DATA] if name[:2] == ("recycle", s)]
         assert {(len(r.teachers), r.temperature) for r in rows} == {(1, 4), (3, 4), (5, 4), (3, 1), (3, 8)}
         assert {(r.inputs, r.fresh, r.generated, r.data.train) for r in rows} == {(inputs_, fresh, 0, 25_000)}
-        assert {r.model for r in rows} == {"resnet56-bn"}
+        assert {r.model for r in rows} == {"bottleneck56-bn"}
 
 
 def test_figure_9_is_of_resnet_20_on_half_the_images():
@@ -157,6 +158,26 @@ def test_figure_9_is_of_resnet_20_on_half_the_images():
     assert {(len(s.teachers), s.temperature) for s in rows} == {(m, t) for m in (1, 3, 5) for t in (1, 4, 8, 16)}
     assert {(s.model, s.teachers[0].model, s.data.train, s.inputs) for s in rows} == {
         ("resnet20-bn", "resnet20-bn", 25_000, "D0")}
+
+
+def test_nets_are_drawn_as_in_the_official_code_and_deep_ones_are_of_bottleneck_blocks():
+    """PAPER, Models: 6n + 2 layers below depth 44, bottleneck blocks and 9n + 2 from there on."""
+    found = [s for s in ALL if s.kind in ("teacher", "student") and s.data.name == "cifar100"]
+    assert {s.draw for s in found if s.model != "vgg16"} == {"he-fan-out"}
+    depths = {int(s.model.split("-")[0].removeprefix("bottleneck")) for s in found if "bottleneck" in s.model}
+    assert depths == {56, 110} and {(d - 2) % 9 for d in depths} == {0}
+
+
+def test_the_long_runs_of_figure_6_have_no_weight_decay():
+    found = [s for (kind, *_), (s, *_) in ROWS["02_optimization"].items() if kind in ("SGD", "Adam", "patient")]
+    assert {(round(epochs(s.training, 50_000)), s.training.weight_decay) for s in found} == {
+        (300, 1e-4), (1000, 0), (5000, 0)}
+
+
+def test_table_1_is_of_resnet_20():
+    found = [row for name, row in ROWS["02_optimization"].items() if name[0] == "start"]
+    assert {(s.model, s.teachers[0].model) for row in found for s in row} == {("resnet20-bn", "resnet20-bn")}
+    assert {len(row) for row in found} == {10}
 
 
 def test_figure_6_is_of_resnet_20_with_layer_norm():
@@ -174,9 +195,10 @@ def test_figure_6_is_of_resnet_20_with_layer_norm():
 
 def test_figure_10_has_every_number_of_members_to_twelve_and_figure_14_its_five_alphas():
     rows = ROWS["04_paradox"]
-    found = [s for name, (s, *_) in rows.items() if name[0] == "members"]
-    assert [len(s.teachers) for s in found] == list(range(1, 13))
-    assert all(len(s.foil) == len(s.teachers) and (s.alpha, s.temperature) == (0, 1) for s in found)
+    for t in (1, 4):  # the caption's temperature, and that of which the numbers seem to be
+        found = [s for name, (s, *_) in rows.items() if name[0] == "members" and s.temperature == t]
+        assert [len(s.teachers) for s in found] == list(range(1, 13))
+        assert all(len(s.foil) == len(s.teachers) and s.alpha == 0 for s in found)
     mixed = [s for name, (s, *_) in rows.items() if name[0] == "alpha"]
     assert {(len(s.teachers), s.alpha, s.temperature) for s in mixed} == {
         (m, a, 1) for m in (1, 3, 5) for a in (0, 0.1, 0.3, 0.5, 0.7)}
@@ -185,8 +207,8 @@ def test_figure_10_has_every_number_of_members_to_twelve_and_figure_14_its_five_
 def test_figures_12_and_13_and_table_2():
     rows = {name: row[0] for name, row in ROWS["05_scale"].items()}
     pairs = {(s.teachers[0].model, s.model) for name, s in rows.items() if name[0] == "capacity"}
-    assert pairs == {("resnet20-bn", "resnet20-bn"), ("resnet20-bn", "resnet56-bn"), ("resnet56-bn", "resnet56-bn"),
-                     ("resnet56-bn", "resnet110-bn")}
+    assert pairs == {("resnet20-bn", "resnet20-bn"), ("resnet20-bn", "bottleneck56-bn"),
+                     ("bottleneck56-bn", "bottleneck56-bn"), ("bottleneck56-bn", "bottleneck110-bn")}
     other = [s for name, s in rows.items() if name[0] == "architecture"]
     assert len({s.policy for s in other}) == 6
     assert {(s.model, s.teachers[0].model, len(s.teachers)) for s in other} == {("vgg16", "vgg16", 5)}
@@ -194,7 +216,7 @@ def test_figures_12_and_13_and_table_2():
         assert [len(s.teachers) for n, s in rows.items() if n[0] == name] == [1, 3, 5]
     shown = [s for name, s in rows.items() if name[0] == "labels"]
     assert {(s.teachers[0].model, s.temperatures) for s in shown} == {
-        ("resnet20-bn", (1, 4)), ("resnet56-bn", (1, 4))}
+        ("resnet20-bn", (1, 4)), ("bottleneck56-bn", (1, 4))}
 
 
 def test_every_student_has_a_foil_of_its_teachers_kind_that_it_never_sees():
@@ -204,8 +226,8 @@ def test_every_student_has_a_foil_of_its_teachers_kind_that_it_never_sees():
             assert {(t.model, t.training) for t in s.foil} == {(t.model, t.training) for t in s.teachers}
 
 
-@pytest.mark.parametrize("name, count", [("01_fidelity_gap", 99), ("02_optimization", 268), (DATA, 273),
-                                         ("04_paradox", 240), ("05_scale", 198), ("08_errata", 162)])
+@pytest.mark.parametrize("name, count", [("01_fidelity_gap", 99), ("02_optimization", 289), (DATA, 273),
+                                         ("04_paradox", 273), ("05_scale", 198), ("08_errata", 162)])
 def test_a_chapter_has_so_many_runs(name, count):
     assert len(RUNS[name]) == count
 

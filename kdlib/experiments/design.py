@@ -76,17 +76,18 @@ class Design:
         return other
 
     def members(self, trial: int, first: int, count: int, net: str | None = None, teaching: Training | None = None,
-                draw: Draw = "torch") -> tuple[Teacher, ...]:
+                draw: Draw | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
         return _members(Data(name=p.data_set, trial=trial, train=p.train, test=p.test), net or p.net,
-                        teaching or self.teaching, first, count, draw)
+                        teaching or self.teaching, first, count, draw or p.draw)
 
     def unseen(self, trial: int, m: int, pool) -> dict:
         """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
         (`pool`: all but the first two arguments of `members`)."""
-        usual = pool[0] in (None, self.profile.net) and pool[1] in (None, self.teaching) and pool[2] == "torch"
-        count = POOL // m if self.profile.every_foil and usual else 1  # of other nets no more are trained than needed
+        p = self.profile
+        usual = pool[0] in (None, p.net) and pool[1] in (None, p.teaching) and pool[2] == p.draw
+        count = POOL // m if p.every_foil and usual else 1  # of other nets no more are trained than needed
         foil, *foils = (self.members(trial, POOL + i * m, m, *pool) for i in range(count))
         return {"foil": foil} | ({"foils": tuple(foils)} if foils else {})
 
@@ -103,7 +104,7 @@ class Design:
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
         if p.every_foil:
             options.setdefault("measures", "function")
-        pool = teacher, teaching, options.get("draw", "torch")
+        pool = teacher, teaching, options.setdefault("draw", p.draw)
         return Student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
 
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:

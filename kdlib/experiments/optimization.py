@@ -44,6 +44,7 @@ class Settings:
     grid: int  # points a side of a loss plane
     single: tuple  # the policies that "combined" combines
     lengths: tuple = (1, 3, 10)  # of Fig 6a, times the student's training
+    decay_when_long: bool = True  # the paper's runs of 1k and 5k epochs have no weight decay
     start_seeds: int = 0  # trials of Table 1, where they are more than the rest has
     start_net: str | None = None  # of Table 1, where it is not the profile's
     passes: tuple = ()  # factors of inputs that are also trained for as many passes as the smallest, not steps
@@ -77,7 +78,8 @@ def passes(d: "Design") -> dict:
 def optimizers(d: "Design") -> dict:
     """Fig 6a: other optimizers, and longer."""
     s = d.profile.optimization
-    return {(name, k): d.students(training=training, times=k, factor=s.factor, teacher=s.net)
+    return {(name, k): d.students(training=training if k == 1 or s.decay_when_long else training.but(weight_decay=0.0),
+                                  times=k, factor=s.factor, teacher=s.net)
             for name, training in s.optimizers.items() for k in s.lengths}
 
 

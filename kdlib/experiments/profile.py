@@ -7,7 +7,7 @@ were chosen.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdlib.spec import Training
+from kdlib.spec import Draw, Training
 
 if TYPE_CHECKING:
     from kdlib.experiments import distillation_data, gap, halves, optimization, paradox, scale
@@ -48,6 +48,7 @@ class Profile:
     paradox: "paradox.Settings" = ABSENT
     scale: "scale.Settings" = ABSENT
     halves: "halves.Settings" = ABSENT
+    draw: Draw = "torch"  # of the weights of nets on the profile's own data
     first: int = FIRST  # the number of its first trial
     demonstrates: bool = True  # what figures show; else it has only what claims rest on, and nothing live
     compact: bool = False  # its records are one compressed file of metrics alone

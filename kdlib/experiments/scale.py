@@ -52,7 +52,7 @@ def architecture(d: "Design") -> dict:
     """Fig 13."""
     a = d.profile.scale.another
     return {("architecture", name, t): d.students(5, teacher=a.net, teaching=a.teaching, training=a.training,
-                                                  policy=name, temperature=t) for name, t in a.recipes}
+                                                  draw="torch", policy=name, temperature=t) for name, t in a.recipes}
 
 
 def labels(d: "Design") -> dict:

@@ -43,13 +43,17 @@ RECIPES = (
 SINGLE = ("rotation", "vflip", "colour")
 REVIEWS = teaching(25_000, 100, 100, lr=1e-2, weight_decay=1e-3)
 
+OPTIMIZERS = {"SGD": training(50_000), "Adam": training(50_000, optimizer="adam", lr=1e-3)}
+LENGTHS = (1, 1000 / 300, 5000 / 300)  # 300, 1k and 5k epochs
+
 PROFILE = Profile(
     name="paper",
     seeds=3,
     data_set="cifar100",
     train=50_000,
     test=10_000,
-    net="resnet56-bn",
+    net="bottleneck56-bn",
+    draw="he-fan-out",
     teaching=teaching(50_000),
     training=training(50_000),
     extra="generated",
@@ -69,14 +73,15 @@ PROFILE = Profile(
     optimization=optimization.Settings(
         net="resnet20-ln",
         factor=1,
-        optimizers={
-            "SGD": training(50_000),
-            "Adam": training(50_000, optimizer="adam", lr=1e-3),
-        },
-        lengths=(1, 1000 / 300, 5000 / 300),
+        optimizers=OPTIMIZERS,
+        lengths=LENGTHS,
+        decay_when_long=False,
         grid=21,
         single=SINGLE,
         start_seeds=10,
+        start_net="resnet20-bn",
+        passes=(1, 1.25, 1.5, 1.75, 2),
+        as_in_the_paper=optimization.AsInThePaper("he-fan-out", teaching(50_000), OPTIMIZERS, LENGTHS),
     ),
     distillation_data=distillation_data.Settings(
         policies=tuple(dict.fromkeys(policy for policy, _ in RECIPES)),
@@ -85,13 +90,13 @@ PROFILE = Profile(
         net="resnet20-bn",
         halved={"train": 25_000, "teaching": teaching(25_000), "training": training(25_000), "extra": "fresh"},
     ),
-    paradox=paradox.Settings(members=tuple(range(1, 13))),
+    paradox=paradox.Settings(members=tuple(range(1, 13)), temperatures=(1.0, 4.0)),
     scale=scale.Settings(
         capacity=(
             ("resnet20-bn", "resnet20-bn"),
-            ("resnet20-bn", "resnet56-bn"),
-            ("resnet56-bn", "resnet56-bn"),
-            ("resnet56-bn", "resnet110-bn"),
+            ("resnet20-bn", "bottleneck56-bn"),
+            ("bottleneck56-bn", "bottleneck56-bn"),
+            ("bottleneck56-bn", "bottleneck110-bn"),
         ),
         another=scale.Another("vgg16", tuple((p, 1.0) for p in ("baseline", *SINGLE, "combined", "mixup")),
                               teaching(50_000), training(50_000)),
