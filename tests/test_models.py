@@ -8,7 +8,7 @@ from kdlib.runs.cost import made_up
 
 NETS = {"cnn1d": "mnist1d", "mlp": "mnist1d", "resnet1d-bn": "mnist1d", "resnet1d-ln": "mnist1d", "lenet5": "mnist",
         "resnet8-bn": "cifar10", "resnet20-ln": "cifar100", "resnet14-gn-w8": "cifar100-16", "vgg11-w8": "cifar100",
-        "vgg16-w4": "cifar100-16", "lstm-small": "imdb"}
+        "vgg16-w4": "cifar100-16", "bottleneck11-bn-w8": "cifar100-16", "lstm-small": "imdb"}
 
 
 def inputs(name, n):

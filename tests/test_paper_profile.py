@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from kdlib import data
 from kdlib.compute import levels
+from kdlib.data import draws
 from kdlib.experiments import CHAPTERS, judged
 from kdlib.experiments.design import PROFILES, Design, Results
 from kdlib.experiments.profile import FIRST
@@ -292,9 +293,10 @@ def made_up_data(monkeypatch, tmp_path):
     rng = np.random.default_rng(1)
     arrays = {"cifar100": images(3, 32), "svhn": images(3, 32), "mnist": images(1, 28), "emnist": images(1, 28),
               "imdb": rng.integers(0, 500, (400, 100))}
-    monkeypatch.setattr(data, "array", lambda name, part: arrays[name] if part.endswith("x") else np.arange(400) % 2)
-    files = photographs(tmp_path, 20)
-    monkeypatch.setattr(data, "photo_files", lambda name, part: (files, np.arange(20)))
+    files = np.array(photographs(tmp_path, 20))
+    monkeypatch.setattr(draws, "array", lambda name, part: arrays[name] if part.endswith("x") else
+                        np.arange(20) if name == "imagenet" else np.arange(400) % 2)
+    monkeypatch.setattr(draws, "photo_files", lambda name, part, rows=slice(None): files[rows])
 
 
 @pytest.mark.slow
