@@ -231,8 +231,8 @@ class Claim:
 class Standing:
     """A claim and where it stands; without parts it is not tested, for a reason.
 
-    It holds if every part does: the largest of their p decides. It does not hold if any part does not: the smallest
-    decides, times the number of parts (Bonferroni), since each was a chance to fail."""
+    It holds if every part does, and none is absent: the largest of their p decides. It does not hold if any part does
+    not: the smallest decides, times the number of parts (Bonferroni), since each was a chance to fail."""
 
     id: str
     statement: str
@@ -250,8 +250,8 @@ class Standing:
 
     @property
     def p_holds(self) -> float:
-        """Of all parts together."""
-        return max((part.p_holds for part in self.parts), default=1.0)
+        """Of all parts together; 1 where one is absent."""
+        return 1.0 if self.absent else max((part.p_holds for part in self.parts), default=1.0)
 
     @property
     def p_fails(self) -> float:
