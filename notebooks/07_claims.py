@@ -130,7 +130,8 @@ table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1
 # 5 % level one or two would be decided by chance alone. Of an undecided statistic the last column says what is excluded.
 
 # %% tags=["remove-input"]
-claim_table(on_record("signals").values(), f"MNIST-1D, {trials_of('signals')} recorded trials")
+judged = trials_of("signals")
+claim_table(on_record("signals").values(), f"MNIST-1D, {judged} recorded trials") if judged else None
 
 # %% tags=["remove-input"]
 claim_table(here.values(), "MNIST-1D, the live trials of this book")

@@ -105,7 +105,8 @@ def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Res
             parts.append(statistic.on(r))
         except NotRecorded as error:
             if error.planned:
-                why = f"not recorded yet: its runs “{error}” (`kdlib record {chapter} --profile {r.profile.name}`)"
+                part = "all" if r.profile.compact else chapter
+                why = f"not recorded yet: its runs “{error}” (`kdlib record {part} --profile {r.profile.name}`)"
             else:
                 why = claim.untested or f"profile {r.profile.name} has no runs “{error}”"
             absent[statistic.label.format(**r.words)] = why
