@@ -17,16 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib_inline.config import InlineBackend
 from myst_nb import glue
 
-from kdlib import figures
+from kdlib import cards, figures
+from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.experiments import CHAPTERS, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
+from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.plan import lacking
 from kdlib.stats import Estimate, Standing, estimate, rule
-
-MARK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
 
 
 class PageError(KdlibError):
@@ -71,7 +71,7 @@ def check_checkout() -> None:
 
 
 def show_as_written(shell) -> None:
-    """Undo what MPLBACKEND or an IPython profile changes on a page: a cell shows its last value, a figure is a PNG.
+    """Undo what MPLBACKEND or an IPython profile changes on a page: a cell shows its last value, a figure is an SVG.
 
     PageError if a figure would still be none: it would be missing without a word.
     """
@@ -79,11 +79,13 @@ def show_as_written(shell) -> None:
     inline = InlineBackend.instance(parent=shell)
     for name, trait in inline.traits(config=True).items():
         setattr(inline, name, trait.default(inline))
+    inline.figure_formats = {"svg"}
+    inline.print_figure_kwargs = inline.print_figure_kwargs | {"metadata": {"Date": None}}
     shell.enable_matplotlib("inline")
     select_figure_formats(shell, inline.figure_formats, **inline.print_figure_kwargs)
     example = Figure(figsize=(0.1, 0.1), layout="none")
     example.add_axes((0, 0, 1, 1))
-    if "image/png" not in shell.display_formatter.format(example)[0]:
+    if "image/svg+xml" not in shell.display_formatter.format(example)[0]:
         raise PageError("this kernel makes no pictures of figures; is it an IPython profile that switches them off? "
                         "Try with IPYTHONDIR set to an empty folder")
 
@@ -151,6 +153,12 @@ def trials_of(profile: str) -> int:
     return max((len(part.values) for claim in on_record(profile).values() for part in claim.parts), default=0)
 
 
+def follows(key: str, values, up: str, down: str, undecided: str) -> None:
+    """Glue the words that a change's interval allows: above 0, below 0, both."""
+    e = estimate(values)
+    glue(key, up if e.low > 0 else down if e.high < 0 else undecided, display=False)
+
+
 def say_claims(claims: list[Standing]) -> None:
     """Glue every claim's verdict on the recorded trials of signals (on this page's results where these do not test it),
     or why there is none, as `verdict-<id>`, and the one on real data as `recorded-<id>`."""
@@ -174,8 +182,9 @@ def table(headers, rows, caption="") -> HTML:
 
 
 def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
-    """A row per statistic, or one that says why a claim has none. Of an undecided one the last column says what its
-    interval excludes; where all claims of a profile are there, another the verdict beside all others (Holm)."""
+    """The numbers of the cards as a table to open: a row per statistic, or one that says why a claim has none. Of an
+    undecided one the last column says what its interval excludes; where all claims of a profile are there, another the
+    verdict beside all others (Holm)."""
     claims = list(claims)
     together = any(claim.corrected for claim in claims)
 
@@ -190,8 +199,9 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
             yield label, "no runs here", "", "", marked("not tested"), *("",) * together, ""
 
     rows = [(claim.id if i == 0 else "", *line) for claim in claims for i, line in enumerate(lines(claim))]
-    return table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict",
+    made = table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict",
                   *("all claims together",) * together, "excluded"), rows, f"{caption}; shares in percentage points")
+    return HTML(f"<details><summary>{html.escape(caption)}: every number</summary>{made.data}</details>")
 
 
 def judged_tables(claims: list[Standing]) -> HTML:
@@ -218,20 +228,44 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
 
 
 def comparison(claims: list[Standing], r: Results) -> HTML:
-    """The paper's number, the recorded ones on real data, where the paper's regime decides a claim those too, and that
-    of this page's results, one row per claim."""
-    recorded, regime, judged = (on_record(profile) for profile in ("workstation", "halves", "signals"))
-    there = [in_words(regime[c.id]) if c.id in IN_THE_REGIME else "" for c in claims]
-    columns = {"claim": [c.id for c in claims], "statement": [c.statement for c in claims],
-               "paper": [c.found for c in claims]} | ({"the paper's regime (recorded)": there} if any(there) else {})
-    columns["real data, small (recorded)"] = [in_words(recorded[c.id]) for c in claims]
-    if trials_of("signals"):
-        columns[f"MNIST-1D, {trials_of('signals')} trials (recorded)"] = [in_words(judged[c.id]) for c in claims]
+    """A card for each of a chapter's claims: the paper, this page's results, those recorded on real data and, where it
+    decides a claim, in the paper's own regime."""
+    real, regime, signals = (on_record(profile) for profile in ("workstation", "halves", "signals"))
     drawn = data_set(r.profile.data_set).drawn is not None
-    here = "MNIST-1D (this page)" if drawn else f"this page (profile {r.profile.name})"
-    columns[here] = [in_words(c) for c in claims]
-    return table(tuple(columns), zip(*columns.values(), strict=True),
-                 "The paper, real data at profiles halves and workstation, and this page")
+    columns = {"MNIST-1D, this page" if drawn else f"profile {r.profile.name}": {c.id: c for c in claims}}
+    if trials_of("signals"):
+        columns = {f"MNIST-1D, {trials_of('signals')} trials": {c.id: signals[c.id] for c in claims}} | columns
+    columns["real data, small"] = {c.id: real[c.id] for c in claims}
+    columns["the paper's regime"] = {c.id: regime[c.id] for c in claims if c.id in IN_THE_REGIME}
+    return HTML(cards.cards({where: found for where, found in columns.items() if found}, _shown))
+
+
+def all_claims(columns: dict[str, dict[str, Standing]]) -> HTML:
+    """Every claim as a card, with choices above."""
+    titles = {page.stem: page.title for page in CHAPTERS.values()}
+    groups = {name: titles[claim.chapter] for name, claim in CLAIMS.items()}
+    pages = {page.stem: name for name, page in CHAPTERS.items()}
+    return HTML(cards.chooser(columns, list(dict.fromkeys(groups.values()))) + cards.cards(
+        columns, lambda name: [(f"{pages[CLAIMS[name].chapter]}.html", f"chapter: {groups[name]}"), *_shown(name)],
+        groups.get))
+
+
+def tally(columns: dict[str, dict[str, Standing]]) -> HTML:
+    """How many claims hold, do not, are open on each data set."""
+    return HTML(cards.tally(columns))
+
+
+def _shown(name: str) -> list[tuple[str, str]]:
+    """(address, text) of the figures that show what a claim is about."""
+    found = {}
+    for wanted in cards.figures_of(CLAIMS[name].source):
+        for shown in FIGURES:
+            if wanted in (shown.id, shown.id.rstrip("abc")) or wanted.rstrip("abc") == shown.id:
+                for cells, where in ((shown.signals, "MNIST-1D"), (shown.real, "real data")):
+                    cell = next((cell for cell in cells if cell.startswith("fig-")), None)
+                    if cell:
+                        found[f"{page_of(cell)}.html#{cell}"] = f"figure: {shown.shows}, {where}"
+    return list(found.items())
 
 
 def marked(verdict: str) -> str:
@@ -239,16 +273,11 @@ def marked(verdict: str) -> str:
     return f"{MARK[verdict]} {verdict}"
 
 
-def in_words(claim: Standing) -> str:
-    """A verdict with its statistics, or the reason there is none."""
-    return claim.reason or f"{marked(claim.verdict)}. " + "; ".join(
-        f"{row['statistic']}: {row['estimate']} {row['interval']}" for row in claim.to_rows())
-
-
-def provenance(r: Results) -> HTML:
+def provenance(*results: Results) -> HTML:
     """Where the last figure's or table's numbers come from: the runs read since the last such line."""
-    records = list(r.read.values())
-    r.read.clear()
+    records = [record for r in results for record in r.read.values()]
+    for r in results:
+        r.read.clear()
     return _line(records)
 
 

@@ -3,10 +3,10 @@
 Everywhere: bands and bars are 95 % Student-t intervals (`stats.estimate`); one trial alone draws no interval.
 """
 
-from itertools import cycle
-
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator
 
@@ -16,18 +16,23 @@ from kdlib.stats import estimate
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 GREY = "#666666"
-# One colour and marker per method in the whole book.
+WIDTH = 4.4  # inches of every figure: on a phone its letters are as large as those of the text's notes
+GAP = "#F3D9D0"  # the way to 100 % that is left
+# One colour and marker for one thing in the whole book, and no two things with the same: what is not here has none.
 _KEYS = {
     "m=1": (BLUE, "o"), "m=3": (ORANGE, "s"), "m=5": (GREEN, "^"),
-    "teacher": (BLACK, "*"), "unseen": (GREY, "X"), "unseen, τ = 1": (GREY, "<"), "unseen, τ = 4": (GREY, ">"),
-    "paper": (BLACK, "D"), "own teacher": (PURPLE, "s"),
-    "SGD": (BLUE, "o"), "Adam": (RED, "D"),
+    "teacher": (BLACK, "*"), "own teacher": (PURPLE, "s"),
+    "unseen": (GREY, "X"), "unseen, τ = 1": (GREY, "<"), "unseen, τ = 4": (GREY, ">"),
+    "paper": (BLACK, "D"),
+    "SGD": (GREEN, "o"), "Adam": (RED, "D"),
+    "test": (BLUE, "s"), "train": (ORANGE, "v"),
     "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
-    "fresh": (BLUE, "o"), "generated": (PURPLE, "d"),
-    "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "o"),
+    "fresh": (GREEN, "H"), "generated": (PURPLE, "p"),
+    "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "p"),
+    "kdlib": (BLUE, "D"),
 }
-FALLBACK = tuple(zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK), "os^Dvdp", strict=True))
+MARKS = "os^Dv"  # of points on a surface, by their names
 
 
 def style() -> None:
@@ -47,19 +52,25 @@ def style() -> None:
 
 def panels(n: int = 1, height: float = 3.3):
     """(figure, list of n axes, one below the other): side by side they would be too small on a phone."""
-    figure, axes = plt.subplots(n, 1, figsize=(5.6, height * n), squeeze=False)
+    figure, axes = plt.subplots(n, 1, figsize=(WIDTH, height * n), squeeze=False)
     return figure, list(axes[:, 0])
 
 
-def _look(ax, key):
-    """(colour, marker) of a method; one that has none takes the next of the axes' own cycle."""
-    if key in _KEYS:
-        return _KEYS[key]
-    if not hasattr(ax, "_kdlib_looks"):
-        ax._kdlib_looks, ax._kdlib_cycle = {}, cycle(FALLBACK)
-    if key not in ax._kdlib_looks:
-        ax._kdlib_looks[key] = next(ax._kdlib_cycle)
-    return ax._kdlib_looks[key]
+def _look(key):
+    """(colour, marker) of a thing that is drawn; KeyError for one that has none yet."""
+    return _KEYS[key]
+
+
+class _Placed(Artist):
+    """Drawn before the labels of its axes, where sizes and limits are final: puts them in their places."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+        self.set(zorder=-10, in_layout=False)
+
+    def draw(self, renderer):
+        self.place(self.axes)
 
 
 def _intervals(values, width, name):
@@ -80,10 +91,9 @@ def line(ax, x, values, label: str, key: str | None = None, style: str = "-") ->
     """Mean over x [k] of values [trials, k] with its interval, labelled at its right end.
 
     `key` names the method in _KEYS; a dashed `style` is the same student against an unseen teacher, whose interval is a
-    bar, not a band, since six bands on each other cannot be told apart. Set the axes' scale first: the labels are
-    spread by it. ValueError if the shapes do not match.
+    bar, not a band, since six bands on each other cannot be told apart. ValueError if the shapes do not match.
     """
-    colour, marker = _look(ax, key or label)
+    colour, marker = _look(key or label)
     mean, half = _intervals(values, len(x), "values")
     ax.plot(x, mean, style, color=colour, marker=marker)
     if style == "-":
@@ -92,8 +102,22 @@ def line(ax, x, values, label: str, key: str | None = None, style: str = "-") ->
         ax.errorbar(x, mean, half, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
     text = ax.annotate(label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points", va="center",
                        color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
-    ax._kdlib_labels = [*getattr(ax, "_kdlib_labels", []), text]
-    _spread(ax)
+    _placed(ax, "_kdlib_labels", [text], _spread)
+
+
+def gap(ax, x, own) -> None:
+    """Shade what is left of the way from agreement `own`, [trials, k] over x [k] in percent, to 100, which the axes
+    reach."""
+    mean, _ = _intervals(own, len(x), "own")
+    ax.fill_between(x, mean, 100, color=GAP, linewidth=0, zorder=0.5)
+    ax.text(x[-1], 99, "fidelity gap", ha="right", va="top", fontsize=9, color="#7A3B20")
+    ax.set_ylim(top=100)
+
+
+def _placed(ax, name, texts, place):
+    if not hasattr(ax, name):
+        ax.add_artist(_Placed(place))
+    setattr(ax, name, [*getattr(ax, name, []), *texts])
 
 
 def _spread(ax, gap=11.0):
@@ -115,34 +139,53 @@ def points(ax, labels, groups: dict) -> None:
     rows = np.arange(len(labels))
     offsets = np.linspace(-0.2, 0.2, len(groups)) if len(groups) > 1 else [0]
     for offset, (name, values) in zip(offsets, groups.items(), strict=True):
-        colour, marker = _look(ax, name)
+        colour, marker = _look(name)
         mean, half = _intervals(values, len(labels), f"values of {name}")
         ax.errorbar(mean, rows + offset, xerr=half, fmt=marker, color=colour, capsize=2, label=name)
     ax.set_yticks(rows, labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     if len(groups) > 1:
-        _above(ax, len(groups))
+        _above(ax, list(groups))
+
+
+def ways(rows) -> Axes:
+    """A figure of how far students get, from `rows` of (label, agreement with an unseen teacher [trials], with the own
+    one [trials]) in percent: their means and intervals, and the rest of the way to 100, shaded."""
+    _, ax = plt.subplots(figsize=(WIDTH, 0.72 * len(rows) + 0.8))
+    for i, (label, unseen, own) in enumerate(rows):
+        (a, half_a), (b, half_b) = ((e.mean, e.high - e.mean) for e in (estimate(unseen), estimate(own)))
+        ax.barh(i, 100 - b, left=b, height=0.4, color=GAP, linewidth=0)
+        ax.plot([a, b], [i, i], color=_look("own teacher")[0], linewidth=2.2)
+        for x, half, key in ((a, half_a, "unseen"), (b, half_b, "own teacher")):
+            colour, marker = _look(key)
+            ax.errorbar(x, i, xerr=half if np.isfinite(half) else None, fmt=marker, color=colour, capsize=2)
+        ax.text((b + 101) / 2, i, f"gap {100 - b:.0f}", ha="center", va="center", fontsize=9)
+        ax.text(0.5, i - 0.36, label, va="bottom", fontsize=9)
+        ax.annotate(f"{a:.0f}", (a - half_a, i), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
+                    fontsize=9)
+        ax.annotate(f"{b:.0f}", (b, i), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
+    ax.axvline(100, color="black", linewidth=1.2)
+    ax.set(xlim=(0, 101), ylim=(len(rows) - 0.6, -0.75), yticks=[],
+           xlabel="same answer as the teacher, % of new inputs")
+    ax.spines["left"].set_visible(False)
+    legend(ax, ("unseen", "own teacher"))
+    return ax
 
 
 def scatter(ax, x, y, labels, key: str) -> None:
-    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points.
-
-    Set the axes' scale first: labels of points near each other are moved apart by it.
-    """
-    colour, marker = _look(ax, key)
+    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points."""
+    colour, marker = _look(key)
     mean_x, half_x = _intervals(x, len(labels), "x")
     mean_y, half_y = _intervals(y, len(labels), "y")
     ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt=marker, color=colour, elinewidth=0.8, alpha=0.9)
     texts = [ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
              for label, a, b in zip(labels, mean_x, mean_y, strict=True) if label]
-    ax._kdlib_names = [*getattr(ax, "_kdlib_names", []), *texts]
-    _apart(ax)
+    _placed(ax, "_kdlib_names", texts, _apart)
 
 
 def _apart(ax, gap=12.0, letter=5.5):
     """Move down each label of a scatter plot that would lie on one above it; `gap`, `letter`: its size in points."""
-    ax.figure.draw_without_rendering()  # else the axes have neither their limits nor their place yet
     to_points, placed = 72 / ax.figure.dpi, []
     for text in sorted(ax._kdlib_names, key=lambda t: -t.xy[1]):
         x, own = ax.transData.transform(text.xy) * to_points
@@ -158,13 +201,15 @@ def _apart(ax, gap=12.0, letter=5.5):
 def legend(ax, keys) -> None:
     """A legend of methods by their colour and marker above the axes, where points cannot be labelled directly."""
     for key in keys:
-        colour, marker = _look(ax, key)
+        colour, marker = _look(key)
         ax.plot([], [], marker, color=colour, label=key)
-    _above(ax, len(keys))
+    _above(ax, keys)
 
 
-def _above(ax, count):
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=count, borderaxespad=0.2)
+def _above(ax, names):
+    rows = 1 + (sum(len(name) + 4 for name in names) > 36)  # else the axes would have to be narrow
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=-(-len(names) // rows), borderaxespad=0.2,
+              columnspacing=1.2, handletextpad=0.3)
 
 
 def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -> None:
@@ -185,7 +230,7 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
     bar = ax.figure.colorbar(filled, ax=ax, label="loss above its optimum (nats)")
     bar.set_ticks(LogLocator(subs=(1,)))
     bar.ax.yaxis.set_major_formatter("{x:g}")
-    for (name, (a, b)), (_, marker) in zip(points.items(), FALLBACK, strict=False):
+    for (name, (a, b)), marker in zip(points.items(), MARKS, strict=False):
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
         ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
@@ -207,7 +252,7 @@ def sheet(images, columns: int):
     if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
         raise ValueError(f"images must be [n, 1 or 3, h, w] with n > 0 (got {list(images.shape)})")
     whole = _tiles(images, columns)
-    figure, ax = plt.subplots(figsize=(5.6, 5.6 * len(whole) / whole.shape[1]))
+    figure, ax = plt.subplots(figsize=(WIDTH, WIDTH * len(whole) / whole.shape[1]))
     ax.imshow(whole, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     return figure

@@ -158,8 +158,9 @@ def data_axis(r, ax, ylabel):
 
 fig, (ax,) = panels(r)
 data_axis(r, ax, "test agreement (%)")
-against_data(r, ax, 1, "agreement", "own teacher", "m=1")
+against_data(r, ax, 1, "agreement", "own teacher", "own teacher")
 against_data(r, ax, 1, "independent_agreement", "unseen teacher", "unseen", "--")
+figures.gap(ax, p.gap.factors, 100 * r.table([("size", 1, f) for f in p.gap.factors], "agreement"))
 plt.show()
 
 # %% tags=["remove-input"]
@@ -195,6 +196,7 @@ def ensembles(r):
         for m in gap.ENSEMBLES:
             against_data(r, ax, m, metric, f"m = {m}", f"m={m}", scale=scale)
             against_data(r, ax, m, f"independent_{metric}", f"unseen, {m}", f"m={m}", "--", scale)
+    axes[0].set_ylim(top=100)
     plt.show()
 
 
@@ -218,7 +220,7 @@ provenance(r)
 fig, (ax,) = panels(r)
 ax.set_xscale("log")
 factors = [factor for _, factor in easy]
-for metric, label, key, style in (("agreement", "own teacher", "m=1", "-"),
+for metric, label, key, style in (("agreement", "own teacher", "own teacher", "-"),
                                   ("independent_agreement", "unseen teacher", "unseen", "--")):
     figures.line(ax, factors, 100 * r.table(easy, metric), label, key, style)
 ax.axhline(99, color="black", linestyle=":")

@@ -297,7 +297,7 @@ def start_near(r):
     fig, (above, below) = panels(r, 2)
     runs = [("lambda", x) for x in opt.LAMBDAS]
     figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "", "m=1")
-    for metric, label, key in (("train_agreement", "train", "D0"), ("agreement", "test", "m=1")):
+    for metric, label, key in (("train_agreement", "train", "train"), ("agreement", "test", "test")):
         figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), label, key)
         figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"independent_{metric}"), f"{label}, unseen", key, "--")
     above.set(xlabel="λ", ylabel="train KL (nats)")

@@ -31,16 +31,15 @@ workers = None  # one-thread worker processes; None: one per core
 # %% tags=["hide-input"]
 from kdlib.chapter import (
     MARK,
+    all_claims,
     changed_rules,
     claim_table,
     cost,
     glue,
-    marked,
     notice,
     on_record,
     open_page,
     say,
-    table,
     trials_of,
 )
 from kdlib.experiments import CHAPTERS, so_far, standing, trained
@@ -75,10 +74,10 @@ for m, factor in ((3, 1), (5, sizes.profile.gap.factors[-1])):
 # undecided. {glue:text}`both` claims have a verdict on both; {glue:text}`same` have the same one.
 
 # %% tags=["remove-input"]
-table(("claim", "statement", "the paper found", "real data (recorded)", "MNIST-1D (live)"),
-      [(a.id, a.statement, a.found, b.reason or marked(b.verdict), a.reason or marked(a.verdict))
-       for a, b in zip(here.values(), there.values(), strict=True)],
-      "All claims: the paper, real data, MNIST-1D")
+columns = {"MNIST-1D, live": here, "real data, small": there}
+if trials_of("signals"):
+    columns = {f"MNIST-1D, {trials_of('signals')} trials": on_record("signals")} | columns
+all_claims(columns)
 
 # %% [markdown]
 # ## Where they differ or are undecided, and what would decide it

@@ -82,7 +82,7 @@ table(("net", "batch", "teachers", "images/s", "x conventional", "share of the b
 fig, axes = figures.panels(2, height=4)
 labels = [f"{r['net']}, batch {r['batch']}, m = {r['teachers']}" for r in rows]
 for ax, key, label in zip(axes, ("ratio_to_conventional", "share_of_bound"), ("times the conventional loop", "share of the bound"), strict=True):
-    figures.points(ax, labels, {"m=1": [[r[key] for r in rows]]})
+    figures.points(ax, labels, {"kdlib": [[r[key] for r in rows]]})
     ax.axvline(1, color="black", linewidth=0.8)
     ax.set_xlim(left=0)
     ax.set_xlabel(label)

@@ -64,8 +64,8 @@ def started(here: Path, settings: dict):
 
 
 def outputs(notebook):
-    """Cell by cell what is shown, without pixels, which are matplotlib's business, and without what it says itself."""
-    return [[[*sorted(o.data.items() - {("image/png", o.data.get("image/png"))}), "image/png" in o.data]
+    """Cell by cell what is shown, without drawings, matplotlib's business, and without what it says itself."""
+    return [[[*sorted(o.data.items() - {("image/svg+xml", o.data.get("image/svg+xml"))}), "image/svg+xml" in o.data]
              for o in cell.outputs if o.output_type != "stream"] for cell in notebook.cells if cell.cell_type == "code"]
 
 

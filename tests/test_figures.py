@@ -54,3 +54,33 @@ def test_names_of_points_that_lie_on_each_other_can_all_be_read():
     boxes = [text.get_window_extent() for text in ax.texts]
     assert [text.get_text() for text in ax.texts] == names
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+def test_no_two_things_of_the_book_look_the_same_and_a_new_one_needs_a_look():
+    assert len(set(figures._KEYS.values())) == len(figures._KEYS)
+    _, [ax] = figures.panels()
+    with pytest.raises(KeyError, match="something new"):
+        figures.line(ax, [1, 2], np.ones((2, 2)), "something new")
+
+
+def test_labels_of_lines_do_not_lie_on_each_other_whatever_is_set_after_they_are_drawn():
+    figure, axes = figures.panels(2)
+    for ax in axes:
+        for i, key in enumerate(("m=1", "m=3", "m=5", "unseen", "teacher")):
+            figures.line(ax, [1, 2], np.array([[0, 50 + i / 9], [0, 50 + i / 8]]), key)
+        ax.set_ylim(0, 100)
+    figure.draw_without_rendering()
+    for ax in axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+def test_the_gap_reaches_from_the_mean_agreement_to_all_of_the_inputs():
+    _, [ax] = figures.panels()
+    figures.gap(ax, [1, 2], np.array([[60.0, 70.0], [80.0, 90.0]]))
+    [shaded] = ax.collections
+    corners = shaded.get_paths()[0].vertices
+    assert {(1, 70), (2, 80), (1, 100), (2, 100)} <= {tuple(c) for c in corners} and ax.get_ylim()[1] == 100
+    shown = figures.ways([("one", np.array([50.0, 50.0]), np.array([70.0, 72.0]))])
+    [bar] = shown.patches
+    assert (bar.get_x(), bar.get_width()) == (71, 29) and "gap 29" in [text.get_text() for text in shown.texts]

@@ -120,7 +120,7 @@ def test_only_the_pixels_of_figures_are_not_compared(path):
     for cell in jupytext.read(path.with_suffix(".ipynb")).cells:
         if any(tag.startswith("nbval") for tag in cell.metadata.get("tags", ())):
             assert cell.metadata["mystnb"]["figure"]["caption"] and cell.metadata["mystnb"]["image"]["alt"]
-            assert [set(o.data) for o in cell.outputs] == [{"image/png", "text/plain"}]
+            assert [set(o.data) for o in cell.outputs] == [{"image/svg+xml", "text/plain"}]
 
 
 @pytest.mark.slow

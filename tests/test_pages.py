@@ -20,7 +20,7 @@ PAGES = ["search.html", "genindex.html", *sorted(
     f"book/{'executed/' * (p.suffix == '.py')}{p.stem}.html"
     for p in (*(project_root() / "book").glob("*.md"), *(project_root() / "notebooks").glob("*.py")))]
 LOOKS = list(product((1280, 375), ("light", "dark")))
-NARROW = ("book/index.html", "book/executed/01_fidelity_gap.html", "book/executed/07_claims.html")
+NARROW = ("book/executed/00_answer.html", "book/executed/01_fidelity_gap.html", "book/executed/07_claims.html")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,19 @@ def test_the_search_finds_every_claim(browser, address):
         page.wait_for_function("Search.hasIndex()")
         assert page.evaluate("claims => claims.filter(id => !Search._performSearch(...Search._parseQuery(id)).length)",
                              list(CLAIMS)) == []
+
+
+@pytest.mark.slow
+def test_claims_can_be_chosen_by_keyboard_and_the_address_keeps_the_choice(browser, address):
+    with pages.opened(browser, f"{address}/book/executed/07_claims.html?chapter=Optimization") as (page, faults):
+        shown = page.locator(".claim[data-group]:visible")
+        of_the_chapter = sum(claim.chapter == "optimization" for claim in CLAIMS.values())
+        assert shown.count() == of_the_chapter
+        page.focus("select[name=verdict]")
+        page.keyboard.press("ArrowDown")  # holds
+        assert 0 < shown.count() < of_the_chapter and "verdict=holds" in page.url
+        assert page.locator("output").inner_text() == f"{shown.count()} of {len(CLAIMS)} claims"
+        assert faults == []
 
 
 # Each check, seen to fail: a page that has the fault, and the words that name it.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def _check(app, config):
     folder = Path(app.srcdir)
-    for page in re.findall(r"file: (\S+)", (folder / "_toc.yml").read_text(encoding="utf-8")):
+    for page in re.findall(r"(?:file|root): (\S+)", (folder / "_toc.yml").read_text(encoding="utf-8")):
         if not list(folder.glob(f"{page}.*")):
             raise SystemExit(f"there is no {page}: `make book` executes the chapters and then renders the book "
                              "(`make book PROFILE=smoke` in two minutes)")

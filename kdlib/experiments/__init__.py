@@ -15,6 +15,7 @@ from kdlib.stats import Claim, Standing, Statistic, holm
 
 # pages without runs of their own
 SHOWN = (
+    Chapter(0, "answer", "Does Knowledge Distillation Really Work?", reads=("fidelity_gap",)),
     Chapter(6, "generator", "The generator", reads=("fidelity_gap", "distillation_data")),
     Chapter(7, "claims", "What replicated", reads=(
         "fidelity_gap", "optimization", "distillation_data", "paradox", "scale", "errata", "halves")),

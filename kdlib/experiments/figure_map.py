@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from kdlib.experiments import PAGES, distillation_data, gap, halves, optimization, paradox, scale
 from kdlib.paths import atomic, project_root
@@ -57,6 +58,7 @@ FIGURES = (
 )
 
 
+@cache
 def page_of(cell: str) -> str:
     """The page with a figure of this name, or a table whose caption begins so; LookupError unless there is just one."""
     mark = f'"name": "{cell}"' if cell.startswith("fig-") else f'"{cell}'

@@ -1,0 +1,151 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does Knowledge Distillation Really Work?
+
+# %% tags=["parameters", "remove-input"]
+profile = "laptop"  # this page shows committed records, whatever is trained; every page takes the same parameters
+seeds = None
+workers = None
+
+# %% tags=["remove-input"]
+import matplotlib.pyplot as plt
+
+from kdlib import figures
+from kdlib.chapter import follows, glue, on_record, open_page, provenance, say, tally, trials_of
+from kdlib.experiments import so_far
+
+open_page()
+signals, images = so_far("01_fidelity_gap", "laptop"), so_far("01_fidelity_gap", "workstation")
+verdicts = "signals" if trials_of("signals") else "laptop"
+columns = {f"MNIST-1D, {trials_of(verdicts)} trials": on_record(verdicts), "real data, small": on_record("workstation")}
+for name, r in (("signals", signals), ("images", images)):
+    base, large = ("size", 1, r.profile.gap.factors[0]), ("size", 1, r.profile.gap.factors[-1])
+    glue(f"{name}-factor", f"{r.profile.gap.factors[-1]:g}", display=False)
+    say(f"{name}-gap", r.gap(large))
+    say(f"{name}-own", r(large, "agreement"))
+    say(f"{name}-unseen", r.unseen(large))
+    gain = r(large, "agreement") - r(base, "agreement")
+    lead = (r(large, "accuracy") - r(large, "teacher_accuracy")) - (r(base, "accuracy") - r(base, "teacher_accuracy"))
+    follows(f"{name}-agreement", gain, "rises", "falls", "does not change that these trials can tell")
+    follows(f"{name}-accuracy", lead, "grows", "shrinks", "changes by less than these trials can tell")
+
+# %% [markdown]
+# A student net is trained to imitate a teacher, and usually generalizes well. Does it become *like* its teacher?
+# {cite:t}`stanton2021` asked; this book runs their experiments again, and every number in it leads to its run.
+#
+# 1. **No: a gap stays.** A student of its teacher's own architecture could copy it exactly. With {glue:text}`signals-factor`
+#    times the teacher's data it still gives another answer on **{glue:text}`signals-gap-mean` %** of new signals. On new
+#    photographs, with {glue:text}`images-factor` times, on **{glue:text}`images-gap-mean` %**.
+# 2. **Much of what looks like imitation is not.** A teacher that the student has never seen agrees with it on
+#    {glue:text}`signals-unseen-mean` % of the signals, its own teacher on {glue:text}`signals-own-mean` %.
+# 3. **More data brings it closer, and that is not the same as better.** As data grow, agreement
+#    {glue:text}`signals-agreement` on signals and {glue:text}`images-agreement` on photographs. The student's lead over its
+#    teacher in accuracy {glue:text}`signals-accuracy` on signals and {glue:text}`images-accuracy` on photographs.
+
+# %% mystnb={"figure": {"caption": "How far a student gets. Cross: agreement of a student with a teacher that it never saw, which any net reaches that has learned the task. Square: with its own teacher. The shaded rest of the way to 100 % is the fidelity gap. Means over trials with 95 % intervals.", "name": "fig-answer"}, "image": {"alt": "For signals and for photographs, with little and with much data: a cross for the unseen teacher, further right a square for the own teacher, and a shaded band from there to 100 percent, the gap, which stays wide.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output"]
+rows = []
+for title, r in (("MNIST-1D signals", signals), ("CIFAR-100 photographs", images)):
+    r.read.clear()
+    for factor in (r.profile.gap.factors[0], r.profile.gap.factors[-1]):
+        rows.append((f"{title}, on {factor:g} times its teacher's data" if factor != 1 else f"{title}, on its teacher's data",
+                     100 * r.unseen(("size", 1, factor)), 100 * r(("size", 1, factor), "agreement")))
+figures.ways(rows)
+plt.show()
+
+# %% tags=["remove-input"]
+provenance(signals, images)
+
+# %% [markdown]
+# ## How the paper's claims stand
+#
+# *Holds*, *does not hold*: the whole 95 % interval is on that side of a threshold that was written down before the runs.
+# {doc}`Every claim, with its intervals <07_claims>`.
+
+# %% tags=["remove-input"]
+tally(columns)
+
+# %% [markdown]
+# ## Three ways in
+#
+# ::::{grid} 1 1 3 3
+# :gutter: 2
+#
+# :::{grid-item-card} Two minutes
+# {doc}`What replicated <07_claims>`: a card for each claim, its interval, its threshold, its figures.
+# :::
+#
+# :::{grid-item-card} An hour
+# {doc}`The fidelity gap <01_fidelity_gap>` and the chapters after it: a finding each. Before them, {doc}`../how_to_read`.
+# :::
+#
+# :::{grid-item-card} Run it
+# {doc}`../reexecute`: five minutes on a laptop, no GPU. {doc}`../own_networks`: the same questions to your own networks.
+# :::
+# ::::
+#
+# ## Terms in one picture
+#
+# ```{figure} ../_static/schematic.svg
+# :name: fig-schematic
+# :width: 100%
+# :alt: Data go to a teacher, an unseen teacher trained alike, and a student. The student learns from the teacher's probabilities only. Both teachers are compared with the student on new inputs.
+#
+# A student is trained on its teacher's probabilities, without labels. On new inputs it is compared with that teacher, which
+# is fidelity, and with an *unseen* one, trained in the same way on the same data, from which it never learned.
+# ```
+# <p class="provenance">a drawing; the terms are those of the glossary</p>
+#
+# A student with logits $z_s$ learns from a teacher's logits $z_t$ by the distillation loss of {cite:t}`hinton2015`; $\sigma$ is
+# the softmax, $\tau$ the {term}`temperature`, $y$ the label, of which {term}`α` is the weight:
+#
+# ```{math}
+# :label: eq-loss
+# L = \alpha\, L_{\mathrm{NLL}}(z_s, y) + (1 - \alpha)\, L_{\mathrm{KD}}
+# ```
+#
+# ```{math}
+# :label: eq-distillation
+# L_{\mathrm{KD}} = -\tau^2 \sum_{j} \sigma_j(z_t / \tau) \log \sigma_j(z_s / \tau)
+# ```
+#
+# {term}`Fidelity <fidelity>` is measured on the $n$ inputs of a test set, as top-1 {term}`agreement` and as {term}`predictive KL`:
+#
+# ```{math}
+# :label: eq-agreement
+# \mathrm{Agreement} = \frac{1}{n} \sum_{i=1}^{n} \mathbb{1}\big[\mathrm{arg\,max}_j z_{s,j}(x_i) = \mathrm{arg\,max}_j z_{t,j}(x_i)\big]
+# ```
+#
+# ```{math}
+# :label: eq-kl
+# \mathrm{KL} = \frac{1}{n} \sum_{i=1}^{n} \mathrm{KL}\big(\hat p_t(y \mid x_i)\, \|\, \hat p_s(y \mid x_i)\big)
+# ```
+#
+# ## Cite
+#
+# The paper: {cite:t}`stanton2021`, [arXiv:2106.05945](https://arxiv.org/abs/2106.05945), with
+# [its code](https://github.com/samuelstanton/gnosis). This book: `CITATION.cff` in its repository, or
+#
+# ```bibtex
+# @misc{kdlib2026,
+#   title  = {Does Knowledge Distillation Really Work? The paper, re-executed},
+#   author = {{the kdlib authors}},
+#   year   = {2026},
+#   note   = {A Jupyter Book and the library kdlib}
+# }
+# ```

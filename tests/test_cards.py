@@ -1,0 +1,63 @@
+"""Claims as cards: what stands in them is what was measured."""
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+from kdlib import cards
+from kdlib.stats import Part, Standing
+
+
+def standing(name, values, side="above", threshold=0.1):
+    return Standing(name, f"statement of {name}", "Fig 3, 4", "<found>", (
+        Part("a label", np.array(values), side, threshold, "points"),))
+
+
+HERE = {"F1": standing("F1", [0.2, 0.21, 0.22]), "F2": standing("F2", [0.01, 0.02, 0.03])}
+THERE = {"F1": standing("F1", [0.0, 0.1, 0.3]), "F2": Standing("F2", "statement of F2", "Fig 1", "", (), "no runs")}
+
+
+def read(text):
+    return BeautifulSoup(text, "html.parser")
+
+
+def test_a_card_has_a_chip_and_an_interval_for_every_data_set_or_the_reason():
+    one, two = read(cards.cards({"here": HERE, "there": THERE})).select(".claim")
+    assert [chip.text for chip in one.select(".chip")] == ["✓ holds", "? undecided"]
+    assert [chip.text for chip in two.select(".chip")] == ["✗ does not hold", "– not tested"]
+    assert two.select_one(".reason").text == "no runs" and "<found>" in one.select_one(".found").text
+    [label] = [svg["aria-label"] for svg in one.select(".stands svg")][:1]
+    row = HERE["F1"].to_rows()[0]
+    assert label == f"{row['estimate']} {row['interval']}, asked: {row['rule']}"
+    assert one["data-stands"] == "here=holds there=undecided"
+
+
+@pytest.mark.parametrize("side, values, inside", [
+    ("above", [0.2, 0.21], True), ("above", [0.0, 0.01], False), ("below", [0.0, 0.01], True),
+    ("within", [0.0, 0.01], True), ("within", [0.2, 0.21], False), ("above", [0.3], None)])
+def test_the_dot_lies_in_what_is_asked_for_where_the_estimate_does(side, values, inside):
+    [svg] = read(cards.interval(standing("F1", values, side).parts[0])).select("svg")
+    asked, dot = svg.select_one(".asked"), float(svg.circle["cx"])
+    left = float(asked["x"])
+    lies = left < dot < left + float(asked["width"])
+    assert lies == (inside is None or inside)
+    assert bool(svg.select(".range")) == (len(values) > 1)  # one trial has no interval
+    assert 0 <= dot <= cards.WIDTH
+
+
+def test_the_tally_counts_every_claim_once():
+    text = read(cards.tally({"here": HERE, "there": THERE})).text
+    assert "here: 1 hold, 1 do not" in text and "there: 1 undecided, 1 not tested" in text
+
+
+def test_a_choice_lists_every_verdict_data_set_and_chapter():
+    form = read(cards.chooser({"real data": HERE}, ["The gap"]))
+    values = {option["value"] for option in form.select("option")}
+    assert values == {"", "holds", "does_not_hold", "undecided", "not_tested", "real_data", "The gap"}
+
+
+@pytest.mark.parametrize("source, found", [
+    ("Fig 3, 4", ["Fig 3", "Fig 4"]), ("Sec 3.2, Fig 11", ["Fig 11"]), ("Fig 1b, 10", ["Fig 1b", "Fig 10"]),
+    ("Table 2, IMDB", ["Table 2"]), ("Sec 7", [])])
+def test_the_figures_that_a_source_names(source, found):
+    assert cards.figures_of(source) == found
