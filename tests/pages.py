@@ -1,5 +1,6 @@
 """What a page of the book must be: functions that name each fault, of its HTML alone and of the page in a browser."""
 
+import re
 import shutil
 import threading
 from contextlib import contextmanager
@@ -50,8 +51,9 @@ def faults_of_html(html: Path, page: str) -> list[str]:
     """Links that lead nowhere, figures that lack something, what should not show."""
     soup = BeautifulSoup((html / page).read_text(encoding="utf-8"), "html.parser")
     article = soup.find("article") or soup
-    return [*_links(html, page, soup), *_figures(article),
-            *(f"shows {word!r}" for word in STRAY if word in _prose(article))]
+    prose = _prose(article)
+    return [*_links(html, page, soup), *_figures(article), *(f"shows {word!r}" for word in STRAY if word in prose),
+            *(f"shows LaTeX: {command}" for command in re.findall(r"\\[a-z]{2,}", prose))]
 
 
 def _prose(article) -> str:

@@ -1,8 +1,8 @@
 """What is declared once: chapters and claims. None can be forgotten, dropped or shown under another number."""
 
 import re
-from fnmatch import fnmatch
 import subprocess
+from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import numpy as np

@@ -120,6 +120,7 @@ WRONG = {
     "fig-w has no provenance": '<figure id="fig-w"></figure><figure id="fig-v"></figure><p class="provenance"></p>',
     "shows '{glue'": "<p>It is {glue:text}`gap` %</p>",
     "shows 'set by papermill'": "<p>set by papermill</p>",
+    "shows LaTeX: \\arg": "<math><mi>\\arg</mi></math>",
     "shows '??'": "<p>See Fig. ??</p>",
 }
 WRONG_IN_BROWSER = {

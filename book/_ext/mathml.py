@@ -1,5 +1,6 @@
 """Formulas as MathML, written when the book is built: browsers draw it, and no script is loaded for it."""
 
+from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.locale import _
 from sphinx.util.math import get_node_equation_number
@@ -7,14 +8,10 @@ from sphinx.util.math import get_node_equation_number
 
 def _inline(self, node):
     self.body.append(convert(node.astext()))
-    from docutils import nodes
-
     raise nodes.SkipNode
 
 
 def _display(self, node):
-    from docutils import nodes
-
     number = ""
     if node["number"]:
         number = f'<span class="eqno">({get_node_equation_number(self, node)})'
