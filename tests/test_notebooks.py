@@ -69,7 +69,11 @@ class MadeUp(dict):
 
 def made_up(name, design, workers=2):
     """What `trained` gives, without any training."""
-    runs = CHAPTERS[name].runs(design)
+    return made_of(design, CHAPTERS[name].runs(design))
+
+
+def made_of(design, runs, workers=2, progress=False):
+    """What `Design.train` gives, without any training."""
     return Results.of(design.profile, runs, {
         s: Record(key=s.key, spec={}, metrics=MadeUp(s.key), curves=MadeUp(s.key), seconds=1.0, device="none",
                   versions={"torch": "none"}, commit="none")
@@ -82,6 +86,7 @@ def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, sto
     """Whatever the runs give: its code asks for none that the profile does not have."""
     for module in (chapter, experiments):
         monkeypatch.setattr(module, "trained", made_up)
+    monkeypatch.setattr(Design, "train", made_of)
     cells = [c for c in jupytext.read(project_root() / "notebooks" / f"{page}.py").cells if c.cell_type == "code"]
     [parameters] = [c for c in cells if "parameters" in c.metadata.get("tags", ())]
     parameters.source += f"\nprofile = {profile!r}"
