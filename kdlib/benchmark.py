@@ -249,7 +249,7 @@ def judge(name: str, spec: Student, used: dict[str, str]) -> dict:
     method, store, splits = own.METHODS[name], Store(), data.load(**dict(spec.data))
     teacher = loaded(spec.teachers[0], store.weights)
     given, start = copy.deepcopy(teacher).eval(), start_of(spec, store.weights)
-    material = Material(data.pixels(splits.train_x), splits.train_y, spec.training, "baseline"
+    material = Material(data.pixels(splits.train_x), splits.train_y, spec.training, catalog.BASELINE
                         if spec.data.inputs.cropped else None, seed_of("benchmark", spec.key), start)
     unit = budget(spec)
 

@@ -163,8 +163,8 @@ def say_claims(claims: list[Standing]) -> None:
     """Glue every claim's verdict on the recorded trials of signals (on this page's results where these do not test it),
     or why there is none, as `verdict-<id>`, and the one on real data as `recorded-<id>`."""
     for claim in claims:
-        judged = on_record("signals")[claim.id]
-        for key, stands in (("verdict", judged if judged.tested else claim),
+        on_signals = on_record("signals")[claim.id]
+        for key, stands in (("verdict", on_signals if on_signals.tested else claim),
                             ("recorded", on_record("workstation")[claim.id])):
             glue(f"{key}-{claim.id}", stands.reason or stands.verdict, display=False)
 

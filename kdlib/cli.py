@@ -222,13 +222,14 @@ def _earlier(claim, stands):
 
 def _train_for(asked, profile, workers):
     from kdlib.compute import compute
-    from kdlib.experiments import chapters_of, read_by
+    from kdlib.experiments import chapters_of, runs_read_by
     from kdlib.experiments.design import Design
     from kdlib.plan import lacking
 
     design = Design(profile)
-    missing, line = lacking([s for name in chapters_of(asked, profile) for row in read_by(asked, name, design).values()
-                             for s in row], f"that decide {', '.join(asked)}", profile, workers)
+    missing, line = lacking([s for name in chapters_of(asked, profile)
+                             for row in runs_read_by(asked, name, design).values() for s in row],
+                            f"that decide {', '.join(asked)}", profile, workers)
     if missing:
         print(line, file=sys.stderr, flush=True)
         compute(missing, workers, profile, progress=True)

@@ -91,6 +91,8 @@ def compute(specs, workers: int | None = None, profile: str | None = None, progr
     Of runs that could start the longest comes first, or, `in_order`, the earlier one in `specs`: so that of days of
     runs the first parts are there first.
 
+    Committed weights are adopted into the store first; what they are of is not trained again.
+
     With KDLIB_FROM_RECORDS set the records come from `results/<profile>` and nothing is trained.
     """
     specs = list(specs)

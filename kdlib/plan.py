@@ -30,7 +30,7 @@ def flops(spec, each: Cost, judge: Cost | None = None, given: bool = False) -> i
     """FLOPs of a run: its steps, and what is only judged, which costs what its own net does unless `judge` says
     otherwise, and nothing where it is `given`, by a run that it is executed with."""
     work = runs.work(spec)
-    return work.steps * each.step_flops + work.judged * (judge or each).label_flops * (not given)
+    return work.steps * each.step_flops + work.only_forward * (judge or each).label_flops * (not given)
 
 
 def given(specs) -> set:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import BaseModel
 
 from kdlib import experiments
+from kdlib.catalog import DRAWN_BY
 from kdlib.experiments.design import Design, with_unseen
 from kdlib.experiments.profiles import PROFILES
 from kdlib.results import Record, Recorded, StoreError, check_there
@@ -90,7 +91,7 @@ LAST = tuple(Column(*column) for column in (
     ("kdlib", "version"),
     ("torch", "version"),
     ("numpy", "version"),
-    ("mnist1d", "version of the signals' generator"),
+    (DRAWN_BY, "version of the package that draws the signals"),
     ("commit", "of the code; +changes: and something not committed"),
     ("content", "fingerprints of its stored data sets, as JSON; empty: the official ones, or none"),
     ("weights", "the beginning of the checksum of its final weights; empty before November 2026"),

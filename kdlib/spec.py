@@ -292,7 +292,8 @@ class Student(Run):
         if self.related and not self.data.known.related:
             raise ValueError(f"no other set's images are related to {self.data.name}'s")
         if bool(self.generator) != bool(self.generated or policy.pool == "generated"):
-            raise ValueError("a generator goes with generated images or policy gan, and these with a generator")
+            raise ValueError("a generator goes with generated images or a policy that mixes them in, and these with "
+                             "a generator")
         if self.generator and self.generator.data != self.data:
             raise ValueError("the generator is trained on the teachers' own images")
         near = self.toward_teacher > 0 or self.start != "random"

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import sys
+from dataclasses import replace
 
 import mlcroissant
 import numpy as np
@@ -47,7 +48,7 @@ def test_a_chapters_table_has_all_runs_of_its_complete_conditions_whichever_file
 
 
 def test_an_incomplete_condition_is_named_and_there_only_if_asked_for(table):
-    assert table.attrs["incomplete"] == [f"{CHAPTER}: longer"]
+    assert f"{CHAPTER}: longer" in table.attrs["incomplete"]
     missing = [s for s in CHAPTERS[CHAPTER].runs(Design("workstation"))["longer"]]
     assert not set(table.key) & {s.key for s in missing}
     halves = package.records("halves")
@@ -56,7 +57,7 @@ def test_an_incomplete_condition_is_named_and_there_only_if_asked_for(table):
 
 def test_what_is_recorded_of_an_incomplete_condition_is_there_if_asked_for(tmp_path, monkeypatch, store_here):
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setitem(CHAPTERS, CHAPTER, CHAPTERS[CHAPTER].__class__("x", "X", lambda d: {
+    monkeypatch.setitem(CHAPTERS, CHAPTER, replace(CHAPTERS[CHAPTER], plan=lambda d: {
         "row": [teacher(0), teacher(1)], "other": [teacher(0)]}))
     Recorded("smoke").write(f"{CHAPTER}.jsonl", compute([teacher(0)], workers=1).values())
     assert package.records("smoke", CHAPTER).condition.tolist() == ["other"]

@@ -350,7 +350,7 @@ def test_teachers_are_asked_in_the_way_that_asks_least(change, asked, monkeypatc
     label = labeller.labeller(spec, None, torch.rand(spec.size, 3, 16, 16), stream("a"))
     for _ in range(spec.training.steps):
         label(torch.arange(10) % spec.size)
-    assert sum(count) == labeller.asked(spec) == asked == runs.work(spec).judged
+    assert sum(count) == labeller.asked(spec) == asked == runs.work(spec).only_forward
 
 
 def test_a_student_that_is_measured_as_a_function_has_all_the_papers_metrics_but_cka(store_here):

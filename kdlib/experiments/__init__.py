@@ -135,7 +135,7 @@ def chapters_of(claims, profile: str) -> list[str]:
     return [name for name, page in CHAPTERS.items() if page.stem in stems]
 
 
-def read_by(claims, chapter: str, design: Design) -> dict:
+def runs_read_by(claims, chapter: str, design: Design) -> dict:
     """{condition: [one spec per trial]} of a chapter's runs that these claims read, a few of many."""
     there, runs = claims_at(design.profile), CHAPTERS[chapter].runs(design)
     if not runs:
@@ -165,7 +165,7 @@ def standing(profile: str, seeds: int | None = None, workers: int | None = None,
     asked = CLAIMS if only is None else only
     for name in CHAPTERS if records else chapters_of(asked, profile):
         results = (so_far(name, profile, source) if records
-                   else replace(design.train(read_by(asked, name, design), workers),
+                   else replace(design.train(runs_read_by(asked, name, design), workers),
                                 planned=frozenset(CHAPTERS[name].runs(design))))
         found |= {claim.id: claim for claim in (judged_before if before else judged)(name, results)}
     if set(found) == set(CLAIMS):

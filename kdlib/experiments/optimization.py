@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdlib.catalog import BASELINE
 from kdlib.experiments.distillation_data import SETS
 from kdlib.experiments.gap import ENSEMBLES
 from kdlib.experiments.page import Chapter
@@ -160,7 +161,7 @@ def initial_weights(d: "Design") -> dict:
 
 def policies(p: Profile) -> tuple:
     """Those of Fig 5."""
-    return ("baseline", *p.optimization.single, "combined")
+    return (BASELINE, *p.optimization.single, "combined")
 
 
 def vanished(r, one: float, other: float, sweep="lambda"):

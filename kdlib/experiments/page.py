@@ -13,7 +13,7 @@ class Chapter:
     """A page: `notebooks/<number>_<stem>.py`."""
 
     number: int  # its place in the book
-    stem: str
+    stem: str  # by which claims name it
     title: str
     plan: Callable[["Design"], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
     settings: tuple[str, ...] = ()  # of a profile: one without them has no runs of this chapter
@@ -25,7 +25,7 @@ class Chapter:
         return f"{self.number:02d}_{self.stem}"
 
     def runs(self, d: "Design") -> dict:
-        """{condition: [one spec per trial]} of a design, {} where its profile does not have this chapter; of a profile
+        """`plan(d)`, {condition: [one spec per trial]}, {} where its profile does not have this chapter; of a profile
         that demonstrates nothing only what claims read, and what moves a student away from its teacher."""
         if not self.plan or not all(getattr(d.profile, name) for name in self.settings):
             return {}

@@ -49,6 +49,6 @@ def measure(spec: Defects, weights_of):
 KIND = Kind(
     execute=lambda specs, weights_of, kept: [measure(spec, weights_of) for spec in specs],
     priced=cost.of_run,
-    work=lambda spec: Work(judged=(1 + len(spec.student.teachers)) * spec.student.data.test),
+    work=lambda spec: Work(only_forward=(1 + len(spec.student.teachers)) * spec.student.data.test),
     holds=HOLDS,
 )

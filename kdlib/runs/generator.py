@@ -40,7 +40,8 @@ def execute(specs, weights_of, kept):
     net, curves = gan.fit(spec, known, kept)
     judge = Ensemble([loaded(spec.judge, weights_of)]).to(where).members[0]
     made = gan.sample(net, max(SAMPLES, len(test_x)), stream(spec.data.trial, "generator", "evaluation")).to(where)
-    (of_made, classes), (of_test, test_classes), (of_train, _) = (judged(judge, x) for x in (made, test_x, known))
+    (of_made, classes), (of_test, test_classes), (of_train, _) = (
+        features_and_classes(judge, x) for x in (made, test_x, known))
     by_inception = gan.inception_measures(made, test_x, weights) if weights else {}
     return [(by_inception | {
         "judge_fid": of_finite(spec, lambda: metrics.frechet_distance(of_made, of_test)),
@@ -59,7 +60,7 @@ def top(logits) -> float:
 
 
 @torch.no_grad()
-def judged(net, x):
+def features_and_classes(net, x):
     """(features [n, d] before the last layer, logits [n, c])."""
     features = torch.cat([net.features(part)[-1].flatten(1) for part in x.split(64)])
     return features.cpu(), net.head(features).cpu()

@@ -13,16 +13,16 @@ from kdlib.train import Diverged, too_large
 
 @dataclass(frozen=True)
 class Work:
-    """What a run does: steps of its net with so many examples, and examples that nets only judge."""
+    """What a run does: steps of its net with so many examples, and examples that only pass forward."""
 
     steps: int = 0
     batch: int = 0
-    judged: int = 0
+    only_forward: int = 0
 
     @property
     def passes(self) -> int:
         """Forward passes of one example, of which a step takes three: about as long as a run takes, for nets alike."""
-        return 3 * self.steps * self.batch + self.judged
+        return 3 * self.steps * self.batch + self.only_forward
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Kind:
     priced: Callable  # spec -> what decides the cost of its steps (`cost.Priced`, or of its form)
     work: Callable  # spec -> Work
     holds: dict[str, str]  # what its record's metrics are, by name or, with {}, by pattern of names
-    judge: Callable | None = None  # spec -> the same of what is judged, where that is by other nets
+    judge: Callable | None = None  # spec -> the same of what only passes forward, where that is by other nets
     cohort: Callable = lambda spec: None  # spec -> what runs that are executed together have in common; None: alone
     divides: Callable = lambda spec: True  # spec -> whether a cohort of it gains as much in parts, one a worker
     spreads: bool = False  # over many devices, where it is alone

@@ -45,13 +45,13 @@ def labeller(spec: Student, teacher: Ensemble, inputs, draws: torch.Generator, p
     """The labels of a student's batches, as at the top of this module; `inputs` [n, ...] are its own, `draws` is the
     stream of its augmentation."""
     if spec.data.inputs.fixed(spec.policy):
-        return kept(teacher, inputs)
+        return once(teacher, inputs)
     if outcomes := _outcomes(spec):
         return table(teacher, inputs, draws, outcomes)
     return live(teacher, inputs, draws, spec.policy, pool)
 
 
-def kept(teacher, inputs):
+def once(teacher, inputs):
     """Of inputs that never change: each is labelled once, before training."""
     logits = logits_of(teacher, inputs)
     return lambda rows: (inputs[rows], logits[rows])

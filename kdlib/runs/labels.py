@@ -41,7 +41,7 @@ def measure(spec: Labels, weights_of):
 def work(spec: Labels) -> Work:
     """All of both sets is labelled by every teacher."""
     labelled = spec.subject.data.train + spec.subject.data.test
-    return Work(judged=labelled * len(spec.teachers))
+    return Work(only_forward=labelled * len(spec.teachers))
 
 
 KIND = Kind(

@@ -14,7 +14,7 @@ from kdlib.models import Ensemble, build, laid_for
 from kdlib.runs import cost, generator
 from kdlib.runs.kind import Kind, Work, loaded
 from kdlib.runs.labeller import anew, asked, labeller
-from kdlib.runs.training import Prepared, batches, cohort, initial, trained
+from kdlib.runs.training import Prepared, batches, initial, stacking_cohort, train_together
 from kdlib.spec import Student
 from kdlib.streams import GlobalStream, seed_of, stream
 from kdlib.train import logits_of
@@ -112,7 +112,7 @@ class Lessons:
         self.source, self.inputs, self.pool = batches(spec, inputs, labelled, draws, *streams), inputs, pool
 
     @cached_property
-    def judges(self) -> dict[str, Ensemble]:
+    def compared(self) -> dict[str, Ensemble]:
         """Whom the student is compared with, by the prefix of the metrics: its teacher, and those it never sees."""
         unseen = [foil for foil in (self.spec.foil, *self.spec.foils) if foil]
         return {"": self.teacher} | {
@@ -133,7 +133,7 @@ class Lessons:
     def said(self) -> dict:
         """Logits of each of the judges on the test inputs and on those seen."""
         return {name: (logits_of(judge, self.test_x).cpu(), logits_of(judge, self.seen).cpu())
-                for name, judge in self.judges.items()}
+                for name, judge in self.compared.items()}
 
     @cached_property
     def members_said(self) -> list:
@@ -163,7 +163,7 @@ def fidelity(net, lessons: Lessons) -> dict:
                  "train_agreement": metrics.agreement(seen, seen_judged),
                  "train_kl": metrics.predictive_kl(seen_judged, seen)}
         if lessons.spec.measures != "function":
-            found |= similarities(net, lessons.judges[name], lessons)
+            found |= cka_with(net, lessons.compared[name], lessons)
         found |= more_of(test, judged, y) if everything else {}
         result |= {f"{name}{metric}": value for metric, value in found.items()}
     if everything:
@@ -187,7 +187,7 @@ def more_of(test, judged, y) -> dict:
 
 
 @torch.no_grad()
-def similarities(net, judge: Ensemble, lessons: Lessons) -> dict:
+def cka_with(net, judge: Ensemble, lessons: Lessons) -> dict:
     """CKA by stage, where both are single nets of one design."""
     if len(judge.members) > 1 or type(judge.members[0]) is not type(net):
         return {}
@@ -206,19 +206,19 @@ def logged(net, lessons: Lessons) -> torch.Tensor:
 
 
 def execute(specs, weights_of, kept):
-    """Those of equal `batches` see the same ones, which are labelled once."""
+    """As `runs.execute`. Students of equal `batches` see the same ones, which are labelled once."""
     lessons = {}
     for spec in specs:
         if spec.batches not in lessons:
             lessons[spec.batches] = Lessons(spec, weights_of)
-    return trained(specs, [prepare(spec, lessons[spec.batches], weights_of) for spec in specs], kept)
+    return train_together(specs, [prepare(spec, lessons[spec.batches], weights_of) for spec in specs], kept)
 
 
 def cohort_of(spec: Student):
     """Beside nets that stack, students of equal batches whose teachers label every batch anew: one labels for all."""
     if not spec.net.family.stackable and devices() == 1 and anew(spec):
         return spec.kind, spec.model, spec.batches
-    return cohort(spec)
+    return stacking_cohort(spec)
 
 
 def work(spec: Student) -> Work:

@@ -60,7 +60,7 @@ def measure(spec: Surface, weights_of):
 def work(spec: Surface) -> Work:
     """A loss at every point."""
     inputs = spec.student.size
-    return Work(judged=spec.segment * min(inputs, ON_SEGMENT) + spec.grid**2 * min(inputs, ON_PLANE))
+    return Work(only_forward=spec.segment * min(inputs, ON_SEGMENT) + spec.grid**2 * min(inputs, ON_PLANE))
 
 
 KIND = Kind(

@@ -7,7 +7,7 @@ from kdlib.catalog import BASELINE
 from kdlib.devices import device
 from kdlib.runs import cost
 from kdlib.runs.kind import Kind, Work
-from kdlib.runs.training import Prepared, batches, cohort, initial, pixels, trained
+from kdlib.runs.training import Prepared, batches, initial, pixels, stacking_cohort, train_together
 from kdlib.spec import Teacher
 from kdlib.streams import stream
 from kdlib.train import logits_of
@@ -47,11 +47,11 @@ def prepare(spec: Teacher) -> Prepared:
 
 
 KIND = Kind(
-    execute=lambda specs, weights_of, kept: trained(specs, [prepare(spec) for spec in specs], kept),
+    execute=lambda specs, weights_of, kept: train_together(specs, [prepare(spec) for spec in specs], kept),
     priced=cost.of_run,
     work=lambda spec: Work(spec.training.steps, spec.training.batch),
     holds=HOLDS,
-    cohort=cohort,
+    cohort=stacking_cohort,
     spreads=True,
     starts_others=True,
 )

@@ -32,7 +32,7 @@ class Prepared:
     evaluate: Callable
 
 
-def trained(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dict]]:
+def train_together(specs, prepared: list[Prepared], kept) -> list[tuple[dict, dict, dict]]:
     """(metrics, curves, weights) of each, trained together. Where all objectives are one, so is the loss: one call."""
     one = len({spec.loss for spec in specs}) == 1
     curves = fit([p.net for p in prepared], specs[0].training, [p.source for p in prepared],
@@ -60,7 +60,7 @@ def tried(data: str, model: str, objective: str, optimizer: str) -> None:
         raise Unusable(f"optimizer {optimizer} fails with net {model}: {type(error).__name__}: {error}") from error
 
 
-def cohort(spec: Teacher | Student):
+def stacking_cohort(spec: Teacher | Student):
     """Nets that stack are trained together with those of equal shape, training and objective."""
     if spec.net.family.stackable:
         return spec.kind, spec.model, spec.data.known.classes, spec.training, spec.loss

@@ -10,10 +10,10 @@ POLICIES = ("baseline", "shift", "scale", "jitter", "combined", "mixup", "fresh"
 EASY_FACTORS = (1, 5, 33, 165)
 
 
-def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int, easy: int, judged: bool = False,
+def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int, easy: int, for_claims: bool = False,
             **options: Any) -> Profile:
     """Teachers see `train` signals, of the easy task `easy`, and take `steps`; planes have `grid` points a side.
-    `judged`: with all that claims ask for, which is more than figures show; `options`: of the profile."""
+    `for_claims`: with all that claims ask for, which is more than figures show; `options`: of the profile."""
     teaching, training = Training(steps=steps), Training(steps=3 * steps)
     optimizers = {"AdamW": training, "SGD": Training(optimizer="sgd", lr=0.05, weight_decay=1e-4, steps=training.steps)}
     factors = (1, 2, 5, 33)
@@ -43,9 +43,9 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
             optimizers=optimizers,
             grid=grid,
             single=("shift", "scale", "jitter"),
-            passes=factors if judged else (),
-            as_in_the_paper=optimization.AsInThePaper("torch", teaching, optimizers, (1, 10)) if judged else None,
-            moves=20 if judged else 0,
+            passes=factors if for_claims else (),
+            as_in_the_paper=optimization.AsInThePaper("torch", teaching, optimizers, (1, 10)) if for_claims else None,
+            moves=20 if for_claims else 0,
         ),
         distillation_data=distillation_data.Settings(
             policies=POLICIES,
@@ -53,7 +53,7 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
             small_recipes=recipes,
             net="cnn1d",
         ),
-        paradox=paradox.Settings(members=(1, 2, 3, 4, 5, 6, 8, 12), temperatures=(1.0, 4.0) if judged else (1.0,)),
+        paradox=paradox.Settings(members=(1, 2, 3, 4, 5, 6, 8, 12), temperatures=(1.0, 4.0) if for_claims else (1.0,)),
         scale=scale.Settings(
             capacity=(
                 ("cnn1d", "cnn1d"),
