@@ -32,6 +32,7 @@ def chromium() -> str | None:
 def published(folder: Path) -> Path:
     """The folder of the HTML of the book as its committed notebooks show it, rendered in `folder` in ten seconds."""
     shutil.copytree(project_root() / "book", folder / "book", ignore=shutil.ignore_patterns("_build", "executed"))
+    shutil.copytree(project_root() / "results" / "benchmark", folder / "results" / "benchmark")  # which a page offers
     (folder / "book" / "executed").mkdir()
     for notebook in (project_root() / "notebooks").glob("*.ipynb"):
         shutil.copy(notebook, folder / "book" / "executed")

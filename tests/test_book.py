@@ -149,6 +149,7 @@ def test_a_missing_package_of_the_book_is_named_before_anything_is_trained(kdlib
 
 def test_jupyter_book_alone_says_what_to_do_before_the_chapters_are_executed(tmp_path):
     shutil.copytree(project_root() / "book", tmp_path / "book", ignore=shutil.ignore_patterns("_build", "executed"))
+    shutil.copytree(project_root() / "results" / "benchmark", tmp_path / "results" / "benchmark")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(project_root() / name, tmp_path)
     done = subprocess.run([sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", tmp_path],
@@ -162,6 +163,7 @@ def test_the_whole_book_is_executed_and_rendered_at_smoke(tmp_path):
     """From an empty store to HTML, in a copy: the reader's own book stays as it is."""
     root = tmp_path / "a copy, ä"
     shutil.copytree(project_root() / "book", root / "book", ignore=shutil.ignore_patterns("_build", "executed"))
+    shutil.copytree(project_root() / "results" / "benchmark", root / "results" / "benchmark")
     shutil.copytree(project_root() / "notebooks", root / "notebooks")
     for name in ("_config.yml", "_toc.yml", "README.md"):
         shutil.copy(project_root() / name, root)

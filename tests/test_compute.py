@@ -59,7 +59,7 @@ def test_a_cohort_waits_for_the_teachers_of_all_its_runs():
 
 def test_a_backend_that_is_not_installed_is_said_with_the_remedy(store_here, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(WorkersError, match=r"pip install 'kdlib\[ray\]'"):
+    with pytest.raises(WorkersError, match="pip install ray"):
         compute([teacher()], backend="ray")
 
 

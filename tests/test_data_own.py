@@ -215,5 +215,5 @@ def test_one_line_runs_chapter_1_on_a_folder_of_ones_own(here):
                           text=True, cwd=here)
     assert done.returncode == 0, done.stderr[-2000:]
     page = Path("out.ipynb").read_text()
-    assert page.count('"image/png"') == 4 and "-p profile smoke -p data colours" in page
+    assert page.count('"image/svg+xml"') == 4 and "-p profile smoke -p data colours" in page
     assert "profile smoke on colours" in page
