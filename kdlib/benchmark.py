@@ -458,7 +458,7 @@ def _against(card, base, several: int) -> str:
 
 def table(cards: list[dict]) -> str:
     """The leaderboard in Markdown, of the cards of one task."""
-    header = ["", "method", *(label for *_, label, _ in ROWS), f"own − unseen, less that of {BASE}", "cost"]
+    header = ["rank", "method", *(label for *_, label, _ in ROWS), f"own − unseen, less that of {BASE}", "cost"]
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in ranked(cards):
         card = row.card

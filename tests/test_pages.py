@@ -98,9 +98,9 @@ def test_the_search_finds_every_claim(browser, address):
 
 @pytest.mark.slow
 def test_claims_can_be_chosen_by_keyboard_and_the_address_keeps_the_choice(browser, address):
-    with pages.opened(browser, f"{address}/book/executed/07_claims.html?chapter=Optimization") as (page, faults):
+    with pages.opened(browser, f"{address}/book/executed/07_claims.html?chapter=The+data") as (page, faults):
         shown = page.locator(".claim[data-group]:visible")
-        of_the_chapter = sum(claim.chapter == "optimization" for claim in CLAIMS.values())
+        of_the_chapter = sum(claim.chapter == "distillation_data" for claim in CLAIMS.values())
         assert shown.count() == of_the_chapter
         page.focus("select[name=verdict]")
         page.keyboard.press("ArrowDown")  # holds
