@@ -360,7 +360,7 @@ def run(file: Path, name: str = "", profile: str = "laptop", trials: int | None 
         given = [name] * len(specs), specs, [own.USED] * len(specs)
         count, pool = min(worker_count(workers), len(specs)), None
         try:
-            pool = processes(count) if count > 1 else None
+            pool = processes(count, KDLIB_STORE=str(store_dir())) if count > 1 else None
             done = pool.map(judge, *given) if pool else map(judge, *given)
             judged = list(tqdm(done, total=len(specs), unit="trial", desc=name, disable=not progress))
         except BaseException:  # what is under way is not waited for

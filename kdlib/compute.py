@@ -200,9 +200,10 @@ def _local(root, workers):
         raise
 
 
-def processes(workers: int):
-    """joblib's pool of worker processes, which a process has once: kept for a while, and used again by whoever asks."""
-    return get_reusable_executor(workers, timeout=300, env=_environment(), initializer=end_with,
+def processes(workers: int, **told: str):
+    """joblib's pool of worker processes, which a process has once: kept for a while, and used again by whoever asks and
+    would tell them the same. They know no run store: a task says which, or `told`, further environment variables."""
+    return get_reusable_executor(workers, timeout=300, env=_environment() | told, initializer=end_with,
                                  initargs=(os.getpid(),))
 
 

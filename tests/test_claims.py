@@ -21,7 +21,7 @@ from kdlib.experiments import (
     in_order,
     judged,
     optimization,
-    read_by,
+    runs_read_by,
     standing,
 )
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
@@ -137,7 +137,7 @@ def test_a_claim_is_decided_by_the_runs_that_it_reads_alone(profile):
     design = Design(profile)
     for name, there in claims_at(design.profile).items():
         page = next(page for page in CHAPTERS if CHAPTERS[page].stem == there.chapter)
-        runs, few = CHAPTERS[page].runs(design), read_by([name], page, design)
+        runs, few = CHAPTERS[page].runs(design), runs_read_by([name], page, design)
         assert few.items() <= runs.items() and (len(few) < len(runs) or not runs)
         made = made_up(page, design)
         only = Results(made.profile, {row: made.rows[row] for row in few}, made.planned)

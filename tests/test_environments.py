@@ -100,7 +100,7 @@ def test_each_environment_alone_changes_no_output_and_no_record(name, tmp_path, 
 
 def test_a_kernel_that_makes_no_pictures_says_so_at_the_first_cell(tmp_path):
     (tmp_path / "profile_default").mkdir()
-    (tmp_path / "profile_default" / "ipython_config.py").write_text("c.PNGFormatter.enabled = False")
+    (tmp_path / "profile_default" / "ipython_config.py").write_text("c.SVGFormatter.enabled = False")
     done = subprocess.run([sys.executable, "-m", "papermill", project_root() / "notebooks" / "09_speed.ipynb", "-"],
                           cwd=tmp_path, env=os.environ | {"IPYTHONDIR": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 1 and "PageError: this kernel makes no pictures of figures" in done.stderr

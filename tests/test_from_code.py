@@ -12,7 +12,7 @@ from kdlib.cli import app
 from kdlib.paths import project_root
 
 sys.path.insert(0, str(project_root() / "book" / "_ext"))
-import reference
+import from_code
 
 PAGE = (project_root() / "book" / "api.md").read_text()
 SHOWN = re.findall(r"^\.\. auto(module|function|class):: (\S+)", PAGE, re.M)
@@ -29,7 +29,7 @@ def commands_of(command, name):
 
 
 def test_the_page_of_commands_has_every_command_argument_and_option():
-    sections = {part.split("`")[1]: part for part in re.split(r"^#+ (?=`)", reference.commands(), flags=re.M)[1:]}
+    sections = {part.split("`")[1]: part for part in re.split(r"^#+ (?=`)", from_code.commands(), flags=re.M)[1:]}
     there = dict(commands_of(typer.main.get_command(app), "kdlib"))
     assert len(there) >= 15 and there.keys() <= sections.keys()
     for name, parameters in there.items():
@@ -57,6 +57,6 @@ def test_a_docstring_of_the_library_becomes_restructured_text():
 
     lines = ["|a - b| of `Claim`, `Part`s and *what* `|a|` is.", "", "teacher: a_net", "    or *two*",
              "factor: 2", "other: no", ">>> 2 * 3"]
-    reference.restructured(None, "function", "distil", distil, None, lines)
+    from_code.restructured(None, "function", "distil", distil, None, lines)
     assert lines == [r"\|a - b\| of `Claim`, `Part`\ s and \*what\* `|a|` is.", "", r":param teacher: a\_net",
                      r"    or \*two\*", ":param factor: 2", "other: no", ">>> 2 * 3"]
