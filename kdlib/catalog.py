@@ -102,7 +102,7 @@ class DataSet:
     stored: str = ""  # the name under which it is on disk, where that is another set's
     official_order: bool = False  # of its files is kept; others are sorted by class
     unlike: str = ""  # the set whose images no class of it looks like
-    related: str = ""  # the set whose images may be added to it
+    related: tuple[str, ...] = ()  # the sets whose images may be added to it, the usual one first
     own: bool = False  # whose it is that has it: it is in the data folder, and not in the table below
     lends_only: bool = False
     lends: tuple[str, ...] = ("train",)  # the parts whose images others may have
@@ -136,7 +136,8 @@ DATA_SETS = {
                                                    "corr_noise_scale": 0.05}),
     "mnist": DataSet(DIGIT, DIGITS, {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
                                      "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)},
-                     "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c", official_order=True, related="emnist",
+                     "CC BY-SA 3.0", "dc595b1cc85e24236fa48a24475b577c", official_order=True,
+                     related=("emnist", "emnist-letters"),
                      forms={"idx files": {"md5": (
                          "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624",
                          "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637")}}, torchvision="MNIST",
@@ -229,6 +230,7 @@ class Policy:
 
     steps: dict[Inputs, tuple[str | Callable, ...]]
     pool: str = ""  # what takes the place of every fifth input: "unlike", "fresh" or "generated" ones
+    lender: str = ""  # the set that "unlike" ones are of, where it is not the one that the data name
 
 
 def _each(*kinds, steps=(), **options):
@@ -248,6 +250,7 @@ POLICIES = {
     "mixup": _each(SIGNAL, *COLOURS, steps=("mixup",)),
     "noise": _each(SIGNAL, *COLOURS, steps=("noise",)),
     "ood": _each(SIGNAL, *COLOURS, pool="unlike"),
+    "svhn": _each(*COLOURS, pool="unlike", lender="svhn-test10000"),
     "fresh": _each(SIGNAL, *COLOURS, pool="fresh"),
     "gan": _each(*COLOURS, pool="generated"),
 }

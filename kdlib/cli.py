@@ -453,7 +453,7 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
         try:
             match POLICIES[policy].pool:
                 case "unlike":
-                    pool = data.out_of_domain(name, 8, trial=0)
+                    pool = data.out_of_domain(name, 8, trial=0, pool=POLICIES[policy].lender or None)
                 case "fresh":
                     pool = splits.unlabelled(8)
                 case "generated":

@@ -53,6 +53,7 @@ FIRST = tuple(Column(*column) for column in (
     ("fresh", "further unlabelled inputs from the data's own distribution"),
     ("copies", "random affine copies of every input"),
     ("related", "images of a related data set that were added"),
+    ("related_set", "which related data set, where it is not the usual one"),
     ("generator", "key of the generator of images"),
     ("generated", "images from it that were added"),
     ("policy", "augmentation"),

@@ -254,7 +254,8 @@ class Student(Run):
     inputs: Literal["D0", "D1"] = "D0"  # D0: what the teacher was trained on; D1: as many new ones
     fresh: Extra = 0  # further unlabelled inputs from the data's own distribution
     copies: Annotated[int, Field(ge=0, le=100)] = 0  # random affine copies of every input (grey images)
-    related: Extra = added(0)  # images of EMNIST added to those of MNIST
+    related: Extra = added(0)  # images of a related set that are added, as EMNIST to MNIST
+    related_set: Annotated[str, Field(max_length=40)] = added("")  # which one; "": the catalog's first
     generator: Generator | None = added(None)
     generated: Extra = added(0)  # images drawn from the generator, added to the set
     policy: Policy = BASELINE
@@ -291,6 +292,9 @@ class Student(Run):
             raise ValueError("affine copies are of grey images; of other data more are drawn: use fresh")
         if self.related and not self.data.known.related:
             raise ValueError(f"no other set's images are related to {self.data.name}'s")
+        if self.related_set and not (self.related and self.related_set in self.data.known.related):
+            raise ValueError(f"a related set goes with a number of its images, related, and is one of "
+                             f"{', '.join(self.data.known.related) or 'none'}")
         if bool(self.generator) != bool(self.generated or policy.pool == "generated"):
             raise ValueError("a generator goes with generated images or a policy that mixes them in, and these with "
                              "a generator")
@@ -327,6 +331,14 @@ class Student(Run):
         return (1 + self.copies) * (self.data.train + self.fresh) + self.related + self.generated
 
     @property
+    def lenders(self) -> dict[str, str]:
+        """The data sets whose images it borrows: {"related": …} of what is added, {"unlike": …} of what its policy puts
+        in place of its own."""
+        known, policy = self.data.known, catalog.POLICIES[self.policy]
+        return ({"related": self.related_set or known.related[0]} if self.related else {}) | (
+            {"unlike": policy.lender or known.unlike} if policy.pool == "unlike" else {})
+
+    @property
     def labelled(self) -> bool:
         """Whether its loss takes the labels of its examples."""
         entry = catalog.objective(self.objective).entry
@@ -337,7 +349,8 @@ class Student(Run):
         """All that its loss depends on, as pairs: the loss gets nothing else (`losses.of`), and runs of another one
         are of another cohort."""
         return _others(self, "kind", "teachers", "foil", "foils", "measures", "inputs", "fresh", "copies", "related",
-                       "generator", "generated", "policy", "start", "toward_teacher", "model", "draw", "training")
+                       "related_set", "generator", "generated", "policy", "start", "toward_teacher", "model", "draw",
+                       "training")
 
     @property
     def batches(self) -> tuple:

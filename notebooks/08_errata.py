@@ -370,6 +370,14 @@ table(("defect", "what it does here", "where the paper shows the quantity"), [
     ("the GAN is sampled in train mode", NOT, "Fig 1, 3, 5, 7"),
     ("a validation split, if asked for, stays in the distillation data", NOT, "none"),
     ("every exception becomes NaN, as a teacher-only run does", NOT, "none"),
+    ("train agreement is counted in train mode during the last epoch: BatchNorm by its batch, weights that still move",
+     NOT, "Fig 5"),
+    ("generated images are labelled at τ = 1, the real ones beside them at the experiment's τ", NOT, "Fig 1, 3, 7"),
+    ("nets called ResNet-56 and -110 have bottleneck blocks, 9n + 2 layers; the text does not say so", NOT,
+     "Fig 1, 3, 10, 12"),
+    ("ECE has 10 bins (here 15, as in its source)", NOT, "every ECE"),
+    ("Fig 10's caption says τ = 1; its agreement at m = 1, 3, 5 is not that of Fig 1 and 14 at τ = 1, but near Fig 3's at "
+     "τ = 4", NOT, "Fig 10"),
 ], "Defects of the official code, in its last commit")
 
 # %% tags=["remove-input"]

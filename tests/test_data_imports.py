@@ -365,6 +365,8 @@ def test_a_part_of_the_house_numbers_is_a_pool_and_no_data_set(here, kdlib, monk
     whole = (data.out_of_domain("cifar100", 8, 1, "svhn-test10000") * 255).byte().numpy()
     assert {image.tobytes() for image in whole} == {
         image.tobytes() for image in stored.array("svhn-test10000", "test-x")}
+    with pytest.raises(DataError, match="the images of svhn-test10000 are not of the size of fashion-mnist's"):
+        data.out_of_domain("fashion-mnist", 5, 1, "svhn-test10000")
 
 
 @pytest.mark.parametrize("values", [np.zeros((1000, 40), np.float32), np.zeros((1000, 41)), np.zeros(3, np.float32)])

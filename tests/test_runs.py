@@ -14,11 +14,12 @@ from conftest import Kept, Killed, defects, die_keeping, result, same, same_resu
 from kdlib import augment, data, losses, metrics, runs, train
 from kdlib.catalog import DATA_SETS
 from kdlib.compute import COHORT, cohorts, compute
+from kdlib.data.stored import read_by
 from kdlib.models import Ensemble, build
 from kdlib.paths import project_root
 from kdlib.results import Recorded
 from kdlib.runs import cohort, holds, labeller
-from kdlib.runs.student import MORE, inputs_of
+from kdlib.runs.student import MORE, inputs_of, pool_of
 from kdlib.spec import KIND_NAMES, Data, Labels, Student, Teacher, Training
 from kdlib.store import Store, run_now
 from kdlib.streams import stream
@@ -133,11 +134,30 @@ def test_students_of_other_batches_share_none(spec):
 def test_the_images_added_to_a_set_are_of_the_one_that_the_catalog_calls_related(monkeypatch):
     pupil = Student(teachers=(teacher(model="lenet5", name="mnist"),), model="lenet5", related=3,
                     training=Training(steps=5))
-    monkeypatch.setitem(DATA_SETS, "mnist", replace(DATA_SETS["mnist"], related="fashion-mnist"))
+    monkeypatch.setitem(DATA_SETS, "mnist", replace(DATA_SETS["mnist"], related=("fashion-mnist",)))
     monkeypatch.setattr(data, "related", lambda name, n, trial: torch.full((n, 1, 28, 28), float(len(name))))
     x = torch.zeros(2, 1, 28, 28)
     splits = data.Splits(x, torch.zeros(2), x, torch.zeros(2), pupil.data)
     assert inputs_of(pupil, splits, None)[2:].eq(len("fashion-mnist")).all()
+
+
+@pytest.mark.parametrize("options, borrowed", [
+    ({"policy": "ood"}, {"unlike": "mnist"}), ({"policy": "svhn"}, {"unlike": "svhn-test10000"}), ({}, {})])
+def test_a_run_names_the_sets_whose_images_it_mixes_in_and_gets_them(options, borrowed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "out_of_domain", lambda name, n, trial, pool: asked.append((name, n, pool)))
+    net = teacher(model="resnet8-bn-w4", name="cifar100-16")
+    pupil = Student(teachers=(net,), model="resnet8-bn-w4", training=Training(steps=5), **options)
+    assert pupil.lenders == borrowed and read_by(pupil) == ["cifar100", *borrowed.values()]
+    pool_of(pupil, None, 7, None)
+    assert asked == [("cifar100-16", 7, name) for name in borrowed.values()]
+
+
+def test_letters_are_added_where_a_run_says_so():
+    both = [Student(teachers=(teacher(model="lenet5", name="mnist"),), model="lenet5", related=3, **more,
+                    training=Training(steps=5)) for more in ({}, {"related_set": "emnist-letters"})]
+    assert [read_by(s) for s in both] == [["mnist", "emnist"], ["mnist", "emnist-letters"]]
+    assert both[0].key != both[1].key and both[0].batches != both[1].batches
 
 
 def test_a_student_is_compared_with_each_of_its_unseen_ensembles():

@@ -89,6 +89,8 @@ def test_a_changed_copy_is_validated(change, wrong):
 
 
 @pytest.mark.parametrize("data, option", [("cifar100", {"copies": 1}), ("fashion-mnist", {"related": 5}),
+                                          ("mnist", {"related": 5, "related_set": "svhn"}),
+                                          ("mnist", {"related_set": "emnist-letters"}),
                                           ("mnist", {"policy": "vflip"}), ("mnist1d", {"policy": "gan"})])
 def test_what_a_data_set_does_not_have_is_refused(data, option):
     model = {"cifar100": "resnet8-bn", "mnist1d": "cnn1d"}.get(data, "lenet5")

@@ -165,7 +165,10 @@ def out_of_domain(name: str, n: int, trial: int, pool: str | None = None) -> tor
         x = lent(pool, n, g)
         if data_set(pool).inputs.shape[0] < known.inputs.shape[0]:
             x = _coloured(x, COLOUR.shape)
-        return _to_size(x, known.inputs).contiguous()
+        x = _to_size(x, known.inputs).contiguous()
+        if x.shape[1:] != known.inputs.shape:
+            raise DataError(f"the images of {pool} are not of the size of {name}'s")
+        return x
     frequency, phase = torch.rand(n, 3, 1, generator=g) * 8 + 1, torch.rand(n, 3, 1, generator=g) * 6.2832
     t = torch.linspace(0, 6.2832, SIGNAL.shape[1])
     x = torch.sin(frequency * t + phase).sum(1, keepdim=True)

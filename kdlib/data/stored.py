@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kdlib.catalog import BASELINE, DATA_SETS, DRAWN_BY, POLICIES, data_set
+from kdlib.catalog import DATA_SETS, DRAWN_BY, data_set
 from kdlib.data.archives import MAC, DataError
 from kdlib.data.readers import ARRAYS, PARTS
 from kdlib.paths import atomic, data_dir
@@ -249,11 +249,10 @@ def read_by(spec) -> list[str]:
     """The stored data sets that a run reads, DRAWN_BY for any that is drawn. What a run needs reads no other, but for
     the images that policy ood mixes in."""
     spec = spec.subject
-    known, pool = spec.data.known, POLICIES[getattr(spec, "policy", BASELINE)].pool
+    known = spec.data.known
     if known.drawn is not None:
         return [DRAWN_BY]
-    more = [known.related] * bool(getattr(spec, "related", 0)) + [known.unlike] * (pool == "unlike")
-    return [known.stored or spec.data.name, *more]
+    return [known.stored or spec.data.name, *getattr(spec, "lenders", {}).values()]
 
 
 def fingerprint_here(name: str) -> str | None:

@@ -24,6 +24,7 @@ class Settings:
     recipes: tuple  # (policy, temperature) of Fig 3, at m = 5
     small_recipes: tuple  # of Fig 11, at m = 1 and 3
     net: str  # of Fig 9
+    unlike: str = "ood"  # the policy that mixes in images of another domain, which D3 is about (Fig 3)
     halved: dict = field(default_factory=dict)  # what is different where data is recycled (Fig 4, 9), if anything
 
 
@@ -36,10 +37,11 @@ CHAPTER = Chapter(3, "distillation_data", "The data", runs, ("distillation_data"
 
 
 def policies(d: "Design") -> dict:
-    """Fig 3 (m = 5) and Fig 11."""
+    """Fig 3 (m = 5) and Fig 11; out-of-domain images at every m also where no recipe has them."""
     s = d.profile.distillation_data
     return {("policy", m, p, t): d.students(m, policy=p, temperature=t)
-            for members, recipes in (((5,), s.recipes), ((1, 3), s.small_recipes)) for m in members for p, t in recipes}
+            for members, recipes in (((5,), s.recipes), ((1, 3), s.small_recipes)) for m in members
+            for p, t in dict.fromkeys((*recipes, (s.unlike, 1.0)))}
 
 
 def recycling(d: "Design") -> dict:

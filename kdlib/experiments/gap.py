@@ -1,6 +1,6 @@
 """The fidelity gap: Fig 1, Fig 2 and the independent-student baseline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.page import Chapter
@@ -21,6 +21,7 @@ class EasyTask:
     task: Task
     unit: int  # inputs in a set of size 1
     sets: dict  # {size: what a student's set adds to its teacher's}, the largest last
+    letters: dict = field(default_factory=dict)  # the same with letters among them
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def generated(d: "Design") -> dict:
 def easy(d: "Design") -> dict:
     """Fig 2: a teacher that sees little of an easy task, students that see more and more of it."""
     e = d.profile.gap.easy
-    return {(e.row, size): [d.elsewhere(e.task, trial, **more) for trial in d.trials] for size, more in e.sets.items()}
+    return {(row, size): [d.elsewhere(e.task, trial, **more) for trial in d.trials]
+            for row, sets in ((e.row, e.sets), (f"{e.row} and letters", e.letters)) for size, more in sets.items()}
 
 
 def easy_rows(p: Profile) -> list[tuple]:

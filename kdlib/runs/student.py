@@ -59,7 +59,7 @@ def inputs_of(spec: Student, splits, weights_of):
     new = splits.unlabelled((spec.inputs == "D1") * len(splits.train_x) + spec.fresh)
     x = new if spec.inputs == "D1" else data.joined(splits.train_x, new)
     copies = data.affine_copies(x, spec.copies, stream(spec.data.trial, "affine copies"))
-    related = data.related(spec.data.known.related, spec.related, spec.data.trial) if spec.related else x[:0]
+    related = data.related(spec.lenders["related"], spec.related, spec.data.trial) if spec.related else x[:0]
     made = images_of(spec, spec.generated, weights_of).cpu() if spec.generated else x[:0]
     return data.joined(x, copies, related, made)
 
@@ -68,7 +68,7 @@ def pool_of(spec: Student, splits, n: int, weights_of) -> torch.Tensor | None:
     """The inputs that its policy puts in place of some of its `n` own, if it does."""
     match catalog.POLICIES[spec.policy].pool:
         case "unlike":
-            return data.out_of_domain(spec.data.name, n, spec.data.trial)
+            return data.out_of_domain(spec.data.name, n, spec.data.trial, spec.lenders["unlike"])
         case "fresh":
             return splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :]
         case "generated":
