@@ -381,18 +381,23 @@ def run(file: Path, name: str = "", profile: str = "laptop", trials: int | None 
 def write(card: dict, path: Path) -> None:
     """Put a card into a file."""
     with atomic(path) as file:
-        file.write((json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        file.write(_written(card).encode())
+
+
+def _written(card: dict) -> str:
+    return json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> dict:
     """A card, whose code lies beside it; BenchmarkError where either was changed."""
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(there := path.read_text(encoding="utf-8"))
         given = card["checksum"]
         code = (path.parent / card["code"]).read_text(encoding="utf-8-sig")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"{path} is no card with its code beside it ({error})") from None
-    if checksum({name: value for name, value in card.items() if name != "checksum"}) != given:
+    whole = there == _written(card)  # which says each thing once
+    if checksum({name: value for name, value in card.items() if name != "checksum"}) != given or not whole:
         raise BenchmarkError(f"{path} was changed after it was written")
     if hashlib.sha256(code.encode()).hexdigest() != card["sha256"]:
         raise BenchmarkError(f"{path.parent / card['code']} is not the code of {path}: run `kdlib benchmark` again")

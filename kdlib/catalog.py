@@ -187,13 +187,27 @@ def data_set(name: str) -> DataSet:
     """The data set of that name: of the table, or one's own, as it was imported; ValueError says which there are."""
     if found := DATA_SETS.get(name) or (_own(_here() / name / "info.json") if NAME.fullmatch(name) else None):
         return found
-    raise ValueError(f"there is no data set {name!r}; there are {', '.join(data_sets())}")
+    if name in unusable():
+        raise ValueError(f"{name} is one of your own, and damaged or only partly here: import it again (`kdlib data "
+                         f"import {name} PATH --new`)")
+    raise ValueError(f"there is no data set {name!r}; there are {', '.join(data_sets())}; one of your own is imported "
+                     "with --new")
 
 
 def data_sets() -> list[str]:
     """The names of all that there are."""
-    own = (note.parent.name for note in sorted(_here().glob("*/info.json")) if _own(note))
-    return [*DATA_SETS, *(name for name in own if name not in DATA_SETS)]
+    return [*DATA_SETS, *(name for name, known in _imported() if known)]
+
+
+def unusable() -> list[str]:
+    """The names of one's own that were imported and are known no more, since they are damaged or only partly here."""
+    return [name for name, known in _imported() if not known and (_here() / name / ".lock").exists()]
+
+
+def _imported():
+    """(name, data set or None) of every folder in that of data that may hold one's own."""
+    return [(folder.name, _own(folder / "info.json")) for folder in sorted(_here().glob("*"))
+            if folder.name not in DATA_SETS and NAME.fullmatch(folder.name)]
 
 
 def _here():

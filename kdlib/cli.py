@@ -368,16 +368,18 @@ def notebooks():
 @data_app.command("list")
 def list_(check: Annotated[bool, typer.Option("--check", help="read every stored set whole and compare")] = False):
     """Every known data set: whether it is here, how large, where it came from; exit 1 if a check fails."""
-    from kdlib.catalog import data_sets
+    from kdlib.catalog import data_sets, unusable
     from kdlib.data import stored
 
-    damaged = 0
+    damaged = len(unusable())
     print(f"{'':14}{'train':>10}{'test':>9}{'classes':>9}{'MB':>7}")
     for name in data_sets():
         state, size = stored.status(name, check)
         damaged += state.startswith("not usable")
         row = "".join(f"{n:{width},}" for n, width in zip(stored.sizes(name), (10, 9, 9), strict=False))
         print(f"{name:14}{row:28}{size:7.0f}  {state}")
+    for name in unusable():
+        print(f"{name:14}{'':28}{'':7}  not usable: it is damaged or only partly here: {stored.again(name)}")
     if damaged:
         raise typer.Exit(1)
 

@@ -36,6 +36,7 @@ def tensor(value, name: str) -> torch.Tensor:
         return value.detach().cpu()
     try:
         array = np.asarray(value)
+        array = np.array(array.tolist()) if array.dtype.kind == "O" else array  # numbers kept as objects, by pandas say
     except (TypeError, ValueError):  # rows of different lengths
         array = np.array(None)
     if array.dtype.name.startswith(("bfloat16", "float8")):  # JAX's, which torch does not know

@@ -34,7 +34,7 @@ def whole(labels) -> torch.Tensor:
         if hasattr(labels, "dtype") and not isinstance(labels, torch.Tensor):  # torch takes no such array
             labels = labels.tolist() if labels.dtype.kind == "O" else labels.astype(labels.dtype.newbyteorder("="))
         labels = torch.as_tensor(labels)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"labels must be whole numbers (got {short(labels)})") from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be whole numbers (got {labels.dtype})")

@@ -19,7 +19,10 @@ class NotFinite(ValueError):
 
 
 def _checked(*logits):
-    rows = [torch.as_tensor(z) for z in logits]
+    try:
+        rows = [torch.as_tensor(z) for z in logits]
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError("logits must be tensors, arrays or lists of numbers") from None
     first = rows[0]
     for z in rows:
         if z.ndim != 2 or len(z) == 0:

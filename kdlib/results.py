@@ -32,7 +32,8 @@ def _numbers(curve):
 
 COMPRESSED = ".xz"  # the end of the name of a file of records that was compressed, of metrics alone
 
-Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+# of sixty-four bits: what NumPy takes as a number
+Number = Annotated[StrictInt, Field(ge=-2**63, lt=2**63)] | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Curve = Annotated[list | dict[str, list], AfterValidator(_numbers)]  # a plane has several parts
 
 
@@ -120,7 +121,11 @@ def _largest(ours, theirs, least):
 
 def checksum(body: dict) -> str:
     """16 hex digits over a record without its checksum."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(json.dumps(body, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 _spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
@@ -132,10 +137,11 @@ def parse(line: str | bytes, where) -> Record:
     try:
         body = json.loads(line)
         given = body.pop("checksum")
-        now = checksum(body)
+        text = json.dumps(body, sort_keys=True)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(f"{where} is not a whole kdlib record (truncated or foreign)") from None
-    if now != given:
+    closed = len(text) + len(', "checksum": "0123456789abcdef"')  # a line is longer where a key is there twice
+    if _digest(text) != given or len(line.strip()) != closed:
         raise Damaged(f"{where} was changed after it was written (checksum differs)")
     try:
         record = _record.validate_python(body)

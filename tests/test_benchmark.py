@@ -206,6 +206,11 @@ def test_the_command_writes_a_card_that_the_page_can_trust(kdlib, tmp_path):
     e = estimate([t["test"]["agreement"]["specific"] for t in found["trials"]])
     assert found["summary"]["test"]["agreement"]["specific"] == {
         "mean": round(e.mean, 6), "low": round(e.low, 6), "high": round(e.high, 6), "n": 2}
+    whole = card.read_text()
+    card.write_text(whole.replace('"declared_cost": 1', '"declared_cost": 0,\n "declared_cost": 1'))
+    with pytest.raises(BenchmarkError, match="changed after it was written"):
+        benchmark.read(card)
+    card.write_text(whole)
     file.write_text(file.read_text() + "# better\n")
     with pytest.raises(BenchmarkError, match="is not the code of"):
         benchmark.read(card)

@@ -175,6 +175,25 @@ def test_what_others_wrote_into_the_folder_of_data_is_no_set(here):
         assert "mine" not in catalog.data_sets()
 
 
+@pytest.mark.parametrize("damage", [
+    lambda note: note.write_text("{"), lambda note: note.write_text("[]"), lambda note: note.unlink(),
+    lambda note: note.write_text(note.read_text().replace('"classes"', '"klasses"'))],
+    ids=["cut off", "another form", "missing", "without classes"])
+def test_a_set_of_ones_own_whose_note_is_damaged_does_not_vanish(here, kdlib, damage):
+    own.import_new("mine", of_arrays())
+    assert kdlib("data", "list")[0] == 0
+    damage(here / "data" / "mine" / "info.json")
+    code, out, _ = kdlib("data", "list")
+    again = "import it again (`kdlib data import mine PATH --new`)"
+    assert code == 1 and re.search(rf"^mine +not usable: .*{re.escape(again)}$", out, re.M)
+    with pytest.raises(ValueError, match=f"mine is one of your own, and damaged or only partly here: {re.escape(again)}"):
+        Data(name="mine", trial=0, train=5, test=2)
+    code, _, error = kdlib("data", "show", "mine")
+    assert code == 2 and again in error
+    own.import_new("mine", of_arrays())
+    assert kdlib("data", "list")[0] == 0 and "mine" in catalog.data_sets()
+
+
 def test_chapter_1_is_of_as_many_images_as_there_are():
     np.savez("a.npz", x_train=pictures(48)[0], y_train=pictures(48)[1], x_test=pictures(9)[0], y_test=pictures(9)[1])
     own.import_new("mine", "a.npz")

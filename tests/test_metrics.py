@@ -264,10 +264,16 @@ def test_labels_of_any_integer_type_tensors_or_not_give_the_same_number(metric, 
 
 @pytest.mark.parametrize("metric", OF_LABELS)
 @pytest.mark.parametrize("wrong", [Y.double(), Y.numpy() / 1, Y > 3, Y.numpy().astype(str),
-                                   Y.numpy().astype(str).astype(object)])
+                                   Y.numpy().astype(str).astype(object), np.array([*Y[1:].tolist(), None])])
 def test_labels_that_are_no_whole_numbers_are_refused_by_every_metric(metric, wrong):
     with pytest.raises(ValueError, match="labels must be whole numbers"):
         metric(Z, wrong)
+
+
+def test_logits_that_are_no_numbers_are_refused_in_a_sentence():
+    for wrong in (Z.numpy().astype(object), np.full((3, 2), "a"), [[1.0, 2.0], [3.0]], None):
+        with pytest.raises(ValueError, match="^logits must be tensors, arrays or lists of numbers$"):
+            metrics.agreement(Z, wrong)
 
 
 def test_labels_outside_the_classes_are_an_error():

@@ -1,6 +1,7 @@
 """Records and checkpoints on disk; test_faults.py has what disks, clocks and other processes do to them."""
 
 import json
+import math
 import os
 import shutil
 import time
@@ -11,7 +12,7 @@ from conftest import result, same_result, teacher
 from safetensors.torch import load, save
 
 from kdlib.compute import cohorts, compute
-from kdlib.results import StoreError, checksum
+from kdlib.results import Damaged, Foreign, StoreError, checksum, parse
 from kdlib.store import KeptState, Store
 
 
@@ -109,6 +110,28 @@ def test_checksums_see_every_change():
     before = checksum(body)
     body["metrics"]["nll"] += 1e-12
     assert checksum(body) != before
+
+
+@pytest.mark.parametrize("change", [
+    lambda body: body["metrics"].update(nll=math.nan), lambda body: body["metrics"].update(nll=-math.inf),
+    lambda body: body["metrics"].update(nll=10**400), lambda body: body.update(seconds=math.nan),
+    lambda body: body["curves"].update(loss=[1.0, math.inf]),
+    lambda body: body["spec"]["training"].update(lr=math.nan)])
+def test_a_record_with_a_number_that_is_none_is_refused_whatever_its_checksum(change):
+    body = json.loads(result(teacher()).line())
+    body.pop("checksum")
+    change(body)
+    with pytest.raises(Foreign, match="it was made by another version of kdlib, or by hand"):
+        parse(json.dumps(body | {"checksum": checksum(body)}), "it")
+
+
+def test_a_record_that_says_a_thing_twice_is_refused():
+    line = result(teacher()).line()
+    parse(line + "\n", "it")
+    for twice in ('{"device": "another", ' + line[1:], line.replace('"metrics": {', '"metrics": {"nll": 0, ')):
+        assert json.loads(twice) == json.loads(line)
+        with pytest.raises(Damaged, match="it was changed after it was written"):
+            parse(twice, "it")
 
 
 def test_a_damaged_kept_state_is_named_and_the_run_starts_anew_when_asked(store_here, monkeypatch):

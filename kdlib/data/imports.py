@@ -37,7 +37,7 @@ def known_set(name: str) -> DataSet:
     try:
         return data_set(name)
     except ValueError as error:
-        raise DataError(f"{error}; one of your own is imported with --new") from None
+        raise DataError(str(error)) from None
 
 
 def _importable(name):
