@@ -186,7 +186,7 @@ def test_a_set_of_ones_own_whose_note_is_damaged_does_not_vanish(here, kdlib, da
     code, out, _ = kdlib("data", "list")
     again = "import it again (`kdlib data import mine PATH --new`)"
     assert code == 1 and re.search(rf"^mine +not usable: .*{re.escape(again)}$", out, re.M)
-    with pytest.raises(ValueError, match=f"mine is one of your own, and damaged or only partly here: {re.escape(again)}"):
+    with pytest.raises(ValueError, match=f"is one of your own, and damaged or only partly here: {re.escape(again)}"):
         Data(name="mine", trial=0, train=5, test=2)
     code, _, error = kdlib("data", "show", "mine")
     assert code == 2 and again in error
