@@ -5,6 +5,8 @@ in [0, 1]. Colour images are always cropped and flipped at random, the paper's b
 top; of other data the baseline changes nothing (paper, A.1).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -13,16 +15,17 @@ from kdlib import catalog
 DEGREES, JITTER = 20, 0.2  # of rotation; of brightness, contrast, saturation and hue
 
 
-def augment(x: torch.Tensor, policy: str, draws: torch.Generator, pool: torch.Tensor | None = None):
+def augment(x: torch.Tensor, policy: str, draws: torch.Generator, pool: torch.Tensor | Callable | None = None):
     """Apply a policy of the catalog; `pool` holds the inputs that some put in place of every fifth input (1 : 4, as the
-    paper mixes in GAN images). `data.augmented` takes photographs too."""
+    paper mixes in GAN images), or makes `n` of them from `(n, draws)`. `data.augmented` takes photographs too."""
     kind, known = catalog.like(x.shape[1:]), catalog.POLICIES[policy]
     if known.pool:
         if pool is None:
             raise ValueError(f"policy {policy!r} needs a pool of inputs to mix in")
         x = x.clone()
         rows = torch.arange(0, len(x), 5, device=x.device)
-        x[rows] = pool[torch.randint(len(pool), (len(rows),), generator=draws).to(x.device)]
+        x[rows] = pool(len(rows), draws) if callable(pool) else pool[
+            torch.randint(len(pool), (len(rows),), generator=draws).to(x.device)]
     if kind.cropped:
         x = crop_flip(x, draws)
     for step in known.steps[kind]:

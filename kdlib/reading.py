@@ -56,6 +56,7 @@ FIRST = tuple(Column(*column) for column in (
     ("related_set", "which related data set, where it is not the usual one"),
     ("generator", "key of the generator of images"),
     ("generated", "images from it that were added"),
+    ("anew", "whether its images are others in every batch"),
     ("policy", "augmentation"),
     ("objective", "what a student minimises: cross-entropy with its teacher's softened probabilities, kd, or another"),
     ("temperature", "of both distributions in the loss"),

@@ -258,6 +258,7 @@ class Student(Run):
     related_set: Annotated[str, Field(max_length=40)] = added("")  # which one; "": the catalog's first
     generator: Generator | None = added(None)
     generated: Extra = added(0)  # images drawn from the generator, added to the set
+    anew: bool = added(False)  # whether these, and those that a policy mixes in, are others in every batch
     policy: Policy = BASELINE
     objective: Objective = added("kd")  # what it minimises, of `catalog.OBJECTIVES` or one's own (`own`)
     temperature: Temperature = 1.0
@@ -298,6 +299,8 @@ class Student(Run):
         if bool(self.generator) != bool(self.generated or policy.pool == "generated"):
             raise ValueError("a generator goes with generated images or a policy that mixes them in, and these with "
                              "a generator")
+        if self.anew and not self.generator:
+            raise ValueError("only a generator's images can be drawn anew for every batch")
         if self.generator and self.generator.data != self.data:
             raise ValueError("the generator is trained on the teachers' own images")
         near = self.toward_teacher > 0 or self.start != "random"
@@ -349,8 +352,8 @@ class Student(Run):
         """All that its loss depends on, as pairs: the loss gets nothing else (`losses.of`), and runs of another one
         are of another cohort."""
         return _others(self, "kind", "teachers", "foil", "foils", "measures", "inputs", "fresh", "copies", "related",
-                       "related_set", "generator", "generated", "policy", "start", "toward_teacher", "model", "draw",
-                       "training")
+                       "related_set", "generator", "generated", "anew", "policy", "start", "toward_teacher", "model",
+                       "draw", "training")
 
     @property
     def batches(self) -> tuple:

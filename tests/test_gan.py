@@ -4,14 +4,14 @@ import pytest
 import torch
 from conftest import Killed, die_keeping, painter, same_result, store_images, teacher
 
-from kdlib import data, gan
+from kdlib import augment, data, gan
 from kdlib.devices import DeviceError
 from kdlib.runs import cohort, generator
-from kdlib.runs.student import inputs_of
+from kdlib.runs.student import Lessons, inputs_of
 from kdlib.spec import Student, Training
 from kdlib.store import Store, run_now
 from kdlib.streams import stream
-from kdlib.train import Diverged
+from kdlib.train import Diverged, logits_of
 
 SIDES = {"cifar100-16": 16, "cifar100": 32}
 IMAGES = torch.rand(20, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -168,6 +168,26 @@ def test_students_learn_from_generated_images(images_here):
     net = gan.build(spec)[0]
     net.load_state_dict(store.weights(spec))
     torch.testing.assert_close(inputs[50:], gan.sample(net, 70, stream(0, "generated")))
+
+
+@pytest.mark.parametrize("options, own", [({"generated": 70}, slice(0, 50)), ({"policy": "gan"}, slice(1, 5))])
+def test_images_that_are_drawn_anew_are_others_in_every_batch_and_the_same_in_every_run(
+        images_here, options, own, monkeypatch):
+    spec, store = painter(), Store()
+    pupil = Student(teachers=(spec.judge,), generator=spec, model="resnet8-bn-w4", anew=True,
+                    training=Training(steps=3, batch=10), **options)
+    for needed in (spec.judge, spec):
+        store.run([needed])
+    monkeypatch.setattr(augment, "crop_flip", lambda x, draws: x)
+    lessons, other = (Lessons(pupil, store.weights) for _ in range(2))
+    rows = torch.arange(120 if "generated" in options else 5)
+    (x, said), (later, _), (again, _) = (each.source.prepare(rows) for each in (lessons, lessons, other))
+    assert torch.equal(x, again) and torch.equal(said, logits_of(lessons.teacher, x))
+    assert torch.equal(x[own], lessons.splits.train_x[own]) and torch.equal(later[own], x[own])
+    generated = [i for i in range(len(x)) if not own.start <= i < own.stop]
+    assert len(torch.cat([x[generated], later[generated]]).flatten(1).unique(dim=0)) == 2 * len(generated)
+    [(first, _)], [(second, _)] = (run_now([pupil], store.weights) for _ in range(2))
+    assert same_result(first, second)
 
 
 @pytest.mark.slow

@@ -129,6 +129,12 @@ def test_figure_1_adds_generated_images_up_to_as_many_again():
         assert {(len(s.teachers), s.model, s.fresh, s.data.train) for s in rows} == {(m, "bottleneck56-bn", 0, 50_000)}
 
 
+def test_generated_images_are_others_in_every_batch():
+    with_generator = [s for rows in ROWS.values() for row in rows.values() for s in row
+                      if getattr(s, "generator", None)]
+    assert with_generator and all(s.anew for s in with_generator)
+
+
 def test_figure_2_adds_quarters_of_emnist():
     rows = [s for name, (s, *_) in ROWS["01_fidelity_gap"].items() if name[0] == "mnist"]
     assert [s.related for s in rows] == [0, 174_483, 348_966, 697_932]

@@ -93,7 +93,7 @@ def pixels(x: torch.Tensor | Photos, part: slice = slice(None)) -> torch.Tensor:
     return x.pixels(part) if isinstance(x, Photos) else x
 
 
-def augmented(x: torch.Tensor | Photos, policy: str, draws: torch.Generator, pool: torch.Tensor | None = None):
+def augmented(x: torch.Tensor | Photos, policy: str, draws: torch.Generator, pool=None):
     """`augment.augment`; of photographs, which have the baseline alone, what their crops and flips will be."""
     return x.cropped(draws) if isinstance(x, Photos) else augment(x, policy, draws, pool)
 

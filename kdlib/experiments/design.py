@@ -99,7 +99,7 @@ class Design:
         if extra:
             options[p.extra] = extra
         if POLICIES[options.get("policy", BASELINE)].pool == "generated" or options.get("generated"):
-            options["generator"] = self.generator(trial)
+            options |= {"generator": self.generator(trial), "anew": p.anew}
         options.setdefault("model", teacher or p.net)
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
         if p.every_foil:

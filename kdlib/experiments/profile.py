@@ -57,3 +57,4 @@ class Profile:
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     weights: bool = False  # of teachers are committed with their records
     generator: dict = field(default_factory=dict)  # the sizes of the SN-GAN that makes images, where it does
+    anew: bool = False  # whether its images are others in every batch, as in the official code

@@ -1,7 +1,9 @@
 """A generator: an SN-GAN of a teacher's training images, and what its samples are like."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -66,11 +68,11 @@ def features_and_classes(net, x):
     return features.cpu(), net.head(features).cpu()
 
 
-def images_of(spec: Generator, n: int, weights_of, draws: torch.Generator) -> torch.Tensor:
-    """`n` images [n, 3, h, w] of a finished generator, on its device."""
+def images_from(spec: Generator, weights_of) -> Callable:
+    """A function of (n, draws) that gives `n` images [n, 3, h, w] of a finished generator, on its device."""
     net = gan.build(spec)[0]
     net.load_state_dict(weights_of(spec))
-    return gan.sample(net.to(device()), n, draws)
+    return partial(gan.sample, net.to(device()))
 
 
 @dataclass(frozen=True)

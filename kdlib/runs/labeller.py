@@ -27,28 +27,28 @@ def asked(spec: Student) -> int:
 
 def anew(spec: Student) -> bool:
     """Whether its teachers label every batch as it comes."""
-    return not spec.data.inputs.fixed(spec.policy) and not _outcomes(spec)
+    return spec.anew or (not spec.data.inputs.fixed(spec.policy) and not _outcomes(spec))
 
 
 def _outcomes(spec):
     """Into how many different ones crops and flips turn an input, where to label all of them asks less than training
     would; else 0."""
     kind, policy = spec.data.inputs, spec.policy
-    if policy != BASELINE or not kind.cropped or kind.files:
+    if policy != BASELINE or not kind.cropped or kind.files or spec.anew:
         return 0
     images = augment.crop_flip_outcomes(kind.shape[1]) * spec.size
     fits = images < spec.training.steps * spec.training.batch and 4 * images * spec.data.known.classes <= TABLE_BYTES
     return augment.crop_flip_outcomes(kind.shape[1]) * fits
 
 
-def labeller(spec: Student, teacher: Ensemble, inputs, draws: torch.Generator, pool=None) -> Callable:
+def labeller(spec: Student, teacher: Ensemble, inputs, draws: torch.Generator, pool=None, images=None) -> Callable:
     """The labels of a student's batches, as at the top of this module; `inputs` [n, ...] are its own, `draws` is the
-    stream of its augmentation."""
+    stream of its augmentation. `images(n, draws)` are those of its generator, where they are others in every batch."""
     if spec.data.inputs.fixed(spec.policy):
         return once(teacher, inputs)
     if outcomes := _outcomes(spec):
         return table(teacher, inputs, draws, outcomes)
-    return live(teacher, inputs, draws, spec.policy, pool)
+    return live(teacher, inputs, draws, spec.policy, pool, images and spec.generated, images)
 
 
 def once(teacher, inputs):
@@ -70,10 +70,16 @@ def table(teacher, inputs, draws, outcomes):
     return label
 
 
-def live(teacher, inputs, draws, policy, pool):
-    """Of anything else: the teachers see what the student sees."""
+def live(teacher, inputs, draws, policy, pool=None, last=0, images=None):
+    """Of anything else: the teachers see what the student sees. In the place of the `last` of the inputs come `images`
+    that were not there before."""
     def label(rows):
-        x = pixels(data.augmented(inputs[rows], policy, draws, pool))
+        x = inputs[rows]
+        if last:
+            at = (rows >= len(inputs) - last).nonzero()[:, 0]
+            if len(at):
+                x[at] = images(len(at), draws)
+        x = pixels(data.augmented(x, policy, draws, pool))
         return x, logits_of(teacher, x)
 
     return label

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -51,7 +52,7 @@ MORE = {
 
 def images_of(spec: Student, n: int, weights_of, *name) -> torch.Tensor:
     """`n` images from a student's generator, the same for every student of a trial."""
-    return generator.images_of(spec.generator, n, weights_of, stream(spec.data.trial, "generated", *name))
+    return generator.images_from(spec.generator, weights_of)(n, stream(spec.data.trial, "generated", *name))
 
 
 def inputs_of(spec: Student, splits, weights_of):
@@ -64,13 +65,15 @@ def inputs_of(spec: Student, splits, weights_of):
     return data.joined(x, copies, related, made)
 
 
-def pool_of(spec: Student, splits, n: int, weights_of) -> torch.Tensor | None:
-    """The inputs that its policy puts in place of some of its `n` own, if it does."""
+def pool_of(spec: Student, splits, n: int, weights_of) -> torch.Tensor | Callable | None:
+    """The inputs that its policy puts in place of some of its `n` own, if it does, or what makes them."""
     match catalog.POLICIES[spec.policy].pool:
         case "unlike":
             return data.out_of_domain(spec.data.name, n, spec.data.trial, spec.lenders["unlike"])
         case "fresh":
             return splits.unlabelled(5 * len(splits.train_x))[len(splits.train_x) :]
+        case "generated" if spec.anew:
+            return generator.images_from(spec.generator, weights_of)
         case "generated":
             return images_of(spec, 5 * len(splits.train_x), weights_of, "pool")
 
@@ -100,10 +103,11 @@ class Lessons:
         self.teacher = Ensemble([loaded(t, weights_of) for t in spec.teachers]).to(where)
         inputs, y = inputs_of(spec, self.splits, weights_of).to(where), self.splits.train_y.to(where)
         pool = pool_of(spec, self.splits, len(inputs), weights_of)
-        pool = None if pool is None else pool.to(where)
+        pool = pool.to(where) if isinstance(pool, torch.Tensor) else pool
+        images = generator.images_from(spec.generator, weights_of) if spec.anew else None
         streams = spec.data.trial, "student", len(spec.teachers)
         draws = stream(*streams, "augment")
-        label = labeller(spec, self.teacher, inputs, draws, pool)
+        label = labeller(spec, self.teacher, inputs, draws, pool, images)
 
         def labelled(rows):
             rows = rows.to(where)

@@ -59,6 +59,7 @@ PROFILE = Profile(
     extra="generated",
     epochs=300,
     generator={"width": 256, "latent": 128, "steps": 100_000, "batch": 128},
+    anew=True,
     gap=gap.Settings(
         factors=(1, 1.25, 1.5, 1.75, 2),
         easy=gap.EasyTask(
