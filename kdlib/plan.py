@@ -85,8 +85,8 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
         f"{len(uses)} runs ({shared} of them shared by several chapters): {len(uses) - len(missing)} in the store, "
         f"{len(missing)} missing",
         f"missing: {total_flops / 1e12:.2f} TFLOP; about {duration(total_seconds / workers)} here on {workers} "
-        "one-thread workers, from the steps just measured (evaluation and data not counted; other work on this machine "
-        "makes them slower)"]
+        "one-thread workers with a core each, by the processor time of the steps just measured (evaluation and data "
+        "not counted)"]
     known = sum(recorded.get(s) is not None for s in missing) if recorded else 0
     if known:
         lines.append(f"{known} of the missing are committed in {recorded.folder}: a page or `kdlib run` trains them, "

@@ -101,10 +101,10 @@ class Priced:
         part = cost.few(self.data, self.batch, self.spec.width)
         run = gan.Adversaries(self.spec.but(batch=part), cost.made_up(self.data, 2 * part))
         run.advance()  # warms up
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(steps):
             run.advance()
-        return (time.perf_counter() - start) / steps * self.batch / part
+        return (time.process_time() - start) / steps * self.batch / part
 
 
 def priced(spec: Generator) -> Priced:
