@@ -147,7 +147,7 @@ def task(profile: str, trials: int | None = None) -> list[Student]:
         raise BenchmarkError(f"there is no benchmark on {profile!r}; there are {', '.join(TASKS)}")
     design = Design(profile)
     if not design.profile.weights:
-        return Design(profile, TRIALS if trials is None else trials).students()
+        return [*Design(profile, TRIALS if trials is None else trials).students()]
     students, recorded = halves.students(design.with_seeds(trials or design.seeds), 1, 1.0), Recorded(profile)
     missing = [t for s in students for t in s.needs if not recorded.weights_path(t.key).exists()]
     if missing:

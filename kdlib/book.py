@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
-from kdlib.results import StoreError
+from kdlib.results import StoreError, has_records
 from kdlib.settings import from_records
 from kdlib.spec import levels
 from kdlib.store import Store
@@ -166,9 +166,8 @@ def compare(profile, workers) -> dict[str, str]:
     """
     from kdlib.experiments import CHAPTERS, from_records, judged, trained
     from kdlib.experiments.design import Design
-    from kdlib.paths import results_dir
 
-    if not list((results_dir() / profile).glob("*.jsonl")):
+    if not has_records(profile):
         return dict.fromkeys(CHAPTERS, f"there are no records at {profile}")
     out = {}
     for name, module in CHAPTERS.items():

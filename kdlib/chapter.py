@@ -21,7 +21,7 @@ from kdlib import cards, figures
 from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.experiments import CHAPTERS, standing, trained
+from kdlib.experiments import CHAPTERS, standings, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
@@ -140,12 +140,12 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
 
 def on_record(profile: str) -> dict[str, Standing]:
     """Where all claims stand by the committed records of a profile, read once."""
-    return _on_record(profile, tuple(CLAIMS))
+    return _on_record(profile, tuple(CLAIMS))[0]
 
 
 @functools.cache
 def _on_record(profile, _claims):
-    return standing(profile)
+    return standings(profile)
 
 
 def trials_of(profile: str) -> int:
@@ -214,7 +214,7 @@ def judged_tables(claims: list[Standing]) -> HTML:
 def changed_rules(profiles: dict[str, str]) -> HTML:
     """The claims whose rules were changed, or that were added: both rules, what was wrong, and the verdicts by both on
     the records of profiles, {profile: its words}."""
-    stands = [(standing(profile, before=True), on_record(profile)) for profile in profiles]
+    stands = [(_on_record(profile, tuple(CLAIMS))[1], on_record(profile)) for profile in profiles]
 
     def rules(statistics):
         words = Results(PROFILES["laptop"], {}).words

@@ -182,17 +182,16 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
            )] = None, recorded: bool = True, workers: WorkersOption = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
-    from kdlib.experiments import claims_of, standing
-    from kdlib.results import Recorded, check_there
+    from kdlib.experiments import claims_of, standings
+    from kdlib.results import check_there, has_records
 
-    profile = profile or ("signals" if recorded and Recorded("signals").records else "laptop")
+    profile = profile or ("signals" if recorded and has_records("signals") else "laptop")
     asked = claims_of(names or (), profile)
     if recorded:
         check_there()
     else:
         _train_for(asked, profile, workers)
-    found, earlier = (standing(profile, workers=workers, records=recorded, only=asked, before=before)
-                      for before in (False, True))
+    found, earlier = standings(profile, workers=workers, records=recorded, only=asked)
     for claim in found.values():
         if not claim.tested:
             print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")

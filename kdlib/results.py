@@ -7,6 +7,7 @@ import json
 import lzma
 import math
 import re
+from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from kdlib.catalog import DRAWN_BY
 from kdlib.errors import KdlibError, sentence
 from kdlib.paths import atomic, results_dir
-from kdlib.spec import Run, Spec, levels
+from kdlib.spec import Run, Spec, key_of, levels
 
 
 def _numbers(curve):
@@ -134,6 +135,21 @@ _spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
 def parse(line: str | bytes, where) -> Record:
     """A record from its line; Damaged where it is not whole or was changed, Foreign where it is whole and another
     version of kdlib made it: with other fields, values of other types, or another key for its spec."""
+    record = _whole(line, where)
+    try:
+        key = record.planned.key
+    except ValidationError as error:
+        raise Foreign(f"{where} {OTHER_VERSION}, or by hand: {sentence(error)}") from None
+    if key != record.key:
+        raise Foreign(f"{where} {OTHER_VERSION}: its key is not that of its spec")
+    return record
+
+
+OTHER_VERSION = "was made by another version of kdlib"
+
+
+def _whole(line, where) -> Record:
+    """The same, whatever its spec is."""
     try:
         body = json.loads(line)
         given = body.pop("checksum")
@@ -144,19 +160,70 @@ def parse(line: str | bytes, where) -> Record:
     if _digest(text) != given or len(line.strip()) != closed:
         raise Damaged(f"{where} was changed after it was written (checksum differs)")
     try:
-        record = _record.validate_python(body)
-        spec = record.planned
+        return _record.validate_python(body)
     except ValidationError as error:
-        raise Foreign(f"{where} was made by another version of kdlib, or by hand: {sentence(error)}") from None
-    if spec.key != record.key:
-        raise Foreign(f"{where} was made by another version of kdlib: its key is not that of its spec")
-    return record
+        raise Foreign(f"{where} {OTHER_VERSION}, or by hand: {sentence(error)}") from None
+
+
+class _Lines(MutableMapping):
+    """Records by key, of lines that are as they were written: each is parsed when it is asked for. Of a spec that is
+    looked for by its key, which is a hash of all of it, nothing else needs to be checked."""
+
+    def __init__(self):
+        self._there: dict[str, Record | tuple[bytes, str]] = {}
+
+    def __getitem__(self, key):
+        there = self._there[key]
+        if not isinstance(there, Record):
+            record = _whole(*there)
+            if key_of(record.spec) != key:
+                raise Foreign(f"{there[1]} {OTHER_VERSION}: its key is not that of its spec")
+            there = self._there[key] = record
+        return there
+
+    def __setitem__(self, key, record):
+        self._there[key] = record
+
+    def __delitem__(self, key):
+        del self._there[key]
+
+    def __iter__(self):
+        return iter(self._there)
+
+    def __len__(self):
+        return len(self._there)
+
+    def add(self, line: bytes, where: str, checked: bool) -> str:
+        """Its key. A line that is not `checked`, by the file's checksum, is parsed at once."""
+        if checked and (match := KEY.match(line)):
+            key = match[1].decode()
+            self._there[key] = line, where
+        else:
+            record = parse(line, where)
+            key = record.key
+            self._there[key] = record
+        return key
+
+    @property
+    def trials(self) -> set[int]:
+        """Those that teachers are recorded of, as each line says first of its own teacher."""
+        lines = (there.line().encode() if isinstance(there, Record) else there[0] for there in self._there.values())
+        return {int(match[1]) for line in lines if (match := TRIAL.search(line))}
+
+
+KEY = re.compile(rb'\{"key": "([0-9a-f]{24})", ')  # with which `Record.line` begins
+TRIAL = re.compile(rb'"kind": "teacher", "data": \{"name": "[^"]*", "trial": (\d+)')
 
 
 def check_there() -> None:
     """StoreError where there is no folder of records at all: an installed library has none."""
     if not results_dir().is_dir():
         raise StoreError(f"there is no folder of records {results_dir()}: set KDLIB_RESULTS to `results` of a checkout")
+
+
+def has_records(profile: str) -> bool:
+    """Whether anything is recorded of a profile."""
+    return any((results_dir() / profile).glob("*.jsonl*"))
 
 
 class Recorded:
@@ -166,21 +233,22 @@ class Recorded:
     as it was written."""
 
     def __init__(self, profile: str):
-        self.folder, self.records, self.sums = results_dir() / profile, {}, {}
+        self.folder, self.records = results_dir() / profile, _Lines()
+        self.sums: dict[str, set[str]] = {}
         self.files: dict[str, list[str]] = {}  # the keys in each, in order
         self.listed_in = self.folder / "SHA256SUMS"
+        listed = self._listed()
         for path in sorted([*self.folder.glob("*.jsonl"), *self.folder.glob(f"*.jsonl{COMPRESSED}")]):
             content = path.read_bytes()
             try:
                 lines = lzma.decompress(content) if path.suffix == COMPRESSED else content
             except lzma.LZMAError as error:
                 raise Damaged(f"{path} is damaged ({error}): restore it") from None
-            for number, line in enumerate(lines.splitlines(), 1):
-                record = parse(line, f"{path}, line {number},")
-                self.records[record.key] = record
-                self.files.setdefault(path.name, []).append(record.key)
             self.sums[path.name] = {hashlib.sha256(content).hexdigest()}
-        listed = self._listed()
+            checked = bool(self.sums[path.name] & listed.get(path.name, set()))
+            for number, line in enumerate(lines.splitlines(), 1):
+                key = self.records.add(line, f"{path}, line {number},", checked)
+                self.files.setdefault(path.name, []).append(key)
         for name in self.sums:
             if name not in self.files and name not in listed:
                 raise StoreError(f"{self.folder / name} is empty: restore it, or remove it")
@@ -197,7 +265,7 @@ class Recorded:
     @property
     def trials(self) -> set[int]:
         """Those that teachers were recorded of."""
-        return {record.spec["data"]["trial"] for record in self.records.values() if record.spec["kind"] == "teacher"}
+        return self.records.trials
 
     def weights_path(self, key: str) -> Path:
         """Where the weights of a recorded run are, if they are committed."""
@@ -224,7 +292,7 @@ class Recorded:
         with atomic(self.folder / name) as file:
             file.write(lines)
         self._list(listed | {name: new})
-        self.records |= {record.key: record for record in records}
+        self.records.update({record.key: record for record in records})
         self.files[name] = [record.key for record in records]
 
     def _listed(self) -> dict[str, set[str]]:

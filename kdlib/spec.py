@@ -87,8 +87,12 @@ class Frozen(BaseModel):
 
 @functools.lru_cache(maxsize=100_000)  # by value, so that a changed copy never inherits a key
 def _key(spec) -> str:
-    text = json.dumps([RESULTS_VERSION, spec.model_dump(mode="json")], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return key_of(spec.model_dump(mode="json"))
+
+
+def key_of(plain: dict) -> str:
+    """The key of a spec by its plain values, as records have them."""
+    return hashlib.sha256(json.dumps([RESULTS_VERSION, plain], sort_keys=True).encode()).hexdigest()[:24]
 
 
 class Data(Frozen):

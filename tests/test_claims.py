@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import teacher
 
-from kdlib import chapter, experiments
+from kdlib import chapter, experiments, results
 from kdlib.compute import compute
 from kdlib.experiments import (
     CHAPTERS,
@@ -23,6 +23,9 @@ from kdlib.experiments import (
     optimization,
     runs_read_by,
     standing,
+)
+from kdlib.experiments import (
+    standings as both,
 )
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
@@ -81,6 +84,18 @@ def test_a_claim_that_is_declared_is_shown_at_every_profile_and_on_every_page(de
     assert "X1" in [c.id for c in shown]
     assert all("X1" in page.data for page in (
         chapter.claim_table(shown), chapter.comparison(shown, made_up("04_paradox", Design("smoke")))))
+
+
+def test_claims_make_and_parse_only_what_they_read_once(monkeypatch):
+    made, parsed, student, whole = [], [], Design.student, results._whole
+    monkeypatch.setattr(Design, "student", lambda self, *args, **options: made.append(args) or student(
+        self, *args, **options))
+    monkeypatch.setattr(results, "_whole", lambda line, where: parsed.append(where) or whole(line, where))
+    standing("laptop", only=["O1"])
+    asked = runs_read_by(["O1"], "02_optimization", Design("laptop"))
+    keys = {s.key for row in asked.values() for s in row}
+    assert len(parsed) == len(set(parsed)) == len(keys) and len(made) == 2 * len(keys)  # here once more
+    assert len(Recorded("laptop").records) > 5 * len(keys)
 
 
 def test_a_claim_whose_runs_are_nowhere_planned_is_shown_with_a_reason(declared, kdlib):
@@ -252,7 +267,7 @@ def test_a_changed_rule_stays_beside_the_new_one_and_says_why():
     changed = {name: claim for name, claim in CLAIMS.items() if claim.why}
     assert all(claim.before or claim.why.startswith("new: ") for claim in changed.values())
     assert {name for name, claim in CLAIMS.items() if claim.before} <= set(changed)
-    before = standing("laptop", before=True)
+    before = both("laptop")[1]
     assert set(before) == {name for name, claim in CLAIMS.items() if claim.before}
     assert (before["O4"].verdict, standing("laptop")["O4"].verdict) == ("does not hold", "not tested")
 

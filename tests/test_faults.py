@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import os
@@ -698,6 +699,25 @@ def test_an_emptied_file_of_records_is_named_without_the_list_of_checksums_too(k
     (chapter / "01_x.jsonl").touch()
     code, _, error = kdlib("claims", "--profile", "smoke")
     assert code == 2 and "01_x.jsonl is empty: restore it, or remove it" in error and error.count("\n") == 1
+
+
+def test_a_record_by_hand_in_a_listed_file_is_named_when_it_is_asked_for(kdlib, images, chapter):
+    """Whoever changes a record and lists the file anew."""
+    images(80)
+    assert kdlib("record", "--profile", "smoke", "--workers", 1)[0] == 0
+    path, good = chapter / "01_x.jsonl", Recorded("smoke").records[on_images().key]
+    for change, says in ((lambda body: body["metrics"].update(nll=0.0), "was changed after it was written"),
+                         (lambda body: body["spec"]["training"].update(steps=6), "its key is not that of its spec"),
+                         (lambda body: body.update(mood="good"), "another version of kdlib")):
+        body = json.loads(good.line())
+        given = body.pop("checksum")
+        change(body)
+        line = json.dumps(body | {"checksum": given if "changed" in says else checksum(body)})
+        path.write_text(line + "\n")
+        (chapter / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  01_x.jsonl\n")
+        source = Recorded("smoke")
+        with pytest.raises(StoreError, match=f"01_x.jsonl, line 1, .*{says}"):
+            source.get(on_images())
 
 
 def test_writing_records_may_be_interrupted_anywhere(kdlib, images, chapter, monkeypatch):

@@ -155,20 +155,39 @@ def asked_by(claims, design: Design) -> set:
 
 
 def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True,
-             only=None, before: bool = False) -> dict[str, Standing]:
-    """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile; or
-    `before`, those whose rules were changed, by the earlier ones. From the committed records, or from the store,
-    training what it does not have of the runs that they read. Where all claims are known, `corrected` is the verdict
-    beside all others."""
-    design, source = Design(profile, seeds), Recorded(profile) if records else None
-    found: dict[str, Standing] = {}
+             only=None) -> dict[str, Standing]:
+    """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
+    the committed records, or from the store, training what it does not have of the runs that they read. Where all
+    claims are known, `corrected` is the verdict beside all others."""
+    return standings(profile, seeds, workers, records, only)[0]
+
+
+def standings(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None
+              ) -> tuple[dict[str, Standing], dict[str, Standing]]:
+    """(`standing`; the same of those claims whose rules were changed, by the earlier ones)."""
     asked = CLAIMS if only is None else only
-    for name in CHAPTERS if records else chapters_of(asked, profile):
-        results = (so_far(name, profile, source) if records
-                   else replace(design.train(runs_read_by(asked, name, design), workers),
-                                planned=frozenset(CHAPTERS[name].runs(design))))
-        found |= {claim.id: claim for claim in (judged_before if before else judged)(name, results)}
-    if set(found) == set(CLAIMS):
-        together = holm(found.values())
-        found = {name: replace(claim, corrected=together[name]) for name, claim in found.items()}
-    return {name: found[name] for name in CLAIMS if name in asked and (name in found or not before)}
+    now: dict[str, Standing] = {}
+    earlier: dict[str, Standing] = {}
+    for name, results in _read_by(asked, Design(profile, seeds), workers, records):
+        now |= {claim.id: claim for claim in judged(name, results)}
+        earlier |= {claim.id: claim for claim in judged_before(name, results)}
+    if set(now) == set(CLAIMS):
+        together = holm(now.values())
+        now = {name: replace(claim, corrected=together[name]) for name, claim in now.items()}
+    return ({name: now[name] for name in CLAIMS if name in asked},
+            {name: earlier[name] for name in CLAIMS if name in asked and name in earlier})
+
+
+def _read_by(claims, design: Design, workers, records):
+    """(chapter, what claims read of its results) of each chapter that they need."""
+    source = Recorded(design.profile.name) if records else None
+    if source and design.profile.compact:
+        design = design.with_seeds(max(1, len(source.trials)))
+    for name in chapters_of(claims, design.profile.name):
+        rows = runs_read_by(claims, name, design)
+        if source:
+            found = {spec: record for row in rows.values() for spec in row if (record := source.get(spec))}
+            results = Results.of(design.profile, rows, found)
+        else:
+            results = design.train(rows, workers)
+        yield name, replace(results, planned=frozenset(CHAPTERS[name].runs(design)))

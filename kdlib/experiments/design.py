@@ -5,8 +5,10 @@ members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial
 """
 
 import copy
+import functools
 import re
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -33,6 +35,22 @@ class NotRecorded(KdlibError):
 
 class DesignError(KdlibError):
     """A profile, chapter or number of seeds that does not exist."""
+
+
+class Row(Sequence):
+    """A condition's specs, one per trial, each made when it is asked for: of a plan claims read a few conditions."""
+
+    def __init__(self, make: Callable, each: Sequence):
+        self._make, self._each = functools.cache(make), each
+
+    def __len__(self):
+        return len(self._each)
+
+    def __getitem__(self, i):
+        return [*map(self._make, self._each[i])] if isinstance(i, slice) else self._make(self._each[i])
+
+    def __eq__(self, other):
+        return isinstance(other, Sequence) and [*self] == [*other]
 
 
 class Design:
@@ -79,8 +97,8 @@ class Design:
                 draw: Draw | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
-        return _members(Data(name=p.data_set, trial=trial, train=p.train, test=p.test), net or p.net,
-                        teaching or self.teaching, first, count, draw or p.draw)
+        return _members(_data(p.data_set, trial, p.train, p.test), net or p.net, teaching or self.teaching, first,
+                        count, draw or p.draw)
 
     def unseen(self, trial: int, m: int, pool) -> dict:
         """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
@@ -109,7 +127,7 @@ class Design:
 
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:
         """A student of an m-member teacher on another task; `more`: what its set adds to its teacher's."""
-        data = Data(name=task.data_set, trial=trial, train=task.train, test=task.test)
+        data = _data(task.data_set, trial, task.train, task.test)
         inputs = (task.train + more.get("fresh", 0)) * (1 + more.get("copies", 0)) + more.get("related", 0)
         training = self.lasting(task.training, inputs) if more else task.training  # else the task's own number of steps
         return Student(teachers=_members(data, task.net, task.teaching, 0, m), model=task.net, training=training,
@@ -125,23 +143,23 @@ class Design:
         (judge,) = self.members(trial, 0, 1)
         return Generator(data=judge.data, judge=judge, **self.profile.generator)
 
-    def students(self, m=1, factor=1.0, **options) -> list[Student]:
+    def students(self, m=1, factor=1.0, **options) -> Sequence[Student]:
         """One student per trial."""
-        return [self.student(trial, m, factor, **options) for trial in self.trials]
+        return Row(lambda trial: self.student(trial, m, factor, **options), self.trials)
 
-    def recycled(self, inputs: str, m: int, temperature: float) -> list[Student]:
+    def recycled(self, inputs: str, m: int, temperature: float) -> Sequence[Student]:
         """Students on D0, D1 or both (Fig 4), one per trial."""
         # both halves are D0 and as many fresh inputs: the same run as factor 2
         options = {"factor": 2} if inputs == "D0+D1" else {"inputs": inputs}
         return self.students(m, temperature=temperature, **options)
 
-    def surfaces(self, students, grid=0) -> list[Surface]:
+    def surfaces(self, students, grid=0) -> Sequence[Surface]:
         """The loss surface around each student; with a plane of `grid` points a side."""
-        return [Surface(student=s, grid=grid) for s in students]
+        return Row(lambda i: Surface(student=students[i], grid=grid), range(len(students)))
 
-    def defects(self, students) -> list[Defects]:
+    def defects(self, students) -> Sequence[Defects]:
         """What the official code would have logged of each student."""
-        return [Defects(student=s) for s in students]
+        return Row(lambda i: Defects(student=students[i]), range(len(students)))
 
     def train(self, runs: dict, workers: int | None = None, progress: bool = False) -> "Results":
         """Compute every spec of {name: [one spec per trial]}."""
@@ -151,6 +169,12 @@ class Design:
         return Results.of(self.profile, runs, compute(specs, workers, self.profile.name, progress))
 
 
+@functools.lru_cache(10_000)  # a trial's students share teachers: made once, they are cheap to compare
+def _data(name: str, trial: int, train: int, test: int) -> Data:
+    return Data(name=name, trial=trial, train=train, test=test)
+
+
+@functools.lru_cache(100_000)
 def _members(data: Data, net: str, teaching: Training, first: int, count: int, draw: Draw = "torch"
              ) -> tuple[Teacher, ...]:
     return tuple(Teacher(data=data, model=net, training=teaching, member=first + i, draw=draw) for i in range(count))

@@ -1,5 +1,6 @@
 """Optimization: Fig 5, Fig 6a-c, Table 1."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ def starts_near(d: "Design") -> dict:
     return out
 
 
-def toward(d: "Design", x: float, **options) -> list:
+def toward(d: "Design", x: float, **options) -> Sequence:
     """Students that start at lambda = x, one per trial."""
     s = d.profile.optimization
     return d.students(toward_teacher=x, factor=s.factor, teacher=s.net, **options)
