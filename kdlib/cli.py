@@ -179,7 +179,8 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
 def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or chapters; all if none is named")] = None,
            profile: Annotated[str | None, typer.Option(
                help="if not given the recorded trials of signals, which verdicts rest on; with --no-recorded laptop"
-           )] = None, recorded: bool = True, workers: WorkersOption = None):
+           )] = None, recorded: bool = True, workers: WorkersOption = None,
+           json: Annotated[Path | None, typer.Option(help="write them here too, with every trial")] = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
     from kdlib.experiments import claims_of, standings
@@ -192,6 +193,12 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
     else:
         _train_for(asked, profile, workers)
     found, earlier = standings(profile, workers=workers, records=recorded, only=asked)
+    if json:
+        from kdlib.paths import atomic
+        from kdlib.report import as_json
+
+        with atomic(json) as file:
+            file.write(as_json({profile: found}))
     for claim in found.values():
         if not claim.tested:
             print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")

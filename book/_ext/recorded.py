@@ -6,23 +6,26 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from kdlib import explorer
+from kdlib import explorer, report
 
-PAPER = "singlehtml"  # the builder that `kdlib book --pdf` prints from
+PAPER = "singlehtml"  # the builder that the PDF is printed from
 sources = cache(explorer.sources)
+standings = cache(lambda: report.standings(sources()))
 
 
 class recorded(nodes.General, nodes.Element):
-    """A part of a page, by its name."""
+    """What a script of the page puts to work."""
 
 
 class Recorded(SphinxDirective):
-    """`{recorded} NAME`, of PARTS."""
+    """`{recorded} NAME`: explorer, surfaces, or a part of the report."""
 
     required_arguments = 1
 
     def run(self):
         """Called by Sphinx."""
+        if self.arguments[0] in report.PARTS:
+            return self.parse_text_to_nodes(report.PARTS[self.arguments[0]](sources(), standings()))
         return [recorded(part=self.arguments[0])]
 
 
@@ -36,9 +39,13 @@ def _visit(self, node):
 
 
 def _write(app, exception):
-    if not exception and app.builder.format == "html":
-        for name, content in explorer.files(sources()).items():
-            (Path(app.outdir) / "_static" / name).write_bytes(content)
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for name, content in explorer.files(sources()).items():
+        (out / "_static" / name).write_bytes(content)
+    (out / "book").mkdir(exist_ok=True)
+    (out / "book" / "claims.json").write_bytes(report.as_json(standings()))
 
 
 def setup(app):

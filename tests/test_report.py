@@ -1,0 +1,81 @@
+"""The reproducibility report and claims.json say what is recorded."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kdlib import explorer, report
+from kdlib.cli import claims
+from kdlib.experiments.claims import CLAIMS
+from kdlib.paths import project_root
+from kdlib.stats import Part, Standing, estimate
+
+
+@pytest.fixture(scope="module")
+def found():
+    return explorer.sources(("workstation",))
+
+
+@pytest.fixture(scope="module")
+def stands(found):
+    return report.standings(found)
+
+
+def test_the_page_counts_every_recorded_run_once(found):
+    lines = [json.loads(line) for file in (project_root() / "results" / "workstation").glob("*.jsonl")
+             for line in file.read_text().splitlines()]
+    told = report.cost(found, {})
+    assert told.startswith(f"{len(lines):,} runs are recorded, {sum(r['spec']['kind'] == 'student' for r in lines)} st")
+    hours = sum(line["seconds"] for line in lines) / 3600
+    assert f"{hours:.0f} hours of one core" in told and f"| {hours:.1f} |" in told
+
+
+def test_every_claim_has_one_verdict_per_profile_and_the_one_that_it_has(stands):
+    rows = dict(re.findall(r"claim-(\w+)\">\1</a> \| .*<span class=\"chip chip-[\w-]+\">. ([\w ]+)</span> \|$",
+                           report.claims({}, stands), re.M))
+    assert rows == {name: claim.verdict for name, claim in stands["workstation"].items()} and set(rows) == set(CLAIMS)
+    by_verdict = report.verdicts({}, stands)
+    assert sorted(re.findall(r">(\w+)</a>", by_verdict)) == sorted(CLAIMS)
+
+
+def test_the_gap_is_what_is_left_of_agreement(found, stands):
+    [row] = report.gaps(found, stands).splitlines()[2:]
+    _, _, times, n, own, unseen, gap, _ = (cell.strip() for cell in row.split("|"))
+    data = explorer.students(found)
+    most = {"amount": float(times), "m": 1, "data": "cifar100-16", "policy": "baseline", "temperature": 1.0,
+            "generated": 0, "copies": 0}
+    runs = [run for run in data["runs"] if most.items() <= data["conditions"][run[0]].items()]
+    assert len(runs) == int(n) == 3
+    for shown, name in ((own, "agreement"), (unseen, "unseen_agreement")):
+        mean = np.mean([run[4 + explorer.METRICS.index(name)] for run in runs])
+        assert float(shown.split()[0]) == pytest.approx(100 * mean, abs=0.06)
+    assert float(own.split()[0]) + float(gap.split()[0]) == pytest.approx(100, abs=0.11)
+
+
+def test_claims_json_has_the_numbers_behind_a_verdict_and_no_infinity():
+    values = np.array([0.2, 0.21, 0.24])
+    made_up = {"F1": Standing("F1", "statement", "Fig 2", "found", (
+        Part("of three", values, "above", 0.1, "points"), Part("of one", values[:1], "above", 0.1, "points"))),
+        "F2": Standing("F2", "statement", "Fig 1", "found", reason="no runs")}
+    there = json.loads(report.as_json({"laptop": made_up}), parse_constant=pytest.fail)
+    one, two = there["claims"]
+    three, single = one["stands"]["laptop"]["statistics"]
+    e = estimate(values)
+    assert (three["estimate"], three["low"], three["high"], three["n"]) == (e.mean, e.low, e.high, 3)
+    assert three["trials"] == list(values) and three["verdict"] == "holds"
+    assert (single["low"], single["high"], single["verdict"]) == (None, None, "undecided")
+    assert two["stands"]["laptop"] == {"statement": "statement", "source": "Fig 1", "verdict": "not tested",
+                                       "beside_all_others": None, "reason": "no runs", "statistics": [],
+                                       "without_runs": []}
+
+
+def test_the_command_writes_the_claims_that_it_prints(tmp_path, capsys):
+    claims(["F2", "P7"], profile="workstation", recorded=True, workers=None, json=tmp_path / "claims.json")
+    printed = capsys.readouterr().out
+    there = json.loads((tmp_path / "claims.json").read_text())
+    assert [claim["id"] for claim in there["claims"]] == ["F2", "P7"]
+    for claim in there["claims"]:
+        stands = claim["stands"]["workstation"]
+        assert f"{claim['id']:3} {stands['verdict']:14} {stands['statement']}" in printed
