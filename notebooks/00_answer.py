@@ -22,6 +22,7 @@
 profile = "laptop"  # this page shows committed records, whatever is trained; every page takes the same parameters
 seeds = None
 workers = None
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["remove-input"]
 import matplotlib.pyplot as plt

@@ -31,6 +31,7 @@ profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
 workers = None  # one-thread worker processes; None: one per core
 data = None  # a data set of colour images, as one of your own, in the place of MNIST-1D
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

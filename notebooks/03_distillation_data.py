@@ -26,6 +26,7 @@
 profile = "laptop"  # or "smoke"
 seeds = None  # None: the profile's own number of trials
 workers = None  # one-thread worker processes; None: one per core
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

@@ -26,6 +26,7 @@
 profile = "laptop"  # images are generated at workstation only; every page takes the same parameters
 seeds = None
 workers = None
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
 from itertools import pairwise

@@ -26,6 +26,7 @@
 profile = "laptop"  # the benchmark has no profiles; every page takes the same parameters
 seeds = None
 workers = None
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
 import json

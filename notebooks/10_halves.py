@@ -27,6 +27,7 @@
 profile = "laptop"  # the runs of this page are of profile halves; every page takes the same parameters
 seeds = None
 workers = None
+# %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,14 @@ def test_a_pair_holds_the_same_cells_and_every_code_cell_was_executed(path):
     assert not any(o.output_type in ("error", "stream") for o in outputs)
     assert all("text/html" in o.data for o in outputs if o.output_type == "execute_result")  # no bare Python value
     check_pictures(path.stem, notebook)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_first_cell_sees_to_it_that_cells_show_their_last_value_alone(path):
+    """Later is too late for the parameters that papermill adds, and for what the next cell assigns last."""
+    first = next(cell for cell in jupytext.read(path).cells if cell.cell_type == "code")
+    assert "parameters" in first.metadata.tags
+    assert first.source.endswith('%config InteractiveShell.ast_node_interactivity = "last_expr"')
 
 
 def test_a_kernel_that_would_run_another_checkouts_code_says_so(tmp_path, monkeypatch):
@@ -91,7 +100,7 @@ def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, sto
     [parameters] = [c for c in cells if "parameters" in c.metadata.get("tags", ())]
     parameters.source += f"\nprofile = {profile!r}"
     monkeypatch.setattr(plt, "show", plt.close)
-    exec("\n".join(c.source for c in cells), {})
+    exec(re.sub("^%.*", "", "\n".join(c.source for c in cells), flags=re.M), {})
 
 
 def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the_records_instead(
