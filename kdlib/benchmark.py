@@ -46,6 +46,7 @@ from kdlib.distillation import distil
 from kdlib.errors import KdlibError
 from kdlib.experiments import halves
 from kdlib.experiments.design import Design
+from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.metrics import NotFinite
 from kdlib.models import build
 from kdlib.own import Method
@@ -65,7 +66,7 @@ TRIALS = 10  # of a card that is ranked, at the least
 SLACK = 1.02  # a net is tried on a batch before it is trained
 NEXT = 0.5  # how near the teacher's weights a student's may be, as a share of their norm; independent nets: 1.4
 PARTS = "test", "train"
-TASKS = {"laptop": "MNIST-1D", "halves": "halves of CIFAR-100", "smoke": "MNIST-1D, ten steps"}
+TASKS = {p.name: p.benchmark for p in PROFILES.values() if p.benchmark}
 
 
 class BenchmarkError(KdlibError):
@@ -346,7 +347,7 @@ def _plain(e: Estimate) -> dict:
         ("mean", e.mean), ("low", e.low), ("high", e.high))} | {"n": e.n}
 
 
-def run(file: Path, name: str = "", profile: str = "laptop", trials: int | None = None, workers: int | None = None,
+def run(file: Path, name: str = "", profile: str = LIVE, trials: int | None = None, workers: int | None = None,
         progress: bool = True) -> dict:
     """The card of what a file defines. Teachers that the store lacks are trained, or taken over where their weights
     are committed. Refused and BenchmarkError say, in a sentence, why there is no card."""
@@ -429,7 +430,7 @@ def _cell(e: dict, scale: float) -> str:
 
 # --- the page
 
-BASE = "kd"  # with which the others are compared
+BASE = catalog.DISTILLATION  # the card of it, with which the others are compared
 MARKS = "<!-- the leaderboard: written by python -m kdlib.benchmark -->", "<!-- end of the leaderboard -->"
 
 

@@ -107,14 +107,15 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
     from nbclient.exceptions import DeadKernelError
 
     from kdlib.experiments import CHAPTERS
-    from kdlib.experiments.design import Design
+    from kdlib.experiments.design import PROFILES, Design
 
     for name in ("papermill", "asyncio"):  # they report, at Ctrl-C, that the kernel has died
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
     design = Design(profile)
-    if profile not in ("smoke", "laptop"):
-        raise BookError(f"the book is built at smoke or laptop; results of {profile} come from its records")
+    if design.profile.role not in ("check", "live"):
+        at = " or ".join(p.name for p in PROFILES.values() if p.role in ("check", "live"))
+        raise BookError(f"the book is built at {at}; results of {profile} come from its records")
     root, start, rows = Path(root or project_root()).resolve(), time.perf_counter(), []
     # whatever stops the book stops it here: training takes minutes
     for part in ("_toc.yml", "_config.yml", *(f"notebooks/{page}.ipynb" for page in PAGES)):

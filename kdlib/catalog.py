@@ -284,8 +284,9 @@ class Objective:
     source: str | None = None  # of a user's own (`own`): the beginning of its file's SHA-256
 
 
+DISTILLATION = "kd"  # Hinton's, the usual one
 OBJECTIVES = {
-    "kd": Objective("distillation", options={"kl": False}),
+    DISTILLATION: Objective("distillation", options={"kl": False}),
     "mse": Objective("logit_mse", temperature=False),
     "dkd": Objective("decoupled", labels=True, options={"target": 1.0, "others": 8.0}),
     "reverse-kl": Objective("reverse_kl"),

@@ -21,10 +21,11 @@ from kdlib import cards, figures
 from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.experiments import CHAPTERS, standings, trained
+from kdlib.experiments import CHAPTERS, by_both_rules, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
-from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
+from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
+from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
 from kdlib.plan import lacking
 from kdlib.stats import Estimate, Standing, estimate, rule
 
@@ -92,12 +93,12 @@ def show_as_written(shell) -> None:
 
 def notice(design: Design) -> None:
     """Say on the page that its text was written for other runs, where it was."""
-    usual = Design("laptop")
+    usual = Design(LIVE)
     if (design.profile, design.seeds) != (usual.profile, usual.seeds):
         on = f" on {design.data}" if design.data else ""
         display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
                      f"<p>The numbers on this page are of profile {html.escape(design.profile.name + on)} with "
-                     f"{design.seeds} trials. What the text says about them was written for profile laptop with "
+                     f"{design.seeds} trials. What the text says about them was written for profile {LIVE} with "
                      f"{usual.seeds}, and need not be true here.</p></div>"))
 
 
@@ -145,7 +146,7 @@ def on_record(profile: str) -> dict[str, Standing]:
 
 @functools.cache
 def _on_record(profile, _claims):
-    return standings(profile)
+    return by_both_rules(profile)
 
 
 def trials_of(profile: str) -> int:
@@ -163,9 +164,9 @@ def say_claims(claims: list[Standing]) -> None:
     """Glue every claim's verdict on the recorded trials of signals (on this page's results where these do not test it),
     or why there is none, as `verdict-<id>`, and the one on real data as `recorded-<id>`."""
     for claim in claims:
-        on_signals = on_record("signals")[claim.id]
+        on_signals = on_record(VERDICTS)[claim.id]
         for key, stands in (("verdict", on_signals if on_signals.tested else claim),
-                            ("recorded", on_record("workstation")[claim.id])):
+                            ("recorded", on_record(REAL)[claim.id])):
             glue(f"{key}-{claim.id}", stands.reason or stands.verdict, display=False)
 
 
@@ -206,7 +207,7 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
 
 def judged_tables(claims: list[Standing]) -> HTML:
     """The claims of a page by the recorded trials of signals, which verdicts rest on, and by its own live ones."""
-    recorded, n = [on_record("signals")[claim.id] for claim in claims], trials_of("signals")
+    recorded, n = [on_record(VERDICTS)[claim.id] for claim in claims], trials_of(VERDICTS)
     live = claim_table(claims, "This page's own trials, the demonstration")
     return live if not n else HTML(claim_table(recorded, f"Verdicts on MNIST-1D: {n} recorded trials").data + live.data)
 
@@ -217,7 +218,7 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
     stands = [(_on_record(profile, tuple(CLAIMS))[1], on_record(profile)) for profile in profiles]
 
     def rules(statistics):
-        words = Results(PROFILES["laptop"], {}).words
+        words = Results(PROFILES[LIVE], {}).words
         return "; ".join(f"{s.label.format(**words)} {rule(s)}" for s in statistics) or "none"
 
     rows = [(claim.id, rules(claim.before), rules(claim.statistics), claim.why, *(
@@ -230,13 +231,13 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
 def comparison(claims: list[Standing], r: Results) -> HTML:
     """A card for each of a chapter's claims: the paper, this page's results, those recorded on real data and, where it
     decides a claim, in the paper's own regime."""
-    real, regime, signals = (on_record(profile) for profile in ("workstation", "halves", "signals"))
+    real, regime, signals = (on_record(profile) for profile in (REAL, REGIME, VERDICTS))
     drawn = data_set(r.profile.data_set).drawn is not None
     columns = {"MNIST-1D, this page" if drawn else f"profile {r.profile.name}": {c.id: c for c in claims}}
-    if trials_of("signals"):
-        columns = {f"MNIST-1D, {trials_of('signals')} trials": {c.id: signals[c.id] for c in claims}} | columns
-    columns["real data, small"] = {c.id: real[c.id] for c in claims}
-    columns["the paper's regime"] = {c.id: regime[c.id] for c in claims if c.id in IN_THE_REGIME}
+    if trials_of(VERDICTS):
+        columns = {f"MNIST-1D, {trials_of(VERDICTS)} trials": {c.id: signals[c.id] for c in claims}} | columns
+    columns[PROFILES[REAL].where] = {c.id: real[c.id] for c in claims}
+    columns[PROFILES[REGIME].where] = {c.id: regime[c.id] for c in claims if c.id in IN_THE_REGIME}
     return HTML(cards.cards({where: found for where, found in columns.items() if found}, _shown))
 
 
@@ -293,7 +294,7 @@ def all_runs(name: str, r: Results) -> HTML:
     """How to run this page again, and where all its numbers come from."""
     records = r.needed
     half = sum(record.seconds for record in records) / 2
-    other = "" if r.profile.name == "laptop" else f" -p profile {r.profile.name}"
+    other = "" if r.profile.name == LIVE else f" -p profile {r.profile.name}"
     if r.profile.data_set != PROFILES[r.profile.name].data_set:
         other += f" -p data {r.profile.data_set}"
     return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "

@@ -24,6 +24,7 @@ BackendOption = Annotated[str, typer.Option(help="local (processes here) or ray"
 AddressOption = Annotated[str | None, typer.Option(help="of a Ray cluster, HOST:PORT or auto: all its CPUs work")]
 GpusOption = Annotated[float, typer.Option(help="the share of a GPU that a run takes on the Ray cluster, e.g. 0.25")]
 
+LIVE = "laptop"  # `profiles.LIVE`: the help waits for no import
 SPECS = 16 << 20  # bytes of a file of them
 PICTURES = ".png", ".pdf", ".svg"
 TOLERANCE = "largest allowed difference on the processor that made the records; 0, the default, asks for the same bits"
@@ -40,7 +41,7 @@ def _settings():
 
 @app.command()
 def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON file with a list of specs")],
-        profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = None,
+        profile: ProfileOption = LIVE, seeds: SeedsOption = None, workers: WorkersOption = None,
         backend: BackendOption = "local", address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
         in_order: Annotated[bool, typer.Option("--in-order", help="first what comes first, not the longest")] = False,
         own: Annotated[list[Path] | None, typer.Option(
@@ -65,7 +66,7 @@ def run(chapter: Annotated[str, typer.Argument(help="a chapter, all, or a JSON f
 
 
 @app.command()
-def plan(chapter: str, profile: ProfileOption = "laptop", seeds: SeedsOption = None, workers: WorkersOption = None,
+def plan(chapter: str, profile: ProfileOption = LIVE, seeds: SeedsOption = None, workers: WorkersOption = None,
          gpu: Annotated[str | None, typer.Option(help="estimate the time on this GPU too, e.g. a100")] = None,
          utilisation: Annotated[float, typer.Option(help="assumed share of the GPU's stated throughput")] = 0.3):
     """What CHAPTER (or all) will cost before anything runs: runs, FLOPs, memory, time."""
@@ -123,7 +124,7 @@ def _list(records):
 
 
 @app.command()
-def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = "laptop",
+def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "all", profile: ProfileOption = LIVE,
            seeds: SeedsOption = None, workers: WorkersOption = None, backend: BackendOption = "local",
            address: AddressOption = None, gpus_per_run: GpusOption = 0.0,
            stored: Annotated[bool, typer.Option("--stored", help="write what the store has; train nothing")] = False):
@@ -183,16 +184,17 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
            json: Annotated[Path | None, typer.Option(help="write them here too, with every trial")] = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
-    from kdlib.experiments import claims_of, standings
+    from kdlib.experiments import by_both_rules, claims_of
+    from kdlib.experiments.profiles import VERDICTS
     from kdlib.results import check_there, has_records
 
-    profile = profile or ("signals" if recorded and has_records("signals") else "laptop")
+    profile = profile or (VERDICTS if recorded and has_records(VERDICTS) else LIVE)
     asked = claims_of(names or (), profile)
     if recorded:
         check_there()
     else:
         _train_for(asked, profile, workers)
-    found, earlier = standings(profile, workers=workers, records=recorded, only=asked)
+    found, earlier = by_both_rules(profile, workers=workers, records=recorded, only=asked)
     if json:
         from kdlib.paths import atomic
         from kdlib.report import as_json
@@ -277,7 +279,7 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
 
 
 @app.command("audit")
-def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOption = "laptop",
+def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOption = LIVE,
           seed: Annotated[int, typer.Option(help="which sample")] = 0,
           key: Annotated[str, typer.Option(help="this run alone, by the beginning of its key, of any profile")] = "",
           tolerance: Annotated[float, typer.Option(min=0, help=TOLERANCE)] = 0.0):
@@ -316,7 +318,7 @@ def export(folder: Annotated[Path, typer.Argument(help="where to write; it is ma
 def benchmark(
         file: Annotated[Path, typer.Argument(help="a Python file with a method, an objective or an optimizer")],
         name: Annotated[str, typer.Option(help="which, if the file defines several")] = "",
-        profile: Annotated[str, typer.Option(help="whose teachers: laptop, halves, or smoke to try")] = "laptop",
+        profile: Annotated[str, typer.Option(help="whose teachers: laptop, halves, or smoke to try")] = LIVE,
         trials: Annotated[int | None, typer.Option(help="10 if not given; of halves those recorded")] = None,
         workers: WorkersOption = None,
         json: Annotated[Path | None, typer.Option(help="the card (default: FILE's name, .json, beside it)")] = None):
@@ -355,7 +357,7 @@ def compare(
 
 
 @app.command()
-def book(profile: ProfileOption = "laptop", workers: WorkersOption = None,
+def book(profile: ProfileOption = LIVE, workers: WorkersOption = None,
          root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None):
     """Execute every chapter with papermill at PROFILE and render the book."""
     from kdlib.book import build

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from kdlib import experiments
 from kdlib.catalog import DRAWN_BY
 from kdlib.experiments.design import Design, with_unseen
-from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.results import Record, Recorded, StoreError, check_there
 from kdlib.spec import Run, levels
 
@@ -133,7 +133,7 @@ def in_words(condition) -> str:
     return " ".join(map(str, condition)) if isinstance(condition, tuple) else str(condition)
 
 
-def records(profile: str = "laptop", chapter: str = "all", complete: bool = True) -> "pandas.DataFrame":
+def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) -> "pandas.DataFrame":
     """The committed records of a profile, or of one chapter's plan with all that its runs need, as a pandas DataFrame.
 
     One row a run, whichever chapter's file holds it. Columns: the spec's fields, the metrics, where the run came from;
@@ -229,11 +229,15 @@ def teacher(profile: str, trial: int = 0, member: int = 0) -> "nn.Module":
     `trial` and `member` count from 0, whatever numbers they have in specs. Its weights are those committed beside the
     records, or else those in the run store. KdlibError where there is no such teacher, or there are no weights of it.
     """
+    from kdlib.runs import kind_of
+    from kdlib.runs.kind import loaded
+    from kdlib.store import Store, committed_weights
+
     design, source = Design(profile), Recorded(profile)
     usual = design.profile.net, design.profile.train, design.teaching
     pool: dict[int, list] = {}
     for spec in (record.planned for record in source.records.values()):
-        if spec.kind == "teacher" and (spec.model, spec.data.train, spec.training) == usual:
+        if kind_of(spec).starts_others and (spec.model, spec.data.train, spec.training) == usual:
             pool.setdefault(spec.data.trial, []).append(spec)
     trials = [sorted(pool[number], key=lambda spec: spec.member) for number in sorted(pool)]
     if not trials:
@@ -242,10 +246,6 @@ def teacher(profile: str, trial: int = 0, member: int = 0) -> "nn.Module":
         raise StoreError(f"profile {profile} has {len(trials)} trials of {len(trials[0])} teachers, counted from 0 "
                          f"(got trial {trial}, member {member})")
     spec = trials[trial][member]
-
-    from kdlib.runs.kind import loaded
-    from kdlib.store import Store, committed_weights
-
     store, there = Store(), source.weights_path(spec.key).exists()
     if not there and not store.weights_path(spec.key).exists():
         raise StoreError(f"the weights of teacher {spec.key} are not committed, nor in the run store: "

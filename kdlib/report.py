@@ -13,14 +13,11 @@ from kdlib.experiments import CHAPTERS, so_far, standing
 from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.figure_map import FIGURES
-from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME
 from kdlib.explorer import Source
 from kdlib.stats import Standing, estimate, rule
 
-# What a reader knows a profile as.
-WHERE = dict(zip(PROFILES, PROFILES, strict=True)) | {
-    "signals": "MNIST-1D", "laptop": "MNIST-1D, the book's live trials", "workstation": "real data, small",
-    "halves": "the paper's regime"}
+WHERE = {p.name: p.where for p in PROFILES.values()}
 PAPER = {"title": "Does Knowledge Distillation Really Work?", "venue": "NeurIPS 2021", "arxiv": "2106.05945"}
 
 
@@ -136,7 +133,7 @@ def gaps(found, stands) -> str:
     rows = []
     for profile in stands:
         results = so_far("01_fidelity_gap", profile)
-        name = "size", 1, (results.profile.gap or PROFILES["laptop"].gap).factors[-1]
+        name = "size", 1, (results.profile.gap or PROFILES[LIVE].gap).factors[-1]
         try:
             own, unseen = results(name, "agreement"), results.unseen(name)
         except NotRecorded:
@@ -159,7 +156,7 @@ def sizes(found, stands) -> str:
     """What the profiles of real sets have, where the paper has 50,000 images and ResNet-56."""
     return table(("data", "set", "training images", "net", "trials"), [
         (WHERE[p.name], p.data_set, f"{p.train:,}", p.net, p.seeds)
-        for p in (PROFILES["workstation"], PROFILES["halves"])])
+        for p in (PROFILES[REAL], PROFILES[REGIME])])
 
 
 PARTS = {"scope": scope, "cost": cost, "verdicts": verdicts, "gaps": gaps, "claims": claims, "sizes": sizes}

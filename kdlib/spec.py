@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from kdlib import catalog
-from kdlib.catalog import BASELINE, Inputs, net
+from kdlib.catalog import BASELINE, DISTILLATION, Inputs, net
 from kdlib.errors import short
 
 # Raise this number whenever a change to the code changes results: every key changes with it.
@@ -264,7 +264,7 @@ class Student(Run):
     generated: Extra = added(0)  # images drawn from the generator, added to the set
     anew: bool = added(False)  # whether these, and those that a policy mixes in, are others in every batch
     policy: Policy = BASELINE
-    objective: Objective = added("kd")  # what it minimises, of `catalog.OBJECTIVES` or one's own (`own`)
+    objective: Objective = added(DISTILLATION)  # what it minimises, of `catalog.OBJECTIVES` or one's own (`own`)
     temperature: Temperature = 1.0
     alpha: Share = 0.0  # weight of the true labels' likelihood beside it
     start: Literal["random", "teacher-initial"] = "random"

@@ -15,6 +15,7 @@ from kdlib.compute import compute
 from kdlib.experiments import (
     CHAPTERS,
     PAGES,
+    by_both_rules,
     claims_of,
     figure_map,
     halves,
@@ -23,9 +24,6 @@ from kdlib.experiments import (
     optimization,
     runs_read_by,
     standing,
-)
-from kdlib.experiments import (
-    standings as both,
 )
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
@@ -267,7 +265,7 @@ def test_a_changed_rule_stays_beside_the_new_one_and_says_why():
     changed = {name: claim for name, claim in CLAIMS.items() if claim.why}
     assert all(claim.before or claim.why.startswith("new: ") for claim in changed.values())
     assert {name for name, claim in CLAIMS.items() if claim.before} <= set(changed)
-    before = both("laptop")[1]
+    before = by_both_rules("laptop")[1]
     assert set(before) == {name for name, claim in CLAIMS.items() if claim.before}
     assert (before["O4"].verdict, standing("laptop")["O4"].verdict) == ("does not hold", "not tested")
 

@@ -11,12 +11,12 @@ import pytest
 from conftest import student, surface
 from test_faults import made_up
 
-from kdlib import audit, experiments
+from kdlib import audit, cli, experiments
 from kdlib.cli import ProfileOption, read_specs
 from kdlib.compute import levels
 from kdlib.devices import processor
 from kdlib.experiments.design import Design
-from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.results import Record, StoreError
 
 
@@ -207,6 +207,7 @@ def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_
 
 
 def test_the_help_names_every_profile():
+    assert cli.LIVE == LIVE
     assert get_args(ProfileOption)[1].help == re.sub(r", (?=\w+$)", " or ", ", ".join(PROFILES))
 
 

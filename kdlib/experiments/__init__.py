@@ -159,10 +159,10 @@ def standing(profile: str, seeds: int | None = None, workers: int | None = None,
     """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
     the committed records, or from the store, training what it does not have of the runs that they read. Where all
     claims are known, `corrected` is the verdict beside all others."""
-    return standings(profile, seeds, workers, records, only)[0]
+    return by_both_rules(profile, seeds, workers, records, only)[0]
 
 
-def standings(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None
+def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None
               ) -> tuple[dict[str, Standing], dict[str, Standing]]:
     """(`standing`; the same of those claims whose rules were changed, by the earlier ones)."""
     asked = CLAIMS if only is None else only

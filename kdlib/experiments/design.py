@@ -17,7 +17,7 @@ import numpy as np
 from kdlib.catalog import BASELINE, POLICIES
 from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
-from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.experiments.profiles.own import on_data
 from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training
 
@@ -209,7 +209,7 @@ class Results:
     @property
     def words(self) -> dict:
         """What differs from profile to profile in the words of a claim."""
-        p, usual = self.profile, PROFILES["laptop"]  # of a chapter that the profile does not have
+        p, usual = self.profile, PROFILES[LIVE]  # of a chapter that the profile does not have
         gap, optimization = p.gap or usual.gap, p.optimization or usual.optimization
         return {"largest": gap.factors[-1], "longest": f"{optimization.lengths[-1]:.3g}",
                 "optimizers": list(optimization.optimizers), "easy": gap.easy.title,

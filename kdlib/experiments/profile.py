@@ -25,6 +25,10 @@ class Task:
     training: Training
 
 
+# What it is for: "check", to prove that everything runs; "live", what a reader trains, and every command's usual one;
+# "verdicts", what those on signals rest on; "real", every figure once on real data; "regime", the paper's own within
+# reach; "paper", the paper's sizes. One profile each.
+Role = Literal["check", "live", "verdicts", "real", "regime", "paper"]
 FIRST = 5  # the first trial that was not looked at while sizes were chosen
 ABSENT: Any = None  # settings of a chapter that a profile does not have: it has no runs of it (`Chapter.runs`)
 
@@ -34,6 +38,8 @@ class Profile:
     """All sizes of the experiment."""
 
     name: str
+    role: Role
+    where: str  # its claims stand, in a reader's words
     seeds: int  # trials
     data_set: str
     train: int  # the teacher's training inputs
@@ -57,4 +63,5 @@ class Profile:
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     weights: bool = False  # of teachers are committed with their records
     generator: dict = field(default_factory=dict)  # the sizes of the SN-GAN that makes images, where it does
+    benchmark: str = ""  # what its teachers are called there (`kdlib benchmark`); none: they are not asked
     anew: bool = False  # whether its images are others in every batch, as in the official code

@@ -5,8 +5,7 @@ import torch.distributed as dist
 from kdlib.devices import devices, in_words
 from kdlib.runs import defects, generator, labels, student, surface, teacher
 from kdlib.runs.kind import Kind, Work
-from kdlib.runs.training import on_devices, tried
-from kdlib.spec import Student, Teacher
+from kdlib.runs.training import on_devices
 
 KINDS = {"teacher": teacher.KIND, "generator": generator.KIND, "student": student.KIND, "surface": surface.KIND,
          "labels": labels.KIND, "defects": defects.KIND}
@@ -20,9 +19,7 @@ def kind_of(spec) -> Kind:
 def check(specs) -> None:
     """See that nets, objectives and optimizers work, before anything is trained (`training.tried`)."""
     for spec in specs:
-        if isinstance(spec, Teacher | Student):
-            objective = getattr(spec, "objective", "kd")
-            tried(spec.data.name, spec.model, objective if "@" in objective else "kd", spec.training.optimizer)
+        kind_of(spec).tried(spec)
 
 
 def cohort(spec):

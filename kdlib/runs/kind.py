@@ -39,6 +39,7 @@ class Kind:
     judge: Callable | None = None  # spec -> the same of what only passes forward, where that is by other nets
     cohort: Callable = lambda spec: None  # spec -> what runs that are executed together have in common; None: alone
     divides: Callable = lambda spec: True  # spec -> whether a cohort of it gains as much in parts, one a worker
+    tried: Callable = lambda spec: None  # spec -> see that what it names works (`training.tried`), before any training
     spreads: bool = False  # over many devices, where it is alone
     starts_others: bool = False  # it is where one begins: a profile that commits weights commits its
 

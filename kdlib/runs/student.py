@@ -15,7 +15,7 @@ from kdlib.models import Ensemble, build, laid_for
 from kdlib.runs import cost, generator
 from kdlib.runs.kind import Kind, Work, loaded
 from kdlib.runs.labeller import anew, asked, labeller
-from kdlib.runs.training import Prepared, batches, initial, stacking_cohort, train_together
+from kdlib.runs.training import Prepared, batches, initial, stacking_cohort, train_together, tried
 from kdlib.spec import Student
 from kdlib.streams import GlobalStream, seed_of, stream
 from kdlib.train import logits_of
@@ -238,5 +238,6 @@ KIND = Kind(
     judge=lambda spec: cost.of_run(spec.teachers[0]),
     cohort=cohort_of,
     divides=lambda spec: spec.net.family.stackable,
+    tried=tried,
     spreads=True,
 )

@@ -7,7 +7,7 @@ from kdlib.catalog import BASELINE
 from kdlib.devices import device
 from kdlib.runs import cost
 from kdlib.runs.kind import Kind, Work
-from kdlib.runs.training import Prepared, batches, initial, pixels, stacking_cohort, train_together
+from kdlib.runs.training import Prepared, batches, initial, pixels, stacking_cohort, train_together, tried
 from kdlib.spec import Teacher
 from kdlib.streams import stream
 from kdlib.train import logits_of
@@ -52,6 +52,7 @@ KIND = Kind(
     work=lambda spec: Work(spec.training.steps, spec.training.batch),
     holds=HOLDS,
     cohort=stacking_cohort,
+    tried=tried,
     spreads=True,
     starts_others=True,
 )

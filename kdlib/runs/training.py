@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from kdlib import catalog, data, losses, own
+from kdlib.catalog import DISTILLATION
 from kdlib.devices import DeviceError, device, devices
 from kdlib.models import build
 from kdlib.processes import end_with
@@ -41,10 +42,16 @@ def train_together(specs, prepared: list[Prepared], kept) -> list[tuple[dict, di
             for spec, p, curve in zip(specs, prepared, curves, strict=True)]
 
 
+def tried(spec: Teacher | Student) -> None:
+    """See whether its net, objective and optimizer do what training needs of them, on a few made-up examples; those of
+    a name once a process. train.Unusable, or OwnError of what is not here, says what they do not."""
+    objective = getattr(spec, "objective", DISTILLATION)
+    own_one = catalog.objective(objective).source
+    _tried(spec.data.name, spec.model, objective if own_one else DISTILLATION, spec.training.optimizer)
+
+
 @functools.cache
-def tried(data: str, model: str, objective: str, optimizer: str) -> None:
-    """See whether a net, an objective and an optimizer do what training needs of them, on a few made-up examples; once
-    a process. train.Unusable, or OwnError of what is not here, says what they do not."""
+def _tried(data, model, objective, optimizer):
     known, n = catalog.data_set(data), cost.few(data, 8)
     net, x, draws = build(model, data, "tried"), cost.made_up(data, n), stream("tried")
     teacher = torch.randn(n, known.classes, generator=draws)

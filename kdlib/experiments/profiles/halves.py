@@ -17,6 +17,9 @@ STUDENT_EPOCHS = round(1.5 * EPOCHS)
 
 PROFILE = Profile(
     name="halves",
+    role="regime",
+    where="the paper's regime",
+    benchmark="halves of CIFAR-100",
     seeds=3,
     data_set="cifar100",
     train=HALF,

@@ -48,6 +48,8 @@ LENGTHS = (1, 1000 / 300, 5000 / 300)  # 300, 1k and 5k epochs
 
 PROFILE = Profile(
     name="paper",
+    role="paper",
+    where="the paper's sizes",
     seeds=3,
     data_set="cifar100",
     train=50_000,

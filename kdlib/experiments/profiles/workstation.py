@@ -17,6 +17,8 @@ RECIPES = (*((p, 1.0) for p in SINGLE), ("baseline", 4.0), ("mixup", 4.0), ("gan
 
 PROFILE = Profile(
     name="workstation",
+    role="real",
+    where="real data, small",
     seeds=3,
     data_set="cifar100-16",
     train=2000,
