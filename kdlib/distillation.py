@@ -26,7 +26,8 @@ class DistilError(KdlibError, ValueError):
     """Nets, data or settings with which there is nothing to distil."""
 
 
-def distil(teacher, student: nn.Module, data, *, steps: int, objective: str | Callable = catalog.DISTILLATION, temperature: float = 1.0,
+def distil(teacher, student: nn.Module, data, *, steps: int,
+           objective: str | Callable = catalog.DISTILLATION, temperature: float = 1.0,
            alpha: float = 0.0, optimizer="adamw", lr: float = 1e-3, final_lr: float = 0.0, warmup: int = 0,
            weight_decay: float = 1e-3, batch: int | None = None, augment: str | Callable | None = None, seed: int = 0,
            progress: bool | Callable = True) -> nn.Module:

@@ -162,7 +162,8 @@ def mixed(student_logits, teacher_logits, labels, alpha: float, temperature: flo
     return other if alpha == 0 else alpha * nll(student_logits, labels) + (1 - alpha) * other
 
 
-def of(objective: "str | catalog.Objective" = catalog.DISTILLATION, temperature: float = 1.0, alpha: float = 0.0) -> Callable:
+def of(objective: "str | catalog.Objective" = catalog.DISTILLATION, temperature: float = 1.0, alpha: float = 0.0
+       ) -> Callable:
     """The loss of a student (`spec.Student.loss`): a function of its logits [n, c], its teacher's and, if the objective
     takes them or alpha > 0, labels [n]. `objective` is a name in `catalog.OBJECTIVES`, with settings in brackets if
     others than usual are meant, as in "dkd(others=4)", or an entry like those there. Whatever a spec says of its loss

@@ -75,8 +75,9 @@ def method(function: Callable | None = None, *, cost: float = 1):
     return function
 
 
-def recipe(name: str, about: str, *, objective: str = catalog.DISTILLATION, temperature: float = 1.0, alpha: float = 0.0,
-           policy: str = catalog.BASELINE, optimizer: str | None = None, times: float = 1, cost: float = 1) -> None:
+def recipe(name: str, about: str, *, objective: str = catalog.DISTILLATION, temperature: float = 1.0,
+           alpha: float = 0.0, policy: str = catalog.BASELINE, optimizer: str | None = None, times: float = 1,
+           cost: float = 1) -> None:
     """Make a recipe known as a method for `kdlib benchmark`: the book's usual student but for what is said here, with
     `times` as many steps. It is trained as the book's runs are, many nets at a time."""
     if catalog.POLICIES.get(policy, catalog.POLICIES["ood"]).pool:

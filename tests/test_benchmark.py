@@ -191,7 +191,7 @@ def test_of_several_one_must_be_named(tmp_path):
     assert entry_of(file, "two")[0] == "two"
     with pytest.raises(BenchmarkError, match="defines no 'three'"):
         entry_of(file, "three")
-    with pytest.raises(BenchmarkError, match="no benchmark on 'paper'; there are laptop, halves"):
+    with pytest.raises(BenchmarkError, match="no benchmark on 'paper'; there are smoke, laptop, halves"):
         task("paper")
 
 
