@@ -21,7 +21,7 @@ BEFORE = "not said"
 ROUNDING = 2e-3
 
 
-def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, key: str | None = None) -> bool:
+def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, key: str | None = None) -> bool:
     """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record; and
     ask as many of the teachers whose weights are committed what their records say of them. With a `key`, only that run.
 
@@ -29,12 +29,12 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
     reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
     run takes the recorded one's place.
     """
-    if not recorded.records:
-        raise StoreError(f"there are no records in {recorded.folder}")
-    keys = [key] if key else sorted(recorded.records)
-    agree, moved = bool(key) or weights_agree(recorded, sample, seed), False
+    if not source.records:
+        raise StoreError(f"there are no records in {source.folder}")
+    keys = [key] if key else sorted(source.records)
+    agree, moved = bool(key) or weights_agree(source, sample, seed), False
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
-        record = recorded.records[key]
+        record = source.records[key]
         print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
               f"{record.seconds:.0f} s when it was recorded)", file=sys.stderr, flush=True)
         again = retrained(record)
@@ -49,7 +49,7 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
             agree = False
             continue
         moved = True
-        if outside := estimates_outside(record, again, recorded.records.values()):
+        if outside := estimates_outside(record, again, source.records.values()):
             print(f"{key} differs: outside the recorded interval with this run in place of the recorded one: "
                   f"{', '.join(outside)}")
             agree = False
@@ -61,14 +61,14 @@ def audit(recorded: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0
     return agree
 
 
-def weights_agree(recorded: Recorded, sample: int, seed: int = 0) -> bool:
+def weights_agree(source: Recorded, sample: int, seed: int = 0) -> bool:
     """Whether committed weights of teachers, `sample` of them, give the metrics of their records."""
-    keys, agree = sorted(key for key in recorded.records if recorded.weights_path(key).exists()), True
+    keys, agree = sorted(key for key in source.records if source.weights_path(key).exists()), True
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
-        record = recorded.records[key]
+        record = source.records[key]
         spec = record.planned
         prepared = teacher.prepare(spec)
-        prepared.net.load_state_dict(committed_weights(recorded, spec))
+        prepared.net.load_state_dict(committed_weights(source, spec))
         difference, _ = record.difference(replace(record, metrics=prepared.evaluate()))
         # another processor rounds logits differently: a few inputs of thousands may change sides
         agree &= difference <= (0 if (record.processor or BEFORE) == processor() else ROUNDING)

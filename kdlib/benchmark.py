@@ -149,8 +149,8 @@ def task(profile: str, trials: int | None = None) -> list[Student]:
     design = Design(profile)
     if not design.profile.weights:
         return [*Design(profile, TRIALS if trials is None else trials).students()]
-    students, recorded = halves.students(design.with_seeds(trials or design.seeds), 1, 1.0), Recorded(profile)
-    missing = [t for s in students for t in s.needs if not recorded.weights_path(t.key).exists()]
+    students, source = halves.students(design.with_seeds(trials or design.seeds), 1, 1.0), Recorded(profile)
+    missing = [t for s in students for t in s.needs if not source.weights_path(t.key).exists()]
     if missing:
         raise BenchmarkError(f"{len(missing)} teachers of {profile} are not recorded yet, with their weights")
     return students
@@ -353,8 +353,8 @@ def run(file: Path, name: str = "", profile: str = LIVE, trials: int | None = No
     are committed. Refused and BenchmarkError say, in a sentence, why there is no card."""
     (name, method), specs = entry_of(file, name), task(profile, trials)
     teachers = [t for spec in specs for t in spec.needs]
-    records, recorded = compute(teachers, workers, None, progress), Recorded(profile)
-    known = [(recorded.get(t), records[t]) for t in teachers if recorded.get(t)]
+    records, source = compute(teachers, workers, None, progress), Recorded(profile)
+    known = [(source.get(t), records[t]) for t in teachers if source.get(t)]
     if method.code is None:
         judged = judge_recipe(name, method, specs, workers, progress)
     else:

@@ -484,12 +484,12 @@ def _named(whom: str, values: dict) -> dict:
 
 def _bootstrap(of: Callable, n: int, resamples: int, seed: int) -> dict[tuple[str, str], Estimate]:
     """Estimates of what `of` gives for counts w [n, r]: {key: [r]}."""
-    points, draws = of(torch.ones(n, 1, dtype=torch.double)), []
-    generator, one = stream(seed, "bootstrap"), torch.ones((), dtype=torch.double)
+    points, found = of(torch.ones(n, 1, dtype=torch.double)), []
+    draws, one = stream(seed, "bootstrap"), torch.ones((), dtype=torch.double)
     for part in torch.arange(resamples).split(max(1, COUNTS // n)):
-        rows = torch.randint(n, (n, len(part)), generator=generator)
-        draws.append(of(torch.zeros(n, len(part), dtype=torch.double).scatter_add_(0, rows, one.expand(rows.shape))))
-    return {key: _interval(float(point), torch.cat([d[key] for d in draws]), n) for key, point in points.items()}
+        rows = torch.randint(n, (n, len(part)), generator=draws)
+        found.append(of(torch.zeros(n, len(part), dtype=torch.double).scatter_add_(0, rows, one.expand(rows.shape))))
+    return {key: _interval(float(point), torch.cat([d[key] for d in found]), n) for key, point in points.items()}
 
 
 def _interval(point: float, draws: torch.Tensor, n: int) -> Estimate:

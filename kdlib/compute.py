@@ -24,7 +24,7 @@ from kdlib import own
 from kdlib.devices import devices
 from kdlib.errors import KdlibError, short
 from kdlib.processes import end_with
-from kdlib.results import StoreError, recorded
+from kdlib.results import Recorded, StoreError
 from kdlib.runs import check, cohort, divides, work
 from kdlib.runs.cost import COHORT
 from kdlib.settings import settings
@@ -97,7 +97,7 @@ def compute(specs, workers: int | None = None, profile: str | None = None, progr
     """
     specs = list(specs)
     if settings().from_records:
-        return Computed(recorded(specs, profile))
+        return Computed(Recorded(profile).all_of(specs))
     workers = worker_count(workers)
     if backend not in ("local", "ray"):
         raise WorkersError(f"unknown backend {backend!r}; there are local, ray")

@@ -191,7 +191,7 @@ class Adversaries:
     def state(self) -> dict[str, torch.Tensor]:
         """Everything, as CPU tensors."""
         tensors = {"step": torch.tensor(self.step), "losses": self.losses, "left": self.batches.left}
-        tensors |= {f"stream.{name}": generator.get_state() for name, generator in self.streams.items()}
+        tensors |= {f"stream.{name}": draws.get_state() for name, draws in self.streams.items()}
         for name, net in self.nets.items():
             tensors |= {f"{name}.{key}": value for key, value in net.state_dict().items()}
             for i, p in enumerate(net.parameters()):
@@ -205,8 +205,8 @@ class Adversaries:
 
         self.step, self.batches.left = int(tensors["step"]), tensors["left"]
         self.losses.copy_(tensors["losses"])
-        for name, generator in self.streams.items():
-            generator.set_state(tensors[f"stream.{name}"])
+        for name, draws in self.streams.items():
+            draws.set_state(tensors[f"stream.{name}"])
         for name, net in self.nets.items():
             net.load_state_dict(part(f"{name}."))
             for i, p in enumerate(net.parameters()):
@@ -215,11 +215,11 @@ class Adversaries:
 
 
 @torch.no_grad()
-def sample(net: ResNetGenerator, n: int, generator: torch.Generator) -> torch.Tensor:
+def sample(net: ResNetGenerator, n: int, draws: torch.Generator) -> torch.Tensor:
     """`n` images [n, 3, side, side], always in eval mode: an image does not depend on those drawn with it."""
     was, device = net.training, net.stem.weight.device
     net.eval()
-    latents = torch.randn(n, net.latent, generator=generator)  # at once: more images begin with the same ones
+    latents = torch.randn(n, net.latent, generator=draws)  # at once: more images begin with the same ones
     out = torch.cat([net(part.to(device)).contiguous() for part in latents.split(250)])
     net.train(was)
     return out

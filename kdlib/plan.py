@@ -48,8 +48,8 @@ def duration(seconds: float) -> str:
 
 
 def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None = None, utilisation: float = 0.3,
-         recorded: Recorded | None = None) -> str:
-    """A report on the runs of {chapter: specs} and all that they need; `recorded` are those committed already."""
+         source: Recorded | None = None) -> str:
+    """A report on the runs of {chapter: specs} and all that they need; `source` has those committed already."""
     if gpu is not None and gpu not in GPUS:
         raise PlanError(f"unknown GPU {gpu!r}; there are {', '.join(GPUS)}")
     if not LEAST <= utilisation <= 1:
@@ -87,9 +87,9 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
         f"missing: {total_flops / 1e12:.2f} TFLOP; about {duration(total_seconds / workers)} here on {workers} "
         "one-thread workers with a core each, by the processor time of the steps just measured (evaluation and data "
         "not counted)"]
-    known = sum(recorded.get(s) is not None for s in missing) if recorded else 0
+    known = sum(source.get(s) is not None for s in missing) if source else 0
     if known:
-        lines.append(f"{known} of the missing are committed in {recorded.folder}: a page or `kdlib run` trains them, "
+        lines.append(f"{known} of the missing are committed in {source.folder}: a page or `kdlib run` trains them, "
                      "`kdlib record` and `kdlib claims` do not need to")
     if gpu:
         arithmetic, peak, _ = GPUS[gpu]

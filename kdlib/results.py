@@ -262,6 +262,17 @@ class Recorded:
         """The record of a spec, None where it is not committed."""
         return self.records.get(spec.key)
 
+    def all_of(self, specs) -> dict[Run, Record]:
+        """The records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
+        found = {spec: self.get(spec) for layer in levels(specs) for spec in layer}
+        absent = [spec for spec, record in found.items() if record is None]
+        if absent:
+            profile = self.folder.name
+            raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {self.folder} "
+                             f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
+                             f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
+        return {spec: record for spec, record in found.items() if record}
+
     @property
     def trials(self) -> set[int]:
         """Those that teachers were recorded of."""
@@ -311,15 +322,3 @@ class Recorded:
         lines = [f"{checksum}  {name}\n" for name in sorted(listed) for checksum in sorted(listed[name])]
         with atomic(self.listed_in) as file:
             file.write("".join(lines).encode())
-
-
-def recorded(specs, profile) -> dict:
-    """Committed records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
-    source = Recorded(profile)
-    found = {spec: source.get(spec) for layer in levels(specs) for spec in layer}
-    absent = [spec for spec, record in found.items() if record is None]
-    if absent:
-        raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {source.folder} "
-                         f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
-                         f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
-    return found

@@ -41,7 +41,7 @@ else:
     DataSet = Annotated[str, AfterValidator(lambda name: _of_runs(name))]
 
 
-def _lasting(chosen: catalog.Chosen) -> str:
+def _in_a_file(chosen: catalog.Chosen) -> str:
     """Its only name, so that it has one key."""
     if chosen.source == catalog.UNSAVED:
         raise ValueError(f"the {chosen.what} {chosen.name} is known to this process alone, and a key needs its source: "
@@ -49,8 +49,8 @@ def _lasting(chosen: catalog.Chosen) -> str:
     return chosen.text
 
 
-Objective = Annotated[str, AfterValidator(lambda text: _lasting(catalog.objective(text)))]
-Optimizer = Annotated[str, AfterValidator(lambda text: _lasting(catalog.optimizer(text)))]
+Objective = Annotated[str, AfterValidator(lambda text: _in_a_file(catalog.objective(text)))]
+Optimizer = Annotated[str, AfterValidator(lambda text: _in_a_file(catalog.optimizer(text)))]
 Architecture = Annotated[str, AfterValidator(lambda name: net(name).name)]  # each net has one name, so one key
 
 

@@ -21,24 +21,24 @@ class GlobalStream:
     afterwards it is as it was. On a GPU it is two, since a net's Python code may draw on the CPU."""
 
     def __init__(self, device: torch.device):
-        self.generators = [torch.default_generator]
+        self.draws = [torch.default_generator]
         if device.type == "cuda":
             at = torch.cuda.current_device() if device.index is None else device.index
-            self.generators.append(torch.cuda.default_generators[at])
+            self.draws.append(torch.cuda.default_generators[at])
 
     def __enter__(self):
-        self.states = [generator.get_state() for generator in self.generators]
+        self.states = [draws.get_state() for draws in self.draws]
         return self
 
     def seed(self, number: int) -> None:
         """Begin the streams of all devices anew."""
-        for generator in self.generators:
-            generator.manual_seed(number)
+        for draws in self.draws:
+            draws.manual_seed(number)
 
     def touched(self) -> bool:
         """Whether it was drawn from, or seeded."""
-        return any(not torch.equal(g.get_state(), state) for g, state in zip(self.generators, self.states, strict=True))
+        return any(not torch.equal(g.get_state(), state) for g, state in zip(self.draws, self.states, strict=True))
 
     def __exit__(self, *_):
-        for generator, state in zip(self.generators, self.states, strict=True):
-            generator.set_state(state)
+        for draws, state in zip(self.draws, self.states, strict=True):
+            draws.set_state(state)

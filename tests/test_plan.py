@@ -75,7 +75,7 @@ def test_the_plan_says_what_is_committed_and_what_exceeds_the_memory_of_a_gpu(st
             return spec if spec.kind == "teacher" else None
 
     monkeypatch.setitem(plan.GPUS, "abacus", ("FP32", 1e3, 1e-9))
-    report = plan.plan({"a": [student()]}, workers=1, gpu="abacus", recorded=Committed())
+    report = plan.plan({"a": [student()]}, workers=1, gpu="abacus", source=Committed())
     assert "2 of the missing are committed in results/laptop" in report
     assert re.search(r"cnn1d needs about 0 GB for a student's batch of \d+, and one abacus has 1e-09", report)
     assert "KDLIB_DEVICES" not in plan.plan({"a": [student()]}, workers=1, gpu="t4")

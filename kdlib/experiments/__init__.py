@@ -9,7 +9,7 @@ import numpy as np
 from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import PROFILES, Asked, Design, DesignError, NotRecorded, Results
 from kdlib.experiments.page import Chapter
-from kdlib.results import Recorded, recorded
+from kdlib.results import Recorded
 from kdlib.spec import levels
 from kdlib.stats import Claim, Standing, Statistic, holm
 
@@ -49,7 +49,8 @@ def chapters(name: str) -> list[str]:
 
 def from_records(runs: dict, profile: str) -> Results:
     """The results of {name: [one spec per trial]} as committed under `results/<profile>`; all of them must be there."""
-    return Results.of(PROFILES[profile], runs, recorded([s for row in runs.values() for s in row], profile))
+    return Results.of(PROFILES[profile], runs, Recorded(profile).all_of(
+        s for row in runs.values() for s in row))
 
 
 def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:

@@ -105,10 +105,10 @@ def per_doubling_of_passes(r) -> np.ndarray:
     return slope(np.log2(factors or (1, 2)), r.table([("passes", f) for f in factors or (1, 2)], "train_agreement"))
 
 
-def with_data(m: int, accuracy: Side, more: str = "size", inputs: str = "") -> tuple[Statistic, ...]:
+def with_data(m: int, accuracy: Side, more: str = "size", which: str = "") -> tuple[Statistic, ...]:
     """Does accuracy rise ("above") or fall ("below") as agreement rises?"""
     sides: dict[str, Side] = {"accuracy": accuracy, "agreement": "above"}
-    return tuple(Statistic(f"{metric} per doubling, m = {m}{inputs}", per_doubling(metric, m, more), side, 0, "points")
+    return tuple(Statistic(f"{metric} per doubling, m = {m}{which}", per_doubling(metric, m, more), side, 0, "points")
                  for metric, side in sides.items())
 
 

@@ -128,14 +128,14 @@ class Design:
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:
         """A student of an m-member teacher on another task; `more`: what its set adds to its teacher's."""
         data = _data(task.data_set, trial, task.train, task.test)
-        inputs = (task.train + more.get("fresh", 0)) * (1 + more.get("copies", 0)) + more.get("related", 0)
-        training = self.lasting(task.training, inputs) if more else task.training  # else the task's own number of steps
+        size = (task.train + more.get("fresh", 0)) * (1 + more.get("copies", 0)) + more.get("related", 0)
+        training = self.lasting(task.training, size) if more else task.training  # else the task's own number of steps
         return Student(teachers=_members(data, task.net, task.teaching, 0, m), model=task.net, training=training,
                        foil=_members(data, task.net, task.teaching, POOL, m), **more)
 
-    def lasting(self, training: Training, inputs: int, times: float = 1) -> Training:
+    def lasting(self, training: Training, size: int, times: float = 1) -> Training:
         """A student's training on so many inputs, `times` as long as usual: the profile's epochs, if it counts them."""
-        steps = self.profile.epochs * inputs / training.batch if self.profile.epochs else training.steps
+        steps = self.profile.epochs * size / training.batch if self.profile.epochs else training.steps
         return training.but(steps=round(times * steps))
 
     def generator(self, trial: int) -> Generator:
@@ -147,10 +147,10 @@ class Design:
         """One student per trial."""
         return Row(lambda trial: self.student(trial, m, factor, **options), self.trials)
 
-    def recycled(self, inputs: str, m: int, temperature: float) -> Sequence[Student]:
+    def recycled(self, half: str, m: int, temperature: float) -> Sequence[Student]:
         """Students on D0, D1 or both (Fig 4), one per trial."""
         # both halves are D0 and as many fresh inputs: the same run as factor 2
-        options = {"factor": 2} if inputs == "D0+D1" else {"inputs": inputs}
+        options = {"factor": 2} if half == "D0+D1" else {"inputs": half}
         return self.students(m, temperature=temperature, **options)
 
     def surfaces(self, students, grid=0) -> Sequence[Surface]:
