@@ -8,7 +8,6 @@ which refuse. What they raise on a malformed archive, which may be anything, bec
 import bz2
 import gzip
 import io
-import lzma
 import os
 import re
 import tarfile
@@ -24,7 +23,6 @@ MEMBER_LIMIT = 300_000  # files and folders; SVHN as images, with what a Mac add
 TAR_LIMIT = 4 << 30  # bytes that a tar may unpack to, with what is skipped
 HEADER_LIMIT = 1 << 20  # bytes in a tar that say what the next file is
 LIST_LIMIT = 300  # bytes in a zip that say what a file is, on average
-XZ_MEMORY = 256 << 20  # bytes to unpack xz in; `xz -9` needs 65 MiB
 
 MAC = re.compile(r"(^|/)(\._[^/]*|__MACOSX)(/|$)")  # what a Mac puts beside the files of an archive
 
@@ -163,9 +161,9 @@ def _unpacked(file):
     file.seek(0)
     if start[:2] == b"\x1f\x8b":
         return gzip.open(file)
-    if start[:3] == b"BZh":
-        return bz2.open(file)
-    return io.BufferedReader(_Xz(file)) if start == b"\xfd7zXZ\0" else file
+    if start == b"\xfd7zXZ\0":  # none comes so, and it claims how much memory it takes
+        raise DataError(f"{file.name} is packed with xz, which is not read: unpack it (`tar xf`) and name the folder")
+    return bz2.open(file) if start[:3] == b"BZh" else file
 
 
 class _Tar:
@@ -197,37 +195,6 @@ class _Tar:
         piece = self.file.read(size)
         self.place += len(piece)
         return piece
-
-
-class _Xz(io.RawIOBase):
-    """What `lzma.open` reads, in bounded memory: a file claims how much is needed to unpack it."""
-
-    def __init__(self, file):
-        self.file, self.unpacker = file, self._new()
-
-    def _new(self):
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        while True:
-            packed = b""
-            if self.unpacker.eof:  # another stream may follow, and zeros between them
-                packed = (self.unpacker.unused_data + self.file.read(PIECE)).lstrip(b"\0")
-                if not packed:
-                    return 0
-                self.unpacker = self._new()
-            elif self.unpacker.needs_input and not (packed := self.file.read(1 << 16)):
-                raise EOFError("its end is missing")
-            try:
-                piece = self.unpacker.decompress(packed, len(buffer))
-            except lzma.LZMAError as error:
-                raise (MemoryError() if "Memory" in str(error) else error) from None
-            if piece:
-                buffer[:len(piece)] = piece
-                return len(piece)
 
 
 def _path(source, name):
