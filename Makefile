@@ -8,7 +8,7 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 SSE41 = ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup own book quick test test-book avx2 soak oldest newest bench lint notebooks lock clean
+.PHONY: help setup own book pdf quick test test-book avx2 soak oldest newest bench lint notebooks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ own: # an environment that came along with a copied or moved checkout would run 
 
 book: setup ## execute every chapter and render the book (PROFILE=laptop|smoke, WORKERS=one per core)
 	$(BIN)/kdlib book --profile $(PROFILE) $(if $(WORKERS),--workers $(WORKERS))
+
+pdf: setup ## the book as a PDF, from the committed notebooks, with Chromium (two minutes, nothing is trained)
+	$(BIN)/kdlib pdf book/_build/book.pdf
 
 quick: lint ## style, and the tests of specs, catalog, nets, losses, metrics, statistics and figures (seconds)
 	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,augment catalog figures landscape losses metrics models packaging spec stats)

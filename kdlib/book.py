@@ -257,11 +257,11 @@ def strip(path) -> None:
     path.write_text(json.dumps(notebook, indent=1) + "\n")
 
 
-def render(root) -> None:
-    """Build the HTML; a warning is an error. Jupyter Book writes to book/_build/html."""
+def render(root, builder: str = "html") -> None:
+    """Build the HTML; a warning is an error. Jupyter Book writes to book/_build/<builder>."""
     done = subprocess.run(
         [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(root),
-         "--path-output", str(root / "book"), "-W", "-n", "--keep-going", "--all"],
+         "--path-output", str(root / "book"), "--builder", builder, "-W", "-n", "--keep-going", "--all"],
         capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]

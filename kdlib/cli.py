@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|plan|record|claims|runs|audit|benchmark|compare|book|notebooks|data`."""
+"""The command line: `kdlib run|plan|record|claims|runs|audit|benchmark|compare|book|pdf|notebooks|data`."""
 
 import io
 import os
@@ -363,6 +363,15 @@ def book(profile: ProfileOption = LIVE, workers: WorkersOption = None,
     from kdlib.book import build
 
     build(profile, workers, root)
+
+
+@app.command()
+def pdf(file: Annotated[Path, typer.Argument(help="the file to write")] = Path("book.pdf")):
+    """Write the book, as its committed notebooks show it, as a PDF. It needs Chromium, and trains nothing."""
+    from kdlib.printing import pdf
+
+    pdf(file)
+    print(file)
 
 
 @app.command()

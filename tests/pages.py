@@ -1,7 +1,6 @@
 """What a page of the book must be: functions that name each fault, of its HTML alone and of the page in a browser."""
 
 import re
-import shutil
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -12,34 +11,15 @@ from urllib.parse import unquote, urldefrag
 import axe_playwright_python
 from bs4 import BeautifulSoup
 
-from kdlib.book import render
-from kdlib.paths import project_root
+from kdlib.printing import chromium, published
 
+__all__ = ["chromium", "published"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 # What axe finds and the theme cannot help, with the reason.
 THEME = {
     "css-orientation-lock": "needs the style sheets again, which axe asks for at addresses of its own making",
 }
 STRAY = ("set by papermill", "{glue", "{numref}", "{doc}", "{cite", "Traceback", "??", "<Figure size")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-def chromium() -> str | None:
-    """The browser of this machine, if it has one."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
-
-
-def published(folder: Path) -> Path:
-    """The folder of the HTML of the book as its committed notebooks show it, rendered in `folder` in ten seconds."""
-    shutil.copytree(project_root() / "book", folder / "book", ignore=shutil.ignore_patterns("_build", "executed"))
-    shutil.copytree(project_root() / "results" / "benchmark", folder / "results" / "benchmark")  # which a page offers
-    (folder / "book" / "executed").mkdir()
-    for notebook in (project_root() / "notebooks").glob("*.ipynb"):
-        shutil.copy(notebook, folder / "book" / "executed")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(project_root() / name, folder)
-    render(folder)
-    return folder / "book" / "_build" / "html"
 
 
 def pages(html: Path) -> list[str]:
