@@ -5,7 +5,9 @@ The page asks nobody for anything: its data and Vega are scripts beside it, writ
 """
 
 import html
+import io
 import json
+from collections import Counter
 from typing import NamedTuple
 
 from kdlib import figures
@@ -100,8 +102,9 @@ def values(record: Record) -> list[float]:
 
 
 def students(found: dict[str, Source]) -> dict:
-    """Every recorded student: {"conditions": [fields], "files": [names], "runs": [[condition, file, trial, key, values
-    of METRICS]]}, the first three as places in these lists."""
+    """Every recorded student: {"usual": fields, "conditions": [fields], "files": [names], "runs": [[condition, file,
+    trial, key, values of METRICS]]}, the first two as places in these lists. A condition's fields are those that differ
+    from the usual, None where it has none: most are the same in most."""
     conditions: dict[str, int] = {}
     files: dict[str, int] = {}
     runs = []
@@ -113,7 +116,17 @@ def students(found: dict[str, Source]) -> dict:
                 file = files.setdefault(f"results/{profile}/{source.files[record.key]}", len(files))
                 trial = record.planned.subject.data.trial
                 runs.append([place, file, trial, record.key[:KEY], *values(record)])
-    return {"conditions": [json.loads(fields) for fields in conditions], "files": list(files), "runs": runs}
+    whole = [json.loads(fields) for fields in conditions]
+    names = dict.fromkeys(name for fields in whole for name in fields)
+    usual = {name: Counter(fields.get(name) for fields in whole).most_common(1)[0][0] for name in names}
+    return {"usual": usual, "files": list(files), "runs": runs, "conditions": [
+        {name: fields.get(name) for name in names if fields.get(name) != usual[name]} for fields in whole]}
+
+
+def setting(data: dict, run: list) -> dict:
+    """All fields of a run's condition."""
+    fields = data["usual"] | data["conditions"][run[0]]
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def surfaces(found: dict[str, Source]) -> list[dict]:
@@ -191,7 +204,7 @@ def rows(view: View, data: dict) -> list[dict]:
     """All students as the chart takes them."""
     x, y = (METRICS.index(name) + 4 for name in (view.x, view.y))
     scale = 100 if view.percent else 1
-    return [{"x": run[x] * scale, "y": run[y] * scale, "m": _mark(data["conditions"][run[0]]["m"])}
+    return [{"x": run[x] * scale, "y": run[y] * scale, "m": _mark(setting(data, run)["m"])}
             for run in data["runs"]]
 
 
@@ -202,13 +215,16 @@ def _mark(m) -> str:
 def picture(data: dict) -> bytes:
     """The first view of all students as a PNG, for those who do not run the page's scripts, and for paper."""
     import vl_convert
+    from PIL import Image
 
     view = VIEWS["agreement"]
     points = rows(view, data)
     ends = min(row["x"] for row in points), 100.0
     spec = chart(view).properties(width=520, height=HEIGHT).configure(background="white").to_dict()
     spec["datasets"] = {"runs": points, "selected": [], "diagonal": [{"x": end, "y": end} for end in ends]}
-    return vl_convert.vegalite_to_png(spec, scale=2)
+    small = io.BytesIO()  # of a few colours, so that it weighs a third
+    Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, scale=2))).convert("RGB").quantize(48).save(small, "png")
+    return small.getvalue()
 
 
 def files(found: dict[str, Source]) -> dict[str, bytes]:

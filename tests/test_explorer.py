@@ -31,7 +31,7 @@ def recorded(found):
 def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(data, recorded):
     assert sorted(run[3] for run in data["runs"]) == sorted(recorded)  # a beginning of a key is of one run alone
     for place, file, trial, key, *numbers in data["runs"]:
-        record, fields = recorded[key], data["conditions"][place]
+        record, fields = recorded[key], explorer.setting(data, [place])
         metrics = record.metrics | {f"unseen_{name}": with_unseen(record.metrics, name) for name in ("agreement", "kl")}
         assert numbers == pytest.approx([metrics[name] for name in explorer.METRICS], abs=5.1e-5)
         assert (fields["m"], fields["temperature"], fields["policy"], fields["lambda"], fields["steps"], trial) == (
@@ -82,12 +82,12 @@ def address(found, tmp_path_factory):
     (folder / "_static").mkdir()
     made = explorer.files(found)
     assert len(made["vega.js"]) < 1_000_000
-    for name, content in {**made, "explorer.js": (STATIC / "explorer.js").read_bytes(),
-                          "book.css": (STATIC / "book.css").read_bytes()}.items():
+    made |= {name: (STATIC / name).read_bytes() for name in ("explorer.js", "book.css", "print.css")}
+    for name, content in made.items():
         (folder / "_static" / name).write_bytes(content)
     (folder / "page.html").write_text(
         '<html lang="en" data-theme="light"><meta charset="utf-8"><title>x</title><link rel="stylesheet" '
-        f'href="_static/book.css"><main><h1>x</h1>{explorer.page("_static")}{explorer.surface_page()}</main>')
+        f'href="_static/book.css"><link rel="stylesheet" media="print" href="_static/print.css"><main><h1>x</h1>{explorer.page("_static")}{explorer.surface_page()}</main>')
     return (folder / "page.html").as_uri()
 
 
@@ -108,13 +108,13 @@ def drawn(page, n):
 
 @pytest.mark.slow
 def test_runs_are_chosen_and_opened_by_keyboard_and_the_address_keeps_both(browser, address, data, recorded):
-    of_three = [run for run in data["runs"] if data["conditions"][run[0]]["m"] == 3]
+    of_three = [run for run in data["runs"] if explorer.setting(data, run)["m"] == 3]
     with pages.opened(browser, f"{address}?m=3") as (page, faults):
         drawn(page, len(of_three))
         assert page.locator("form output").first.inner_text() == f"{len(of_three)} of {len(data['runs'])} students"
         page.focus("select[name=temperature]")
         page.keyboard.press("ArrowDown")
-        shown = [run for run in of_three if data["conditions"][run[0]]["temperature"] == 1]
+        shown = [run for run in of_three if explorer.setting(data, run)["temperature"] == 1]
         drawn(page, len(shown))
         assert "m=3" in page.url and "temperature=1" in page.url
         page.focus("table tbody button")

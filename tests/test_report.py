@@ -46,7 +46,7 @@ def test_the_gap_is_what_is_left_of_agreement(found, stands):
     data = explorer.students(found)
     most = {"amount": float(times), "m": 1, "data": "cifar100-16", "policy": "baseline", "temperature": 1.0,
             "generated": 0, "copies": 0}
-    runs = [run for run in data["runs"] if most.items() <= data["conditions"][run[0]].items()]
+    runs = [run for run in data["runs"] if most.items() <= explorer.setting(data, run).items()]
     assert len(runs) == int(n) == 3
     for shown, name in ((own, "agreement"), (unseen, "unseen_agreement")):
         mean = np.mean([run[4 + explorer.METRICS.index(name)] for run in runs])

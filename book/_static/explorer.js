@@ -4,7 +4,8 @@
   if (!data || !root) return;
   const one = (selector, inside = root) => inside.querySelector(selector), form = one("form");
   const METRIC = Object.fromEntries(data.metrics.map((name, i) => [name, i + 4])), PAGE = 25;
-  const runs = data.runs.map(row => ({fields: data.conditions[row[0]], file: data.files[row[1]], trial: row[2], key: row[3], row}));
+  const settings = data.conditions.map(other => Object.fromEntries(Object.entries({...data.usual, ...other}).filter(([, v]) => v !== null)));
+  const runs = data.runs.map(row => ({fields: settings[row[0]], file: data.files[row[1]], trial: row[2], key: row[3], row}));
   const value = (run, name) => run.row[METRIC[name]] * (data.shares.includes(name) ? 100 : 1);
   const told = (run, name) => data.shares.includes(name) ? `${value(run, name).toFixed(1)} %` : value(run, name).toFixed(3);
   const words = name => data.words[name] || name.replaceAll("_", " ");
@@ -17,7 +18,7 @@
   for (const part of document.querySelectorAll(".explorer .live, .surfaces .live")) part.hidden = false;
   one(".still").classList.add("replaced");
   for (const name of names) {
-    const values = [...new Set(data.conditions.map(fields => fields[name]))];
+    const values = [...new Set(settings.map(fields => fields[name]))];
     values.sort((a, b) => typeof a === "number" ? a - b : String(a).localeCompare(b));
     for (const v of values) form.elements[name].append(new Option(name === "amount" ? `× ${v}` : v, v));
   }
