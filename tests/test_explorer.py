@@ -87,7 +87,8 @@ def address(found, tmp_path_factory):
         (folder / "_static" / name).write_bytes(content)
     (folder / "page.html").write_text(
         '<html lang="en" data-theme="light"><meta charset="utf-8"><title>x</title><link rel="stylesheet" '
-        f'href="_static/book.css"><link rel="stylesheet" media="print" href="_static/print.css"><main><h1>x</h1>{explorer.page("_static")}{explorer.surface_page()}</main>')
+        'href="_static/book.css"><link rel="stylesheet" media="print" href="_static/print.css">'
+        f'<main><h1>x</h1>{explorer.page("_static")}{explorer.surface_page()}</main>')
     return (folder / "page.html").as_uri()
 
 
