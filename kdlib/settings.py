@@ -1,6 +1,7 @@
 """The settings of a process: the environment variables KDLIB_*, read, checked and documented here and nowhere else."""
 
 import difflib
+import functools
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,18 +57,25 @@ def settings() -> Settings:
     A path may begin with ~; a relative one starts from the current folder of the process that first asks. It is put
     back into the environment absolute: workers, kernels and whatever else is started from here mean the same folder.
     """
+    given = tuple(item for item in os.environ.items() if item[0].startswith(PREFIX))
+    relative = any(not Path(value).is_absolute() for _, value in given)
+    found = _settings(given, (os.getcwd(), os.environ.get("HOME")) if relative else None)
+    os.environ.update((PREFIX + name.upper(), str(value)) for name, value in found if isinstance(value, Path))
+    return found
+
+
+@functools.lru_cache  # they are asked for whenever a path is
+def _settings(given, _relative_to):
     known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
+    for name, _ in given:
+        if name not in known:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
             raise SettingsError(f"there is no setting {name}; " + (
                 f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"))
     try:
-        found = Settings()
+        return Settings()
     except ValidationError as error:
         raise SettingsError(sentence(error)) from None
-    os.environ.update((PREFIX + name.upper(), str(value)) for name, value in found if isinstance(value, Path))
-    return found
 
 
 @contextmanager

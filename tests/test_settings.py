@@ -29,7 +29,7 @@ def test_no_variable_is_read_elsewhere():
 @pytest.mark.parametrize(("value", "trained"), [("0", 1), ("false", 1), ("off", 1), ("", 1), ("1", 0), ("true", 0)])
 def test_reading_records_is_switched_on_and_off(store_here, monkeypatch, value, trained):
     monkeypatch.setenv("KDLIB_FROM_RECORDS", value)
-    monkeypatch.setattr("kdlib.compute.recorded", lambda specs, profile: {})
+    monkeypatch.setattr("kdlib.results.Recorded.all_of", lambda self, specs: {})
     assert compute([teacher()], workers=1, profile="smoke").trained == trained
 
 
