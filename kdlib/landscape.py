@@ -1,4 +1,4 @@
-"""The distillation loss along a segment and on a plane in weight space (Fig 6c)."""
+"""The distillation loss along a segment and on a plane in weight space (Fig 6c), and how it curves at a point."""
 
 from collections.abc import Callable
 
@@ -41,3 +41,22 @@ def plane(loss: Callable, origin: torch.Tensor, b: torch.Tensor, c: torch.Tensor
     xs, ys = axis(0), axis(1)
     values = [[loss(origin + x * u + y * v) for x in xs] for y in ys]
     return {"x": xs, "y": ys, "points": points, "loss": values}
+
+
+def sharpness(loss: Callable, weights: torch.Tensor, draws: torch.Generator, steps: int = 50) -> float:
+    """The largest eigenvalue, by size, of the Hessian of loss(weights), a scalar that can be differentiated twice, at
+    weights [p]: power iteration from a random direction."""
+    weights = weights.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(weights), weights, create_graph=True)
+    direction, value = torch.randn(len(weights), generator=draws).to(weights), torch.zeros(())
+    for _ in range(steps):
+        direction = direction / direction.norm()
+        (turned,) = torch.autograd.grad(gradient, weights, direction, retain_graph=True)
+        direction, value = turned, direction @ turned
+    return float(value)
+
+
+def sharpest_stable(lr: float, momentum: float = 0.9, nesterov: bool = True) -> float:
+    """The curvature up to which SGD at a fixed rate comes to rest in a quadratic bowl; in a sharper one the least
+    distance from its bottom grows from step to step (Cohen et al., 2021, appendix B)."""
+    return 2 * (1 + momentum) / (lr * (1 + 2 * momentum if nesterov else 1))
