@@ -222,9 +222,9 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
 def _earlier(claim, stands):
     from kdlib.experiments import CLAIMS
 
-    if claim in stands:
+    if claim in stands and stands[claim].tested:
         rules = "; ".join(f"{row['statistic']} {row['rule']}" for row in stands[claim].to_rows())
-        print(f"      earlier rule: {rules or stands[claim].reason}: {stands[claim].verdict}; changed, since "
+        print(f"      earlier rule: {rules}: {stands[claim].verdict}; changed, since "
               f"{CLAIMS[claim].why}")
 
 
