@@ -98,7 +98,7 @@ def test_claims_make_and_parse_only_what_they_read_once(monkeypatch):
 
 def test_a_claim_whose_runs_are_nowhere_planned_is_shown_with_a_reason(declared, kdlib):
     declared(lambda r: r("no-such-run", "accuracy"))
-    code, out, _ = kdlib("claims")
+    code, out, _ = kdlib("claims", "--profile", "laptop")
     assert code == 0 and "profile laptop has no runs “no-such-run”" in out and "found of X1" in out
     table = chapter.claim_table(judged("04_paradox", made_up("04_paradox", Design("smoke")))).data
     assert "profile smoke has no runs “no-such-run”" in table and "– not tested" in table
