@@ -4,6 +4,7 @@ import atexit
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,18 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
     trained = set().union(*(r[1] for r in rows))
     reused = set().union(*(r[2] for r in rows)) - trained  # what one chapter trained and another used is not reused
     print(f"{'each run once':20} {len(trained):8d} {len(reused):8d} {time.perf_counter() - start:8.1f}")
+    print(f"open {os.path.relpath(root / 'book' / '_build' / 'html' / 'index.html')}")
+
+
+def publish(root: Path | None = None) -> None:
+    """Render the book under `root` (default: this checkout) as its committed notebooks show it: nothing is executed."""
+    check_installed()
+    root = Path(root or project_root()).resolve()
+    executed = root / "book" / "executed"
+    executed.mkdir(parents=True, exist_ok=True)
+    for page in PAGES:
+        shutil.copy(root / "notebooks" / f"{page}.ipynb", executed)
+    render(root)
     print(f"open {os.path.relpath(root / 'book' / '_build' / 'html' / 'index.html')}")
 
 

@@ -26,7 +26,7 @@ from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
-from kdlib.plan import lacking
+from kdlib.settings import settings
 from kdlib.stats import Estimate, Standing, estimate, rule
 
 
@@ -41,11 +41,19 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None
     design = Design(profile, seeds, **data)
     notice(design)
     runs = CHAPTERS[name].runs(design)
+    if not settings().from_records:
+        _announce(runs, design, workers)
+    return design, trained(name, design, workers)
+
+
+def _announce(runs, design, workers):
+    """Say what the page will train, if it will."""
+    from kdlib.plan import lacking  # which needs torch: a page of records does not
+
     missing, line = lacking([s for row in runs.values() for s in row], "of this page", design.profile.name, workers)
     if missing:
         print(f"{line}. `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are "
               "any, and trains nothing", file=sys.stderr, flush=True)
-    return design, trained(name, design, workers)
 
 
 def open_page(*more: str) -> None:

@@ -358,11 +358,15 @@ def compare(
 
 @app.command()
 def book(profile: ProfileOption = LIVE, workers: WorkersOption = None,
-         root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None):
+         root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None,
+         published: Annotated[bool, typer.Option("--published", help="as committed: nothing is executed")] = False):
     """Execute every chapter with papermill at PROFILE and render the book."""
-    from kdlib.book import build
+    from kdlib.book import build, publish
 
-    build(profile, workers, root)
+    if published:
+        publish(root)
+    else:
+        build(profile, workers, root)
 
 
 @app.command()

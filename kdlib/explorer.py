@@ -212,18 +212,26 @@ def _mark(m) -> str:
     return str(m) if str(m) in MARKS else OTHER
 
 
-def picture(data: dict) -> bytes:
+def drawn(found: dict[str, Source], view: str = "agreement"):
+    """A view of all students as an Altair chart, with its data."""
+    import altair as alt
+
+    points = rows(VIEWS[view], students(found))
+    spec = chart(VIEWS[view]).properties(width=520, height=HEIGHT).configure(background="white").to_dict()
+    lowest, highest = (pick(row[axis] for row in points for axis in "xy") for pick in (min, max))
+    ends = (lowest, highest) if VIEWS[view].diagonal else ()
+    spec["datasets"] = {"runs": points, "selected": [], "diagonal": [{"x": end, "y": end} for end in ends]}
+    return alt.Chart.from_dict(spec)
+
+
+def picture(found: dict[str, Source]) -> bytes:
     """The first view of all students as a PNG, for those who do not run the page's scripts, and for paper."""
     import vl_convert
     from PIL import Image
 
-    view = VIEWS["agreement"]
-    points = rows(view, data)
-    ends = min(row["x"] for row in points), 100.0
-    spec = chart(view).properties(width=520, height=HEIGHT).configure(background="white").to_dict()
-    spec["datasets"] = {"runs": points, "selected": [], "diagonal": [{"x": end, "y": end} for end in ends]}
-    small = io.BytesIO()  # of a few colours, so that it weighs a third
-    Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec, scale=2))).convert("RGB").quantize(48).save(small, "png")
+    small = io.BytesIO()  # of a few colours, so that it weighs a sixth
+    png = vl_convert.vegalite_to_png(drawn(found).to_dict(), scale=2)
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(48).save(small, "png")
     return small.getvalue()
 
 
@@ -237,7 +245,7 @@ def files(found: dict[str, Source]) -> dict[str, bytes]:
         "surfaces": surfaces(found), "surface": surface_chart().to_dict(), "segment": segment_chart().to_dict()}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return {"vega.js": f"(() => {{{vl_convert.javascript_bundle()}}})();\n".encode(),
-            "explorer-data.js": f"window.kdlibExplorer = {text};\n".encode(), "explorer.png": picture(data)}
+            "explorer-data.js": f"window.kdlibExplorer = {text};\n".encode(), "explorer.png": picture(found)}
 
 
 def page(folder: str, interactive: bool = True) -> str:

@@ -67,10 +67,10 @@ def test_charts_have_the_books_colours_and_marks_and_ask_for_nothing():
         assert '"url"' not in json.dumps(spec)
 
 
-def test_paper_has_the_picture_alone(data):
+def test_paper_has_the_picture_alone(found):
     page = explorer.page("_static", interactive=False)
     assert page.startswith("<img") and "script" not in page and len(explorer.ALT) > 20
-    assert explorer.picture(data).startswith(b"\x89PNG")
+    assert explorer.picture(found).startswith(b"\x89PNG")
 
 
 # --- in a browser

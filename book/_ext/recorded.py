@@ -6,7 +6,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from kdlib import explorer, report
+from kdlib import explorer, launch, report
 
 PAPER = "singlehtml"  # the builder that the PDF is printed from
 sources = cache(explorer.sources)
@@ -18,7 +18,7 @@ class recorded(nodes.General, nodes.Element):
 
 
 class Recorded(SphinxDirective):
-    """`{recorded} NAME`: explorer, surfaces, or a part of the report."""
+    """`{recorded} NAME`: explorer, surfaces, launch, or a part of the report."""
 
     required_arguments = 1
 
@@ -26,6 +26,8 @@ class Recorded(SphinxDirective):
         """Called by Sphinx."""
         if self.arguments[0] in report.PARTS:
             return self.parse_text_to_nodes(report.PARTS[self.arguments[0]](sources(), standings()))
+        if self.arguments[0] == "launch":
+            return self.parse_text_to_nodes(launch.markdown(launch.address(Path(self.env.srcdir))))
         return [recorded(part=self.arguments[0])]
 
 
