@@ -153,7 +153,9 @@ def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) ->
         raise StoreError("a table of records needs pandas: pip install pandas") from None
 
     check_there()
-    design, source, incomplete = Design(profile), Recorded(profile), []
+    incomplete: list[str] = []
+    source = Recorded(Design(profile).profile.name)
+    design = experiments.design_of(source)
     places: dict[Run, tuple[list, list]] = {}  # the chapters of each run, and its conditions
     for name in experiments.chapters(chapter):
         plan = experiments.CHAPTERS[name].runs(design)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mlcroissant
 import numpy as np
@@ -19,6 +20,7 @@ from kdlib.compute import compute
 from kdlib.experiments import CHAPTERS, so_far
 from kdlib.experiments.design import PROFILES, Design
 from kdlib.experiments.profile import Profile
+from kdlib.experiments.profiles import VERDICTS
 from kdlib.reading import DERIVED, FIRST, LAST
 from kdlib.results import Record, Recorded, StoreError
 from kdlib.spec import RUNS, Training
@@ -62,6 +64,18 @@ def test_what_is_recorded_of_an_incomplete_condition_is_there_if_asked_for(tmp_p
     Recorded("smoke").write(f"{CHAPTER}.jsonl", compute([teacher(0)], workers=1).values())
     assert package.records("smoke", CHAPTER).condition.tolist() == ["other"]
     assert package.records("smoke", CHAPTER, complete=False).condition.tolist() == ["row; other"]
+
+
+def test_of_trials_that_are_recorded_one_after_another_those_that_are_there_are_complete(
+        tmp_path, monkeypatch, store_here):
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setitem(CHAPTERS, CHAPTER, SimpleNamespace(
+        stem="x", runs=lambda d: {"row": [teacher(trial=t) for t in d.trials]}))
+    trials = Design(VERDICTS).trials[:2]
+    records = compute([teacher(trial=t) for t in trials], workers=1).values()
+    Recorded(VERDICTS).write("trials.jsonl.xz", records)
+    table = package.records(VERDICTS, CHAPTER)
+    assert table.trial.tolist() == [*trials] and table.attrs["incomplete"] == []
 
 
 def test_every_field_of_every_spec_is_a_column():
@@ -110,7 +124,7 @@ def test_an_unknown_profile_or_chapter_is_named(asked):
 def recorded(tmp_path, monkeypatch, store_here):
     """Teachers of two trials, two each, recorded at a profile of their own with the first trial's weights."""
     specs = [teacher(member, trial) for trial in (5, 6) for member in (0, 1)]
-    profile = Profile("mine", 2, "mnist1d", 50, 60, "cnn1d", specs[0].training, specs[0].training)
+    profile = Profile("mine", "check", "made up", 2, "mnist1d", 50, 60, "cnn1d", specs[0].training, specs[0].training)
     monkeypatch.setitem(PROFILES, "mine", profile)
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
     made = compute(specs, workers=1)

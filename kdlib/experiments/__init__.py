@@ -56,12 +56,17 @@ def from_records(runs: dict, profile: str) -> Results:
 def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
     """What is committed of a chapter's results: the conditions all of whose runs are. Of a profile whose trials are
     recorded one after another, those of its trials that are there whole."""
-    design, source = Design(profile), source or Recorded(profile)
-    if design.profile.compact:
-        design = design.with_seeds(max(1, len(source.trials)))
+    source = source or Recorded(profile)
+    design = design_of(source)
     runs = CHAPTERS[name].runs(design)
     records = {s: source.get(s) for layer in levels(s for row in runs.values() for s in row) for s in layer}
     return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
+
+
+def design_of(source: Recorded) -> Design:
+    """That of a profile's records: where trials are recorded whole, one after another, of those that are there."""
+    design = Design(source.folder.name)
+    return design.with_seeds(max(1, len(source.trials))) if design.profile.compact else design
 
 
 def all_specs(design: Design) -> list:
@@ -183,7 +188,7 @@ def _read_by(claims, design: Design, workers, records):
     """(chapter, what claims read of its results) of each chapter that they need."""
     source = Recorded(design.profile.name) if records else None
     if source and design.profile.compact:
-        design = design.with_seeds(max(1, len(source.trials)))
+        design = design_of(source)
     for name in chapters_of(claims, design.profile.name):
         rows = runs_read_by(claims, name, design)
         if source:
