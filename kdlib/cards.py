@@ -46,26 +46,29 @@ def _stands(where: str, claim: Standing) -> str:
         f'<li><span class="label">{html.escape(part.label)}</span>{interval(part)}<span class="number">'
         f'{row["estimate"]} {row["interval"]} <span class="rule">asked: {html.escape(row["rule"])}</span></span></li>'
         for part, row in zip(claim.parts, (part.row() for part in claim.parts), strict=True))
-    return (f'<div class="stands"><p><span class="where">{html.escape(where)}</span> {chip(claim.verdict)}</p>'
-            + (f"<ul>{parts}</ul>" if parts else f'<p class="reason">{html.escape(claim.reason)}</p>') + "</div>")
+    return f'<div class="stands"><p class="where">{html.escape(where)}</p>' + (
+        f"<ul>{parts}</ul>" if parts else f'<p class="reason">{html.escape(claim.reason)}</p>') + "</div>"
 
 
 def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[tuple[str, str]]] = lambda _: [],
           group: Callable[[str], str] = lambda _: "") -> str:
-    """A card for each claim of `columns`, {data set: {id: where it stands}}, in the order of the first; `links` gives
-    (address, text) of what it shows, `group` the chapter that tests it, by which a reader may choose."""
+    """A card for each claim of `columns`, {data set: {id: where it stands}}, in the order of the first: its verdicts,
+    and to open every interval; `links` gives (address, text) of what it shows, `group` the chapter that tests it, by
+    which a reader may choose."""
     first = next(iter(columns.values()))
     found = []
     for name, claim in first.items():
         there = {where: standings[name] for where, standings in columns.items() if name in standings}
         seen = " ".join(f"{where}={c.verdict}".replace(" ", "_") for where, c in there.items())
         more = " · ".join(f'<a href="{html.escape(address)}">{html.escape(text)}</a>' for address, text in links(name))
+        chips = "".join(f'<span class="on">{html.escape(where)} {chip(c.verdict)}</span>' for where, c in there.items())
         found.append(
             f'<section class="claim" id="claim-{name}" aria-labelledby="claim-{name}-title" data-stands="'
             f'{html.escape(seen)}" data-group="{html.escape(group(name))}"><p class="claim-title" '
             f'id="claim-{name}-title"><span class="claim-id">{name}</span> {html.escape(claim.statement)}</p>'
+            f'<p class="chips">{chips}</p><details open><summary>The paper, intervals and thresholds</summary>'
             f'<p class="found">The paper ({html.escape(claim.source)}): {html.escape(claim.found)}</p>'
-            f'<div class="standings">{"".join(_stands(where, c) for where, c in there.items())}</div>'
+            f'<div class="standings">{"".join(_stands(where, c) for where, c in there.items())}</div></details>'
             + (f'<p class="links">{more}</p>' if more else "") + "</section>")
     return f'<div class="claims">{"".join(found)}</div>'
 

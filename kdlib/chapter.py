@@ -2,13 +2,14 @@
 
 import ast
 import functools
-import hashlib
 import html
 import math
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
@@ -21,13 +22,19 @@ from kdlib import cards, figures
 from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.experiments import CHAPTERS, by_both_rules, trained
+from kdlib.evidence import line
+from kdlib.experiments import CHAPTERS, by_both_rules, from_records, judged, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
-from kdlib.experiments.design import Design, NotRecorded, Results
+from kdlib.experiments.design import UNSEEN, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
+from kdlib.results import StoreError
 from kdlib.settings import settings
 from kdlib.stats import Estimate, Standing, estimate, rule
+
+COMPARED = ("agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run with the records
+ROUNDING = 1e-3  # beside a recorded interval, which may be empty: of a share, a few inputs of the test set
+OPEN = "neither more nor less, as far as these trials tell"
 
 
 class PageError(KdlibError):
@@ -43,7 +50,9 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None
     runs = CHAPTERS[name].runs(design)
     if not settings().from_records:
         _announce(runs, design, workers)
-    return design, trained(name, design, workers)
+    live = trained(name, design, workers)
+    published = None if settings().from_records or data.get("data") else _published(name, design)
+    return design, live if published is None else replace(published, live=live)
 
 
 def _announce(runs, design, workers):
@@ -54,6 +63,15 @@ def _announce(runs, design, workers):
     if missing:
         print(f"{line}. `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are "
               "any, and trains nothing", file=sys.stderr, flush=True)
+
+
+def _published(name: str, design: Design) -> Results | None:
+    """What is committed of a chapter's runs, if all of them are: the text of a page is the same on every machine, and
+    what was trained on this one stands beside it."""
+    try:
+        return from_records(CHAPTERS[name].runs(design), design.profile.name)
+    except StoreError:
+        return None
 
 
 def open_page(*more: str) -> None:
@@ -121,11 +139,19 @@ def check_parameters(known=("profile", "seeds", "workers")) -> None:
                 raise PageError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
 
 
-def panels(r: Results, n: int = 1, height: float = 3.3):
-    """Axes of a figure of n panels, one below the other so that a phone can show them, and a fresh account of the
-    runs that the figure reads: see `provenance`."""
+def drawn(draw, r: Results, n: int = 1, height: float = 3.3):
+    """A figure of n panels, one below the other so that a phone can show them, as `draw(r, axes)` makes it, and over
+    it, as open rings, the same of what was trained here. A fresh account of the runs that it reads begins: `evidence`.
+    """
     r.read.clear()
-    return figures.panels(n, height)
+    r.numbers.clear()
+    figure, axes = figures.panels(n, height)
+    draw(r, axes)
+    if r.live is not None:
+        with figures.over():
+            draw(r.live, axes)
+    plt.show()
+    return figure
 
 
 def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | None:
@@ -162,20 +188,31 @@ def trials_of(profile: str) -> int:
     return max((len(part.values) for claim in on_record(profile).values() for part in claim.parts), default=0)
 
 
-def follows(key: str, values, up: str, down: str, undecided: str) -> None:
-    """Glue the words that a change's interval allows: above 0, below 0, both."""
+def word(values, up: str, down: str, undecided: str, scale: float = 100, digits: int = 1) -> str:
+    """The words that a difference's interval allows: above 0, below 0, both. {} stands for its size and interval."""
     e = estimate(values)
-    glue(key, up if e.low > 0 else down if e.high < 0 else undecided, display=False)
+    words = up if e.low > 0 else down if e.high < 0 else undecided
+    size = e if words != down else estimate(-np.asarray(values))
+    return words.replace("{}", size.text(scale, digits))
 
 
-def say_claims(claims: list[Standing]) -> None:
-    """Glue every claim's verdict on the recorded trials of signals (on this page's results where these do not test it),
-    or why there is none, as `verdict-<id>`, and the one on real data as `recorded-<id>`."""
-    for claim in claims:
-        on_signals = on_record(VERDICTS)[claim.id]
-        for key, stands in (("verdict", on_signals if on_signals.tested else claim),
-                            ("recorded", on_record(REAL)[claim.id])):
-            glue(f"{key}-{claim.id}", stands.reason or stands.verdict, display=False)
+def follows(key: str, values, up: str = "more", down: str = "less", undecided: str = OPEN, scale: float = 100,
+            digits: int = 1) -> None:
+    """Glue for the prose what a difference's interval allows to say (`word`). `values` may be a function: see `say`."""
+    try:
+        text = word(values() if callable(values) else values, up, down, undecided, scale, digits)
+    except NotRecorded:
+        text = "(not run at this profile)"
+    glue(key, text, display=False)
+
+
+RISES, FALLS = "rises by {} points", "falls by {} points"
+STAYS = "changes by nothing that these trials resolve"
+
+
+def moves(key: str, values, scale: float = 100, digits: int = 1, unit: str = "points") -> None:
+    """Glue "rises by 3.1 points", "falls by ...", or that these trials do not tell."""
+    follows(key, values, RISES.replace("points", unit), FALLS.replace("points", unit), STAYS, scale, digits)
 
 
 def table(headers, rows, caption="") -> HTML:
@@ -188,6 +225,11 @@ def table(headers, rows, caption="") -> HTML:
     return HTML(f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption or "table")}">'
                 f'<table class="table">{note}<thead><tr>{cells("th", headers)}</tr></thead>'
                 f"<tbody>{body}</tbody></table></div>")
+
+
+def folded(title: str, what: HTML) -> HTML:
+    """What is there to open."""
+    return HTML(f"<details><summary>{html.escape(title)}</summary>{what.data}</details>")
 
 
 def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
@@ -213,13 +255,6 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
     return HTML(f"<details><summary>{html.escape(caption)}: every number</summary>{made.data}</details>")
 
 
-def judged_tables(claims: list[Standing]) -> HTML:
-    """The claims of a page by the recorded trials of signals, which verdicts rest on, and by its own live ones."""
-    recorded, n = [on_record(VERDICTS)[claim.id] for claim in claims], trials_of(VERDICTS)
-    live = claim_table(claims, "This page's own trials, the demonstration")
-    return live if not n else HTML(claim_table(recorded, f"Verdicts on MNIST-1D: {n} recorded trials").data + live.data)
-
-
 def changed_rules(profiles: dict[str, str]) -> HTML:
     """The claims whose rules were changed, or that were added: both rules, what was wrong, and the verdicts by both on
     the records of profiles, {profile: its words}."""
@@ -236,17 +271,75 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
                  "Rules that changed, and why: verdicts by the earlier rule and by this one")
 
 
-def comparison(claims: list[Standing], r: Results) -> HTML:
-    """A card for each of a chapter's claims: the paper, this page's results, those recorded on real data and, where it
-    decides a claim, in the paper's own regime."""
+def verdicts(name: str, r: Results) -> HTML:
+    """A card for each of a chapter's claims, the paper beside what verdicts rest on: the recorded trials of signals (or
+    this page's, where there are none, or they do not test it), real data and, where it decides a claim, the paper's own
+    regime; below them every number, to open."""
     real, regime, signals = (on_record(profile) for profile in (REAL, REGIME, VERDICTS))
-    drawn = data_set(r.profile.data_set).drawn is not None
-    columns = {"MNIST-1D, this page" if drawn else f"profile {r.profile.name}": {c.id: c for c in claims}}
-    if trials_of(VERDICTS):
-        columns = {f"MNIST-1D, {trials_of(VERDICTS)} trials": {c.id: signals[c.id] for c in claims}} | columns
-    columns[PROFILES[REAL].where] = {c.id: real[c.id] for c in claims}
-    columns[PROFILES[REGIME].where] = {c.id: regime[c.id] for c in claims if c.id in IN_THE_REGIME}
-    return HTML(cards.cards({where: found for where, found in columns.items() if found}, _shown))
+    here = {claim.id: claim for claim in judged(name, r)}
+    drawn_here = data_set(r.profile.data_set).drawn is not None
+    where = f"MNIST-1D, {_count(here)} trials" if drawn_here else f"profile {r.profile.name}"
+    if any(signals[claim].tested for claim in here):
+        columns = {f"MNIST-1D, {trials_of(VERDICTS)} trials": {claim: signals[claim] for claim in here}}
+    else:
+        columns = {where: here}
+    columns[PROFILES[REAL].where] = {claim: real[claim] for claim in here}
+    columns[PROFILES[REGIME].where] = {claim: regime[claim] for claim in here if claim in IN_THE_REGIME}
+    columns = {place: found for place, found in columns.items() if found}
+    tables = "".join(claim_table(found.values(), place).data for place, found in columns.items())
+    return HTML(cards.cards(columns, _shown) + tables)
+
+
+def _count(standings: dict[str, Standing]) -> int:
+    return max((len(part.values) for claim in standings.values() for part in claim.parts), default=0)
+
+
+def your_run(name: str, r: Results) -> HTML:
+    """What was trained on this machine, beside the records that the page is written from: how many of its means lie
+    within the recorded intervals, and which verdicts differ. A line where nothing was trained for the page."""
+    if r.live is None:
+        return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page. '
+                    "Executed with training, it says here how far your own runs lie from them.</p>"
+                    if settings().from_records else "")
+    inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.rows for number in _compared(r, row)]
+    differ = [f"{a.id}: {marked(a.verdict)} in the records, {marked(b.verdict)} here"
+              for a, b in zip(judged(name, r), judged(name, r.live), strict=True) if a.verdict != b.verdict]
+    made = sorted({record.device for record in r.live.needed}
+                  | {f"torch {record.versions['torch']}" for record in r.live.needed})
+    return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
+                f"<p>{sum(inside)} of {len(inside)} means that this machine trained lie within the 95 % intervals of "
+                "the records, from which the page is written. Verdicts that differ: "
+                f"{html.escape('; '.join(differ) or 'none')}. Open rings in the figures are your run "
+                f"({html.escape(', '.join(made))}).</p></div>")
+
+
+def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
+    """The same for all claims at once: what this machine's runs say, trained where the store does not have them."""
+    if settings().from_records:
+        return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page.</p>')
+    here, there = standing(profile, seeds, workers, records=False), on_record(profile)
+    pairs = [(here[name], there[name]) for name in here if here[name].tested and there[name].tested]
+    differ = [f"{a.id}: {marked(b.verdict)} in the records, {marked(a.verdict)} here" for a, b in pairs
+              if a.verdict != b.verdict]
+    parts = [(a, b) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=False)]
+    words = (f"{sum(_inside(b.values, a.values) for a, b in parts)} of {len(parts)} estimates lie within the 95 % "
+             f"intervals of the records. Verdicts that differ: {'; '.join(differ) or 'none'}." if pairs else
+             f"Profile {profile} is not recorded, so there is nothing to compare its verdicts with: " + "; ".join(
+                 f"{sum(claim.verdict == verdict for claim in here.values())} {verdict}" for verdict in MARK) + ".")
+    return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
+                f"<p>{html.escape(words)}</p></div>")
+
+
+def _inside(recorded, live) -> bool:
+    e = estimate(recorded)
+    return e.low - ROUNDING <= float(np.mean(live)) <= e.high + ROUNDING
+
+
+def _compared(r: Results, name) -> list[tuple]:
+    """What a condition's runs are compared by."""
+    there = r.rows[name][0].metrics
+    unseen = [(name, f"{UNSEEN}agreement")] if "independent_agreement" in there else []
+    return unseen + [(name, metric) for metric in COMPARED if metric in there]
 
 
 def all_claims(columns: dict[str, dict[str, Standing]]) -> HTML:
@@ -282,22 +375,6 @@ def marked(verdict: str) -> str:
     return f"{MARK[verdict]} {verdict}"
 
 
-def provenance(*results: Results) -> HTML:
-    """Where the last figure's or table's numbers come from: the runs read since the last such line."""
-    records = [record for r in results for record in r.read.values()]
-    for r in results:
-        r.read.clear()
-    return _line(records)
-
-
-def provenance_of(measured: dict, file: str, command: str) -> HTML:
-    """Where the last figure's numbers come from: a measurement of this machine's speed, not runs."""
-    return HTML('<p class="provenance">' + html.escape(
-        f"{file} · commit {measured['commit']} · {measured['processor']}, {measured['threads']} thread · "
-        f"torch {measured['torch']} · {measured['rounds']} rounds · again: ")
-                + f"<code>{html.escape(command)}</code></p>")
-
-
 def all_runs(name: str, r: Results) -> HTML:
     """How to run this page again, and where all its numbers come from."""
     records = r.needed
@@ -307,7 +384,7 @@ def all_runs(name: str, r: Results) -> HTML:
         other += f" -p data {r.profile.data_set}"
     return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "
                 f"that takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these "
-                "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + _line(records).data)
+                "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + line(records))
 
 
 def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:
@@ -329,18 +406,3 @@ def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:
     glue(key, float(len(everything)), display=False)
     glue(f"{key}-hours", f"{sum(r.seconds for r in everything.values()) / 3600:.1f}", display=False)
     return table(("chapter", "runs", "seconds on one core", "device", "torch", "commit"), rows, caption)
-
-
-def _line(records) -> HTML:
-    if not records:
-        return HTML('<p class="provenance">no runs are recorded yet</p>')
-    text = "".join(sorted(f"{r.key}{r.metrics}" for r in records))
-
-    def these(values):
-        return ", ".join(sorted(set(values)))
-
-    return HTML('<p class="provenance">' + html.escape(
-        f"{len(records)} runs (hash {hashlib.sha256(text.encode()).hexdigest()[:12]}) · "
-        f"commit {these(r.commit for r in records)} · {these(r.device for r in records)} · "
-        f"torch {these(r.versions['torch'] for r in records)} · "
-        f"{sum(r.seconds for r in records):.0f} s of training on one core") + "</p>")

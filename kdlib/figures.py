@@ -3,6 +3,8 @@
 Everywhere: bands and bars are 95 % Student-t intervals (`stats.estimate`); one trial alone draws no interval.
 """
 
+from contextlib import contextmanager
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.artist import Artist
@@ -26,13 +28,15 @@ _KEYS = {
     "paper": (BLACK, "D"),
     "SGD": (GREEN, "o"), "Adam": (RED, "D"),
     "test": (BLUE, "s"), "train": (ORANGE, "v"),
-    "D0": (RED, "v"), "D1": (SKY, "P"), "D0+D1": (PURPLE, "d"),
+    "half A": (RED, "v"), "half B": (SKY, "P"), "both halves": (PURPLE, "d"),
+    "student": (BLUE, "v"), "barrier": (BLUE, "h"), "train KL": (BLUE, "X"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
     "fresh": (GREEN, "H"), "generated": (PURPLE, "p"),
     "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "p"),
     "kdlib": (BLUE, "D"),
 }
 MARKS = "os^Dv"  # of points on a surface, by their names
+_ring = False  # whether what is drawn now lies over another figure: see `over`
 
 
 def style() -> None:
@@ -54,6 +58,22 @@ def panels(n: int = 1, height: float = 3.3):
     """(figure, list of n axes, one below the other): side by side they would be too small on a phone."""
     figure, axes = plt.subplots(n, 1, figsize=(WIDTH, height * n), squeeze=False)
     return figure, list(axes[:, 0])
+
+
+@contextmanager
+def over():
+    """Within it, lines and points are drawn as open rings where their means are, over what the axes show already: the
+    same conditions of another machine's runs."""
+    global _ring
+    _ring = True
+    try:
+        yield
+    finally:
+        _ring = False
+
+
+def _rings(ax, x, y, colour):
+    ax.plot(x, y, "o", markersize=10, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.1, zorder=5)
 
 
 def _look(key):
@@ -87,31 +107,54 @@ def _intervals(values, width, name):
     return mean, half
 
 
-def line(ax, x, values, label: str, key: str | None = None, style: str = "-") -> None:
+def line(ax, x, values, key: str, label: str | None = None, style: str = "-") -> None:
     """Mean over x [k] of values [trials, k] with its interval, labelled at its right end.
 
-    `key` names the method in _KEYS; a dashed `style` is the same student against an unseen teacher, whose interval is a
-    bar, not a band, since six bands on each other cannot be told apart. ValueError if the shapes do not match.
+    `key` names in _KEYS what is drawn, and is its label unless there is another; a dashed `style` is the same student
+    against an unseen teacher, whose interval is a bar, not a band, since six bands on each other cannot be told apart.
+    ValueError if the shapes do not match.
     """
-    colour, marker = _look(key or label)
+    colour, marker = _look(key)
     mean, half = _intervals(values, len(x), "values")
+    if _ring:
+        return _rings(ax, x, mean, colour)
     ax.plot(x, mean, style, color=colour, marker=marker)
     if style == "-":
         ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+        _own(ax, [("line", np.asarray(x, dtype=float), mean)] if not key.startswith("unseen") else [])
     else:
         ax.errorbar(x, mean, half, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
-    text = ax.annotate(label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points", va="center",
-                       color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
+    text = ax.annotate(key if label is None else label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points",
+                       va="center", color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
     _placed(ax, "_kdlib_labels", [text], _spread)
 
 
-def gap(ax, x, own) -> None:
-    """Shade what is left of the way from agreement `own`, [trials, k] over x [k] in percent, to 100, which the axes
-    reach."""
-    mean, _ = _intervals(own, len(x), "own")
-    ax.fill_between(x, mean, 100, color=GAP, linewidth=0, zorder=0.5)
-    ax.text(x[-1], 99, "fidelity gap", ha="right", va="top", fontsize=9, color="#7A3B20")
-    ax.set_ylim(top=100)
+def _own(ax, found):
+    ax._kdlib_own = [*getattr(ax, "_kdlib_own", []), *found]
+
+
+def gap(ax) -> None:
+    """Shade what is left of the way to an agreement of 100 %, which the axes then reach: above the highest line, right
+    of the last point of each row, or of all points. Agreement with unseen teachers does not count."""
+    if _ring:
+        return
+    kinds = {kind for kind, _, _ in ax._kdlib_own}
+    if kinds == {"line"}:
+        x = np.unique(np.concatenate([x for _, x, _ in ax._kdlib_own]))
+        top = np.max([np.interp(x, *one) for _, *one in ax._kdlib_own], axis=0)
+        ax.fill_between(x, top, 100, color=GAP, linewidth=0, zorder=0.5)
+        ax.set_ylim(top=100)
+        low, _ = ax.get_ylim()
+        if 100 - top[len(x) // 2:].max() > 0.15 * (100 - low):
+            ax.text(x[-1], 99, "fidelity gap", ha="right", va="top", fontsize=9, color="#7A3B20")
+    elif kinds == {"row"}:
+        rows = np.unique(np.concatenate([rows for _, rows, _ in ax._kdlib_own]))
+        far = np.nanmax([mean for _, _, mean in ax._kdlib_own], axis=0)
+        ax.barh(rows, 100 - far, left=far, height=0.7, color=GAP, linewidth=0, zorder=0.5)
+        ax.set_xlim(right=100)
+    else:
+        ax.axvspan(max(np.max(x) for _, x, _ in ax._kdlib_own), 100, color=GAP, linewidth=0, zorder=0.5)
+        ax.set_xlim(right=100)
 
 
 def _placed(ax, name, texts, place):
@@ -141,7 +184,14 @@ def points(ax, labels, groups: dict) -> None:
     for offset, (name, values) in zip(offsets, groups.items(), strict=True):
         colour, marker = _look(name)
         mean, half = _intervals(values, len(labels), f"values of {name}")
+        if _ring:
+            _rings(ax, mean, rows + offset, colour)
+            continue
         ax.errorbar(mean, rows + offset, xerr=half, fmt=marker, color=colour, capsize=2, label=name)
+        if not name.startswith("unseen"):
+            _own(ax, [("row", rows, mean)])
+    if _ring:
+        return
     ax.set_yticks(rows, labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
@@ -178,7 +228,10 @@ def scatter(ax, x, y, labels, key: str) -> None:
     colour, marker = _look(key)
     mean_x, half_x = _intervals(x, len(labels), "x")
     mean_y, half_y = _intervals(y, len(labels), "y")
+    if _ring:
+        return _rings(ax, mean_x, mean_y, colour)
     ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt=marker, color=colour, elinewidth=0.8, alpha=0.9)
+    _own(ax, [("points", mean_x, mean_y)] if not key.startswith("unseen") else [])
     texts = [ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
              for label, a, b in zip(labels, mean_x, mean_y, strict=True) if label]
     _placed(ax, "_kdlib_names", texts, _apart)
@@ -200,6 +253,8 @@ def _apart(ax, gap=12.0, letter=5.5):
 
 def legend(ax, keys) -> None:
     """A legend of methods by their colour and marker above the axes, where points cannot be labelled directly."""
+    if _ring:
+        return
     for key in keys:
         colour, marker = _look(key)
         ax.plot([], [], marker, color=colour, label=key)
@@ -223,6 +278,8 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
         raise ValueError(f"values must be [{len(grid_y)}, {len(grid_x)}] (got {list(values.shape)})")
     if not np.isfinite(values).all():
         raise ValueError("the surface contains NaN or infinity")
+    if _ring:  # a surface of another run would hide this one
+        return
     filled = ax.contourf(grid_x, grid_y, np.clip(values, low, high), levels=np.geomspace(low, high, 17),
                          cmap="cividis", norm=LogNorm(low, high))
     ax.grid(False)

@@ -28,7 +28,8 @@ workers = None
 import matplotlib.pyplot as plt
 
 from kdlib import figures
-from kdlib.chapter import follows, glue, on_record, open_page, provenance, say, tally, trials_of
+from kdlib.chapter import follows, glue, on_record, open_page, say, tally, trials_of
+from kdlib.evidence import evidence
 from kdlib.experiments import so_far
 
 open_page()
@@ -55,7 +56,7 @@ for name, r in (("signals", signals), ("images", images)):
 #    photographs, with {glue:text}`images-factor` times, on **{glue:text}`images-gap-mean` %**.
 # 2. **Much of what looks like imitation is not.** A teacher that the student has never seen agrees with it on
 #    {glue:text}`signals-unseen-mean` % of the signals, its own teacher on {glue:text}`signals-own-mean` %.
-# 3. **More data brings it closer, and that is not the same as better.** As data grow, agreement
+# 3. **Fidelity and accuracy are two things.** As data grow, agreement
 #    {glue:text}`signals-agreement` on signals and {glue:text}`images-agreement` on photographs. The student's lead over its
 #    teacher in accuracy {glue:text}`signals-accuracy` on signals and {glue:text}`images-accuracy` on photographs.
 
@@ -63,6 +64,7 @@ for name, r in (("signals", signals), ("images", images)):
 rows = []
 for title, r in (("MNIST-1D signals", signals), ("CIFAR-100 photographs", images)):
     r.read.clear()
+    r.numbers.clear()
     for factor in (r.profile.gap.factors[0], r.profile.gap.factors[-1]):
         rows.append((f"{title}, on {factor:g} times its teacher's data" if factor != 1 else f"{title}, on its teacher's data",
                      100 * r.unseen(("size", 1, factor)), 100 * r(("size", 1, factor), "agreement")))
@@ -70,7 +72,7 @@ figures.ways(rows)
 plt.show()
 
 # %% tags=["remove-input"]
-provenance(signals, images)
+evidence("fig-answer", signals, images)
 
 # %% [markdown]
 # ## How the paper's claims stand

@@ -18,10 +18,8 @@
 # %% [markdown]
 # # The paper's own regime
 #
-# Do the paper's numbers come out where its nets, its data and its recipes are used? One printed grid of {cite:t}`stanton2021` is within
-# reach of two CPU cores: ResNet-20 on halves of CIFAR-100, its Figure 9, with the design of its Figure 4. Here each of its cells stands beside
-# ours. Every number of ours on this page comes from recorded runs (profile `halves`); rules and targets were written down before the first student was trained
-# (`kdlib/experiments/claims.py`, `halves.py`).
+# Do the paper's numbers come out where its nets, its data and its recipes are used? One printed grid of {cite:t}`stanton2021` is within reach
+# of two CPU cores: ResNet-20 on halves of CIFAR-100, its Figure 9.
 
 # %% tags=["parameters", "remove-input"]
 profile = "laptop"  # the runs of this page are of profile halves; every page takes the same parameters
@@ -30,20 +28,19 @@ workers = None
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
-import matplotlib.pyplot as plt
 import numpy as np
 
 from kdlib import figures
-from kdlib.chapter import claim_table, glue, open_page, panels, provenance, table
+from kdlib.chapter import claim_table, drawn, folded, glue, open_page, table
+from kdlib.evidence import evidence
 from kdlib.experiments import CHAPTERS, Design, halves, judged, so_far
 from kdlib.experiments.design import NotRecorded
+from kdlib.experiments.distillation_data import HALVES
 from kdlib.stats import estimate
 
 open_page()
 r = so_far("10_halves", "halves")
 p, cells = r.profile, r.profile.halves.cells
-planned = {spec for row in CHAPTERS["10_halves"].runs(Design("halves")).values() for spec in row}
-glue("recorded", f"{len({record.key for row in r.rows.values() for record in row})} of {len(planned)}", display=False)
 WAIT = "–"
 
 
@@ -53,18 +50,6 @@ def shown(values, scale=100, digits=1):
         return estimate(values()).text(scale, digits)
     except NotRecorded:
         return WAIT
-
-
-# %% [markdown]
-# ## Figure 9, cell by cell
-#
-# {glue:text}`recorded` of the planned runs are recorded so far. A cell with a dash waits for its runs: `kdlib run 10_halves --profile halves` trains what is
-# missing. The paper prints one number for each cell; ours are means over three trials with 95 % intervals. *Unseen* is the agreement with the ensembles of the other trials, which were
-# trained on the same half and which the student never saw; *specific* is own minus unseen, and *of the room* what that is of 100 % minus unseen.
-
-# %% mystnb={"figure": {"caption": "Figure 9 of the paper and this book's runs: test agreement of a student with its own teacher, and with unseen ones trained on the same half (grey). Diamonds are the paper's cells; ours are means over three trials with 95 % intervals, where they are recorded. The distance from a grey cross to 100 % is what a student could win by copying its teacher.", "name": "fig-halves"}, "image": {"alt": "Dots for four conditions, one and three teachers at temperature 1 and 4, on an axis of agreement from 40 to 100 percent: the paper's agreement as black diamonds, and beside it, where recorded, own agreement and unseen agreement with their intervals.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-figure, (ax,) = panels(r)
-x = np.arange(len(cells))
 
 
 def column(values):
@@ -78,90 +63,118 @@ def column(values):
     return np.stack(out, 1)
 
 
-figures.points(ax, [f"{m} teacher{'s' * (m > 1)}, τ = {t:g}" for m, t in cells], {
-    "paper": np.array([[halves.PAPER[cell][1] for cell in cells]]),
-    "own teacher": column(lambda name: r(name, "agreement")), "unseen": column(r.unseen)})
-ax.set_xlim(40, 100)
-ax.set_xlabel("test agreement (%)")
-plt.show()
+# %% mystnb={"figure": {"caption": "Figure 9 of the paper and this book's runs: test agreement with the own teacher, and with unseen ones trained on the same half. Diamonds are the paper's cells; ours are means over three trials, where they are recorded.", "name": "fig-halves"}, "image": {"alt": "Dot plot for four conditions, one and three teachers at temperature 1 and 4, on an axis of agreement to 100 percent: the paper's cells as diamonds and, where recorded, own and unseen agreement.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+def cell_by_cell(r, axes):
+    [ax] = axes
+    figures.points(ax, [f"{m} teacher{'s' * (m > 1)}, τ = {t:g}" for m, t in cells], {
+        "paper": np.array([[halves.PAPER[cell][1] for cell in cells]]),
+        "own teacher": column(lambda name: r(name, "agreement")), "unseen": column(r.unseen)})
+    ax.set_xlabel("test agreement (%)")
+    figures.gap(ax)
+
+
+_ = drawn(cell_by_cell, r)
 
 # %% tags=["remove-input"]
-provenance(r)
+evidence("fig-halves", r)
 
-# %% tags=["hide-input"]
-table(("m", "τ", "agreement: paper", "ours", "unseen", "specific", "of the room", "accuracy: paper", "ours"), [
-    (m, f"{t:g}", f"{halves.PAPER[m, t][1]:.2f}", *(shown(lambda f=f, name=("tau", m, t): f(name)) for f in (
-        lambda name: r(name, "agreement"), r.unseen, r.specific, r.room)),
-     f"{halves.PAPER[m, t][0]:.2f}", shown(lambda name=("tau", m, t): r(name, "accuracy"))) for m, t in cells],
-    "Figure 9: test agreement and accuracy, percent")
-
-# %% [markdown]
-# Its differences are the targets. A target is met where our interval contains the paper's difference; it is missed where it does not, and by how much stands in the interval.
-
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
+planned = {spec for row in CHAPTERS["10_halves"].runs(Design("halves")).values() for spec in row}
+glue("recorded", f"{len({record.key for row in r.rows.values() for record in row})} of {len(planned)}", display=False)
 
 
 def target(one, other, metric, printed):
     try:
         e = estimate(100 * (r(("tau", *one), metric) - r(("tau", *other), metric)))
     except NotRecorded:
-        return WAIT, ""
+        return WAIT, "waits"
     return e.text(), "met" if e.low <= printed <= e.high else "higher here" if e.low > printed else "lower here"
 
 
-table(("difference, points", "paper", "ours", "target"), [
-    (what, f"{printed:+.2f}", *target(one, other, metric, printed)) for what, one, other, metric, printed in halves.TARGETS],
-    "The paper's differences between its cells, and ours")
-
-# %% tags=["remove-input"]
-provenance(r)
+found = [(what, printed, *target(one, other, metric, printed)) for what, one, other, metric, printed in halves.TARGETS]
+for verdict in ("met", "waits"):
+    glue(verdict, str(sum(line[3] == verdict for line in found)), display=False)
+glue("targets", str(len(found)), display=False)
 
 # %% [markdown]
-# ## Figure 4: which half the student sees
+# Of the paper's **{glue:text}`targets`** differences between its cells {glue:text}`met` come out here, and {glue:text}`waits` wait for their
+# runs. A difference comes out if our interval contains the printed one. {glue:text}`recorded` of the planned runs are recorded so far.
 #
-# A student distilled on D0 sees what its teacher was trained on, one on D1 as many images that the teacher never saw, one on both twice as many (and takes twice the steps).
+# ## Figure 9, cell by cell
+#
+# The paper prints one number for each cell; ours are means over three trials. *Unseen* is {term}`agreement` with the ensembles of the other
+# trials, which were trained on the same half and which the student never saw; {term}`specific <specific agreement>` is own minus unseen, and
+# *of the room* what that is of 100 % minus unseen.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
+r.read.clear()
+r.numbers.clear()
+table(("m", "τ", "agreement: paper", "ours", "unseen", "specific", "of the room", "accuracy: paper", "ours"), [
+    (m, f"{t:g}", f"{halves.PAPER[m, t][1]:.2f}", *(shown(lambda f=f, name=("tau", m, t): f(name)) for f in (
+        lambda name: r(name, "agreement"), r.unseen, r.specific, r.room)),
+     f"{halves.PAPER[m, t][0]:.2f}", shown(lambda name=("tau", m, t): r(name, "accuracy"))) for m, t in cells],
+    "Figure 9: test agreement and accuracy, percent")
+
+# %% tags=["remove-input"]
+evidence("Figure 9: test agreement and accuracy", r)
+
+# %% tags=["remove-input"]
+table(("difference, points", "paper", "ours", "target"),
+      [(what, f"{printed:+.2f}", ours, verdict if verdict != "waits" else "") for what, printed, ours, verdict in found],
+      "The paper's differences between its cells, and ours")
+
+# %% [markdown]
+# ## Which half the student sees
+#
+# A student distilled on *half A* (the paper's D0) sees what its teacher was trained on, one on *half B* (D1) as many images that the teacher never saw,
+# one on both twice as many, for twice the steps.
+
+# %% tags=["remove-input"]
+r.read.clear()
+r.numbers.clear()
 table(("m", "data", "agreement", "unseen", "specific", "KL, nats", "ECE", "accuracy", "train agreement", "in train mode"), [
-    (m, name, *(shown(lambda f=f, name=("recycle", name, m, 4.0): f(name)) for f in (
+    (m, half, *(shown(lambda f=f, name=("recycle", name, m, 4.0): f(name)) for f in (
         lambda name: r(name, "agreement"), r.unseen, r.specific)),
      shown(lambda name=("recycle", name, m, 4.0): r(name, "kl"), 1, 3),
      *(shown(lambda metric=metric, name=("recycle", name, m, 4.0): r(name, metric)) for metric in (
          "ece", "accuracy", "train_agreement", "logged_train_agreement")))
-    for m in (1, 3) for name in ("D0", "D1", "D0+D1")],
+    for m in (1, 3) for name, half in HALVES.items()],
     "Figure 4 and the middle of Figure 5, τ = 4, percent: the official code logs train agreement in train mode")
 
 # %% tags=["remove-input"]
-provenance(r)
+evidence("Figure 4 and the middle of Figure 5", r)
 
 # %% [markdown]
 # ## The claims that this decides
 
-# %% tags=["hide-input"]
-claim_table(judged("10_halves", r))
-
 # %% tags=["remove-input"]
-provenance(r)
+claim_table(judged("10_halves", r), "The claims of the paper's own regime")
 
 # %% [markdown]
-# ## The teachers
+# ## How this regime was set up
 #
-# They are results too: nine ResNet-20, three for each trial. How long they train was decided by a pilot that is none of them (`kdlib/experiments/profiles/halves.py`, `results/pilot.json`).
-# Like those of the paper's Figure 9 they do not fit all of their half.
+# ```{dropdown} Method
+# Rules and targets were written down before the first student was trained (`kdlib/experiments/claims.py`, `halves.py`). The teachers are results too:
+# nine ResNet-20, three for each trial. How long they train was decided by a pilot that is none of them
+# (`kdlib/experiments/profiles/halves.py`, `results/pilot.json`). Like those of the paper's Figure 9 they do not fit all of their half.
+# `kdlib run 10_halves --profile halves` trains what is missing.
+# ```
 
-# %% tags=["hide-input"]
-table(("member of each trial", "test accuracy", "accuracy on D0", "ECE"), [
+# %% tags=["remove-input"]
+r.read.clear()
+r.numbers.clear()
+folded("The teachers", table(("member of each trial", "test accuracy", "accuracy on half A", "ECE"), [
     (i + 1, *(shown(lambda metric=metric, i=i: r(("teacher", i), metric)) for metric in (
         "accuracy", "train_accuracy", "ece"))) for i in range(p.halves.members)],
-    "The teachers, percent")
+    "The teachers, percent"))
 
 # %% tags=["remove-input"]
-provenance(r)
+evidence("The teachers, percent", r)
 
 # %% [markdown]
-# ## Limits
-#
+# ```{dropdown} Limits
 # - Fewer epochs: 30 for a teacher and 45 for a student, where the paper has 200 and 300, and batches of 128 for both.
-# - One division into halves, as in the official code: intervals are over weights, order and augmentation, not over divisions. Each trial's ensemble is an unseen teacher of the others,
-#   so that the trials' baselines share nets.
+# - One division into halves, as in the official code: intervals are over weights, order and augmentation, not over divisions. Each trial's ensemble is an
+#   unseen teacher of the others, so that the trials' baselines share nets.
 # - Three trials: an interval is 2.5 times as wide as the spread between them.
+# ```

@@ -1,9 +1,11 @@
 """What a page of the book must be: functions that name each fault, of its HTML alone and of the page in a browser."""
 
+import csv
+import io
 import re
 import threading
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -11,7 +13,9 @@ from urllib.parse import unquote, urldefrag
 import axe_playwright_python
 from bs4 import BeautifulSoup
 
+from kdlib.experiments.design import with_unseen
 from kdlib.printing import chromium, published
+from kdlib.reading import committed
 
 __all__ = ["chromium", "published"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -33,7 +37,8 @@ def faults_of_html(html: Path, page: str) -> list[str]:
     soup = BeautifulSoup((html / page).read_text(encoding="utf-8"), "html.parser")
     article = soup.find("article") or soup
     prose = _prose(article)
-    return [*_links(html, page, soup), *_figures(article), *(f"shows {word!r}" for word in STRAY if word in prose),
+    return [*_links(html, page, soup), *_figures(article), *_numbers(article),
+            *(f"shows {word!r}" for word in STRAY if word in prose),
             *(f"shows LaTeX: {command}" for command in re.findall(r"\\[a-z]{2,}", prose))]
 
 
@@ -52,9 +57,37 @@ def _figures(article):
         if caption is None or len(caption.get_text()) < 20:
             yield f"{name} has no caption"
         later = [e for e in figure.find_all_next(("figure", "p", "details")) if e.name == "figure"
-                 or "provenance" in e.get("class", ())]
+                 or {"provenance", "evidence"} & set(e.get("class", ()))]
         if not later or later[0].name == "figure":
             yield f"{name} has no provenance"
+        elif later[0].name == "details" and not later[0].select('a[download][href^="data:text/csv"]'):
+            yield f"{name} has no numbers as CSV"
+
+
+@cache
+def recorded() -> dict:
+    """The metrics of every committed run, by key."""
+    return {record.key: record.metrics for records in committed().values() for record in records}
+
+
+def _numbers(article):
+    """Numbers under figures and tables that are not those of the records."""
+    for link in article.select(".evidence a[download]"):
+        rows = list(csv.DictReader(io.StringIO(unquote(link["href"]).partition(",")[2])))
+        if not rows:
+            yield f"{link['download']} has no lines"
+        for row in (row for row in rows if "key" in row):
+            metrics = recorded().get(row["key"])
+            if metrics is None:
+                yield f"{link['download']} has a run that is not recorded: {row['key']}"
+                continue
+            for name, shown in row.items():
+                if name in ("profile", "condition", "trial", "key") or not shown:
+                    continue
+                unseen = name.startswith("unseen_") and name not in metrics
+                value = with_unseen(metrics, name.removeprefix("unseen_")) if unseen else metrics[name]
+                if abs(float(shown) - value) > 1e-5 * max(1, abs(value)):
+                    yield f"{link['download']} says {name} {shown} of {row['key']}, its record {value:g}"
 
 
 def _links(html, page, soup):
@@ -123,6 +156,35 @@ FOCUS = """async () => {
   }
   return found;
 }"""
+
+
+WEIGHT = {"00_answer": 700, "": 2000}  # kB that a page may load, its pictures too
+SCREENS = 16  # of a phone, that a chapter may be long
+
+
+def faults_of_size(browser, address: str, page: str) -> list[str]:
+    """A page that loads too much, or, a chapter, is too long on a phone, or has its first figure below the screen."""
+    name, faults = page.rpartition("/")[2].removesuffix(".html"), []
+    loaded: list = []
+    tab = browser.new_page(viewport={"width": 375, "height": 812})
+    try:
+        tab.on("requestfinished", lambda request: loaded.append(request))
+        tab.goto(f"{address}/{page}", wait_until="networkidle")
+        tab.evaluate(PICTURES)
+        long, top = tab.evaluate("[document.querySelector('article').scrollHeight / innerHeight, "
+                                 "(document.querySelector('article figure img') ?? document.body)"
+                                 ".getBoundingClientRect().top + scrollY]")
+        kb = sum(request.sizes()["responseBodySize"] for request in loaded) / 1000
+    finally:
+        tab.close()
+    limit = WEIGHT.get(name, WEIGHT[""])
+    if kb > limit:
+        faults.append(f"loads {kb:.0f} kB, more than {limit}")
+    if "executed/" in page and long > SCREENS:
+        faults.append(f"is {long:.0f} screens of a phone long")
+    if "executed/" in page and name != "00_answer" and top > 800:
+        faults.append(f"has its first figure {top:.0f} px down")
+    return faults
 
 
 @contextmanager

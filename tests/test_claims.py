@@ -81,7 +81,7 @@ def test_a_claim_that_is_declared_is_shown_at_every_profile_and_on_every_page(de
     shown = judged("04_paradox", made_up("04_paradox", Design("smoke")))
     assert "X1" in [c.id for c in shown]
     assert all("X1" in page.data for page in (
-        chapter.claim_table(shown), chapter.comparison(shown, made_up("04_paradox", Design("smoke")))))
+        chapter.claim_table(shown), chapter.verdicts("04_paradox", made_up("04_paradox", Design("smoke")))))
 
 
 def test_claims_make_and_parse_only_what_they_read_once(monkeypatch):

@@ -77,10 +77,33 @@ def test_labels_of_lines_do_not_lie_on_each_other_whatever_is_set_after_they_are
 
 def test_the_gap_reaches_from_the_mean_agreement_to_all_of_the_inputs():
     _, [ax] = figures.panels()
-    figures.gap(ax, [1, 2], np.array([[60.0, 70.0], [80.0, 90.0]]))
-    [shaded] = ax.collections
-    corners = shaded.get_paths()[0].vertices
+    figures.line(ax, [1, 2], np.array([[60.0, 70.0], [80.0, 90.0]]), "own teacher")
+    figures.line(ax, [1, 2], np.array([[50.0, 50.0], [52.0, 52.0]]), "m=1")
+    figures.line(ax, [1, 2], np.array([[99.0, 99.0]]), "unseen", style="--")
+    figures.gap(ax)
+    corners = ax.collections[-1].get_paths()[0].vertices
     assert {(1, 70), (2, 80), (1, 100), (2, 100)} <= {tuple(c) for c in corners} and ax.get_ylim()[1] == 100
+    _, [ax] = figures.panels()
+    figures.points(ax, ["a"], {"m=1": np.array([[60.0]]), "m=3": np.array([[70.0]]), "unseen": np.array([[90.0]])})
+    figures.gap(ax)
+    [bar] = ax.patches
+    assert (bar.get_x(), bar.get_width(), ax.get_xlim()[1]) == (70, 30, 100)
+    _, [ax] = figures.panels()
+    figures.scatter(ax, np.array([[60.0, 80.0]]), np.array([[1.0, 2.0]]), ["", ""], "m=1")
+    figures.gap(ax)
+    assert ax.get_xlim()[1] == 100 and ax.patches[0].get_x() == 80
     shown = figures.ways([("one", np.array([50.0, 50.0]), np.array([70.0, 72.0]))])
     [bar] = shown.patches
     assert (bar.get_x(), bar.get_width()) == (71, 29) and "gap 29" in [text.get_text() for text in shown.texts]
+
+
+def test_another_machines_runs_are_rings_over_what_is_drawn_and_nothing_else():
+    _, [ax] = figures.panels()
+    figures.line(ax, [1, 2], np.array([[60.0, 70.0]]), "own teacher")
+    before = len(ax.lines), len(ax.texts), len(ax.collections)
+    with figures.over():
+        figures.line(ax, [1, 2], np.array([[61.0, 71.0]]), "own teacher")
+        figures.gap(ax)
+    ring = ax.lines[-1]
+    assert (len(ax.lines), len(ax.texts), len(ax.collections)) == (before[0] + 1, *before[1:])
+    assert list(ring.get_ydata()) == [61, 71] and ring.get_markerfacecolor() == "none"

@@ -1,5 +1,6 @@
 """nbval itself runs from the Makefile; here: that the notebooks are whole, and that nbval can fail."""
 
+import ast
 import json
 import os
 import re
@@ -11,8 +12,9 @@ import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from kdlib import chapter, experiments
+from kdlib import chapter, experiments, figures
 from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
 from kdlib.compute import levels
@@ -84,8 +86,8 @@ def made_up(name, design, workers=2):
 def made_of(design, runs, workers=2, progress=False):
     """What `Design.train` gives, without any training."""
     return Results.of(design.profile, runs, {
-        s: Record(key=s.key, spec={}, metrics=MadeUp(s.key), curves=MadeUp(s.key), seconds=1.0, device="none",
-                  versions={"torch": "none"}, commit="none")
+        s: Record(key=s.key, spec=s.model_dump(mode="json"), metrics=MadeUp(s.key), curves=MadeUp(s.key), seconds=1.0,
+                  device="none", versions={"torch": "none"}, commit="none")
         for layer in levels(s for row in runs.values() for s in row) for s in layer})
 
 
@@ -99,8 +101,31 @@ def test_a_page_can_be_executed_at_every_profile(page, profile, monkeypatch, sto
     cells = [c for c in jupytext.read(project_root() / "notebooks" / f"{page}.py").cells if c.cell_type == "code"]
     [parameters] = [c for c in cells if "parameters" in c.metadata.get("tags", ())]
     parameters.source += f"\nprofile = {profile!r}"
-    monkeypatch.setattr(plt, "show", plt.close)
+    monkeypatch.setattr(plt, "show", lambda: (faults.extend(short_of_all(plt.gcf())), plt.close()))
+    faults = []
     exec(re.sub("^%.*", "", "\n".join(c.source for c in cells), flags=re.M), {})
+    assert faults == []
+
+
+def short_of_all(figure):
+    """Where agreement is drawn and the way to 100 % is not."""
+    for ax in figure.axes:
+        for label, (_, end) in ((ax.get_xlabel(), ax.get_xlim()), (ax.get_ylabel(), ax.get_ylim())):
+            if "agreement (%)" in label:
+                shaded = [to_hex(part.get_facecolor()[0] if part in ax.collections else part.get_facecolor())
+                          for part in (*ax.collections, *ax.patches) if len(part.get_facecolor())]
+                if end != 100 or figures.GAP.lower() not in shaded:
+                    yield f"{label} ends at {end:g}, gap {'shaded' if figures.GAP.lower() in shaded else 'not shaded'}"
+
+
+def test_an_axis_of_agreement_that_hides_the_gap_is_found():
+    figure, [ax] = figures.panels()
+    figures.line(ax, [1, 2], np.array([[50.0, 60.0], [52.0, 62.0]]), "own teacher")
+    ax.set_ylabel("test agreement (%)")
+    assert len(list(short_of_all(figure))) == 1
+    figures.gap(ax)
+    assert not list(short_of_all(figure))
+    plt.close()
 
 
 def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the_records_instead(
@@ -126,6 +151,89 @@ def test_a_number_that_a_profile_does_not_have_says_so_in_the_text(monkeypatch):
 
     assert chapter.say("a", lambda: [0.5, 0.5]).mean == 0.5 and glued["a-mean"] == "50.0"
     assert chapter.say("b", lacking) is None and glued["b"] == glued["b-mean"] == "(not run at this profile)"
+
+
+# What only an interval may say: such words come from `chapter.word`, or a sentence is about the paper, or asks.
+JUDGING = re.compile(r"\b(certain(ly)?|plain(ly)?|hardly|nearly|clearly|settled|wins?|loses|most (accurate|faithful)|"
+                     r"rises|falls|grows|shrinks|gains|higher|lower|better|worse|best|worst|flat|steep\w*|closes|helps|hurts|"
+                     r"agrees with the paper|differs|closer|nearer)\b")
+RULES = "5 %", "95 %", "100 %"  # of intervals and tests; all of the inputs
+
+
+def sentences(markdown):
+    """Those of a cell but for what is folded away, and tables."""
+    text = re.sub(r"^\|.*$", "", re.sub(r"```.*?```", "", markdown, flags=re.DOTALL), flags=re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n|\n(?=- )", text):
+        yield from re.split(r"(?<=[.?!:])\s+(?=[A-Z({*\"])", " ".join(paragraph.split()))
+
+
+def faults_of_prose(markdown, glued):
+    """Sentences with more than two results, with one that is typed, or with a judgement that no interval made."""
+    for sentence in sentences(markdown):
+        shown = re.findall(r"\{glue:text\}`([^`]*)`", sentence)
+        if sum(bool(re.search(r"\d\.\d", glued.get(key, ""))) for key in shown) > 2:
+            yield f"more than two numbers: {sentence}"
+        bare = re.sub(r"\{glue:text\}`[^`]*`|`[^`]*`|\]\([^)]*\)|arXiv:\S+", "", sentence)
+        if "paper" in bare.lower() or "?" in bare:
+            continue
+        for rule in RULES:
+            bare = bare.replace(rule, "")
+        if re.search(r"\d\s*(%|points|nats)|(?<!= )\b\d+\.\d", bare):
+            yield f"a typed result: {sentence}"
+        if JUDGING.search(bare):
+            yield f"a judgement that is typed: {sentence}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_numbers_and_judgements_of_a_page_come_from_its_results(path):
+    notebook = jupytext.read(path.with_suffix(".ipynb"))
+    glued = {o.metadata["scrapbook"]["name"]: text for c in notebook.cells for o in c.get("outputs", ())
+             if "scrapbook" in o.get("metadata", {}) for kind, text in o.data.items() if kind.endswith("text/plain")}
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell in notebook.cells:
+        if "figure" in cell.metadata.get("mystnb", {}):
+            texts += [cell.metadata["mystnb"]["figure"]["caption"], cell.metadata["mystnb"]["image"]["alt"]]
+    assert [fault for text in texts for fault in faults_of_prose(text, glued)] == []
+
+
+@pytest.mark.parametrize("fault, text", [
+    ("more than two numbers", "It is {glue:text}`a`, {glue:text}`a` and {glue:text}`a`."),
+    ("a typed result", "Agreement is 84.7 % there."), ("a typed result", "It gained 12 points."),
+    ("a judgement that is typed", "The lead is {glue:text}`a` points, small and certain."),
+    ("a judgement that is typed", "Agreement rises by {glue:text}`a` points."),
+    ("", "It is {glue:text}`a`, and 95 % intervals are drawn."), ("", "In the paper it rises to 86 %."),
+    ("", "{glue:text}`b` of them are drawn.")])
+def test_each_check_of_the_prose_can_fail(fault, text):
+    found = list(faults_of_prose(text, {"a": "84.7 [84.1, 85.3]", "b": "12"}))
+    assert [one.partition(":")[0] for one in found] == [fault] * bool(fault)
+
+
+def test_every_figure_has_its_account_of_runs_and_titles_are_unique():
+    titles = []
+    for path in NOTEBOOKS:
+        cells, drawn, told = jupytext.read(path).cells, [], []
+        for cell in cells:
+            if "figure" in cell.metadata.get("mystnb", {}):
+                drawn.append(cell.metadata["mystnb"]["figure"]["name"])
+            told += re.findall(r'^(?:evidence|measured)\("(fig-[^"]*)"', cell.source, flags=re.MULTILINE)
+        assert drawn == told, path.stem
+        for cell in cells:
+            titles += re.findall(r"^#+ (.*)", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else ()
+    assert len(set(titles)) == len(titles)
+
+
+def test_pages_choose_no_colour_or_marker_themselves():
+    """One look for one thing in the whole book: figures.py has it. Black is for lines of reference."""
+    for path in NOTEBOOKS:
+        cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+        code = re.sub("^%.*", "", "\n".join(cells), flags=re.M)
+        for call in ast.walk(ast.parse(code)):
+            if isinstance(call, ast.Call):
+                for word in call.keywords:
+                    if word.arg in ("color", "c", "marker", "markerfacecolor", "cmap", "facecolor"):
+                        assert ast.literal_eval(word.value) == "black", f"{path.stem}: {ast.unparse(call)}"
+                if isinstance(call.func, ast.Attribute):
+                    assert call.func.attr not in ("plot", "errorbar", "fill_between", "bar", "barh"), path.stem
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -12,6 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from kdlib.experiments.claims import CLAIMS
 from kdlib.paths import project_root
+from kdlib.results import Recorded
 
 sys.path.insert(0, str(project_root() / "book" / "_ext"))
 import tidy
@@ -77,6 +78,43 @@ def test_a_page_fits_a_small_phone(page, theme, browser, address):
     assert pages.faults_in_browser(browser, f"{address}/{page}", 320, theme) == []
 
 
+@pytest.mark.book
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_no_heavier_or_longer_than_it_may_be(page, browser, address):
+    assert pages.faults_of_size(browser, address, page) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["http", "file"])
+def test_a_figure_on_photographs_is_a_tab_on_a_phone_that_keys_and_addresses_open(place, browser, address, html):
+    start = f"{address if place == 'http' else html.as_uri()}/book/executed/01_fidelity_gap.html"
+    with pages.opened(browser, start, 375) as (page, faults):
+        signals, images = page.locator("#fig-gap"), page.locator("#fig-gap-cifar")
+        assert signals.is_visible() and not images.is_visible()
+        page.locator(".twins [role=tab]").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert images.is_visible() and not signals.is_visible() and not faults
+    with pages.opened(browser, f"{start}#fig-gap-cifar", 375) as (page, _):
+        assert page.locator("#fig-gap-cifar").is_visible()
+    with pages.opened(browser, start, 1280) as (page, _):
+        assert page.locator("#fig-gap").is_visible() and page.locator("#fig-gap-cifar").is_visible()
+
+
+@pytest.mark.slow
+def test_from_a_figure_one_comes_to_its_runs(browser, address):
+    with pages.opened(browser, f"{address}/book/executed/01_fidelity_gap.html") as (page, faults):
+        account = page.locator("#evidence-fig-gap")
+        account.locator("summary").click()
+        with page.expect_download() as download:
+            account.locator("a[download]").click()
+        assert download.value.suggested_filename == "fig-gap.csv"
+        link = account.locator("td a").first
+        key = link.get_attribute("href").partition("#")[2]
+        link.click()
+        page.wait_for_url("**/runs.html#*")
+        assert key in page.locator(f"[id='{key}']").inner_text() and not faults
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["http", "file"])
 @pytest.mark.parametrize("asked", ["temperature", "does it really work", "F1"])
@@ -109,6 +147,8 @@ def test_claims_can_be_chosen_by_keyboard_and_the_address_keeps_the_choice(brows
         assert faults == []
 
 
+KEY = next(iter(Recorded("laptop").records))
+CSV = '<a download="x.csv" href="data:text/csv;charset=utf-8,'
 # Each check, seen to fail: a page that has the fault, and the words that name it.
 WRONG = {
     "a link to nowhere.html leads nowhere": '<a href="nowhere.html">x</a>',
@@ -117,6 +157,10 @@ WRONG = {
                             "</span></figcaption></figure>",
     "fig-y has no alt text": '<figure id="fig-y"><img src="x.svg" alt="">',
     "fig-z has no caption": '<figure id="fig-z"><img src="x.svg" alt="twenty letters and a few more"></figure>',
+    "fig-u has no numbers as CSV": '<figure id="fig-u"></figure><details class="evidence"></details>',
+    "x.csv has no lines": f'<details class="evidence">{CSV}key%0A">x</a></details>',
+    "x.csv has a run that is not recorded: 00": f'<details class="evidence">{CSV}kl,key%0A1,00%0A">x</a></details>',
+    f"x.csv says accuracy 0.5 of {KEY}": f'<details class="evidence">{CSV}accuracy,key%0A0.5,{KEY}%0A">x</a></details>',
     "fig-w has no provenance": '<figure id="fig-w"></figure><figure id="fig-v"></figure><p class="provenance"></p>',
     "shows '{glue'": "<p>It is {glue:text}`gap` %</p>",
     "shows 'set by papermill'": "<p>set by papermill</p>",
@@ -152,6 +196,24 @@ def test_each_check_in_the_browser_can_fail(browser, tmp_path):
             (tmp_path / "page.html").write_text(whole.format(body))
             found = pages.faults_in_browser(browser, f"{address}/page.html", 1280, "light")
             assert any(fault in one for one in found) if fault else found == []
+
+
+@pytest.mark.slow
+def test_a_page_that_is_too_heavy_or_too_long_is_found(browser, tmp_path):
+    folder = tmp_path / "executed"
+    folder.mkdir()
+    (folder / "a.html").write_text("<article style='height: 20000px'>" + "x" * 2_100_000 + "<figure style='margin-top: "
+                                   "900px'><img alt='x' src='x.svg'></figure></article>")
+    (folder / "x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"/>')
+    with pages.served(tmp_path) as address:
+        heavy, long, low = pages.faults_of_size(browser, address, "executed/a.html")
+    assert "kB" in heavy and "screens" in long and "first figure" in low
+
+
+def test_an_interval_is_told_by_the_number_in_the_text():
+    page = '<p><span class="pasted-text">falls by 3.1 [1.0, 5.2] points</span> [1.0, 2.0]</p>'
+    assert tidy.numbers(page) == ('<p><span class="pasted-text">falls by <span class="number" title="95 % interval: '
+                                  '1.0 to 5.2">3.1</span> points</span> [1.0, 2.0]</p>')
 
 
 def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():

@@ -6,7 +6,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from kdlib import explorer, launch, report
+from kdlib import evidence, explorer, launch, report
 
 PAPER = "singlehtml"  # the builder that the PDF is printed from
 sources = cache(explorer.sources)
@@ -18,7 +18,7 @@ class recorded(nodes.General, nodes.Element):
 
 
 class Recorded(SphinxDirective):
-    """`{recorded} NAME`: explorer, surfaces, launch, or a part of the report."""
+    """`{recorded} NAME`: explorer, surfaces, runs, launch, or a part of the report."""
 
     required_arguments = 1
 
@@ -35,6 +35,7 @@ def _visit(self, node):
     paper = self.builder.name == PAPER
     folder = ("" if paper else "../" * self.builder.current_docname.count("/")) + "_static"
     parts = {"explorer": lambda: explorer.page(folder, not paper),
+             "runs": lambda: evidence.all_runs(sources()),
              "surfaces": lambda: "" if paper else explorer.surface_page()}
     self.body.append(parts[node["part"]]())
     raise nodes.SkipNode

@@ -46,6 +46,15 @@ def named(html: str) -> str:
                                                                '<div class="citation-list">')
 
 
+def numbers(html: str) -> str:
+    """In the text a number is its estimate; its interval shows when one asks for it, and stands under the figures."""
+    def shorter(match):
+        return re.sub(r"(-?[\d.,]+) \[(-?[\d.]+), (-?[\d.]+)\]",
+                      r'<span class="number" title="95 % interval: \2 to \3">\1</span>', match[0])
+
+    return re.sub(r'<span class="pasted-text">[^<]*</span>', shorter, html)
+
+
 def without_kernel(html: str) -> str:
     """No configuration of a kernel: there is none to connect to."""
     html = re.sub(r'\s*<script type="text/x-thebe-config">.*?</script>', "", html, flags=re.S)
@@ -55,7 +64,7 @@ def without_kernel(html: str) -> str:
 
 def tidy(html: str, script: str) -> str:
     """A whole page."""
-    return lazy(named(without_kernel(icons(html, script))))
+    return numbers(lazy(named(without_kernel(icons(html, script)))))
 
 
 def _finish(app, exception):

@@ -199,15 +199,15 @@ def recycled(one: str, other: str, metric: str) -> Callable:
 
 
 def recycling(m: int) -> tuple[Statistic, ...]:
-    """Fig 4: D1 more faithful and better calibrated, D0 more accurate, both together best on both."""
+    """Fig 4: half B (D1) more faithful and better calibrated, half A (D0) more accurate, both together best on both."""
     d0, d1, both = (("recycle", name, m, 4.0) for name in ("D0", "D1", "D0+D1"))
-    return (Statistic("agreement, D1 minus D0", difference(d1, d0, "agreement"), "above", 0, "points"),
-            Statistic("own minus unseen, D1 minus D0", specific_difference(d1, d0), "above", 0, "points"),
-            Statistic("KL, D1 minus D0", difference(d1, d0, "kl"), "below", 0, "nats"),
-            Statistic("ECE, D1 minus D0", difference(d1, d0, "ece"), "below", 0, "points"),
-            Statistic("accuracy, D0 minus D1", difference(d0, d1, "accuracy"), "above", 0, "points"),
-            Statistic("agreement, D0+D1 minus D1", difference(both, d1, "agreement"), "above", 0, "points"),
-            Statistic("accuracy, D0+D1 minus D0", difference(both, d0, "accuracy"), "above", 0, "points"))
+    return (Statistic("agreement, half B minus half A", difference(d1, d0, "agreement"), "above", 0, "points"),
+            Statistic("own minus unseen, half B minus half A", specific_difference(d1, d0), "above", 0, "points"),
+            Statistic("KL, half B minus half A", difference(d1, d0, "kl"), "below", 0, "nats"),
+            Statistic("ECE, half B minus half A", difference(d1, d0, "ece"), "below", 0, "points"),
+            Statistic("accuracy, half A minus half B", difference(d0, d1, "accuracy"), "above", 0, "points"),
+            Statistic("agreement, both halves minus half B", difference(both, d1, "agreement"), "above", 0, "points"),
+            Statistic("accuracy, both halves minus half A", difference(both, d0, "accuracy"), "above", 0, "points"))
 
 
 # --- optimization (chapter 2)
@@ -439,12 +439,13 @@ CLAIMS = by_id(
           hurts("out-of-domain", lambda p: p.distillation_data.unlike),
           before=hurts("noise", lambda p: "noise") + hurts("ood", lambda p: "ood"),
           why="on CIFAR-100 the out-of-domain images were MNIST's digits, the paper's are SVHN's; signals as before"),
-    Claim("D4", "distillation_data", "Recycling: D1 more faithful, D0 more accurate, D0+D1 best", "Fig 4",
-          "D1 more faithful, D0 more accurate, the union best on both (Fig 4)", recycling(3),
+    Claim("D4", "distillation_data", "Recycling: half B more faithful, half A more accurate, both best", "Fig 4",
+          "half B (its D1) more faithful, half A (D0) more accurate, the union best on both (Fig 4)", recycling(3),
           before=(
-              Statistic("agreement, D1 minus D0", recycled("D1", "D0", "agreement"), "above", 0, "points"),
-              Statistic("accuracy, D0 minus D1", recycled("D0", "D1", "accuracy"), "above", 0, "points"),
-              Statistic("agreement, D0+D1 minus D1", recycled("D0+D1", "D1", "agreement"), "above", 0, "points")),
+              Statistic("agreement, half B minus half A", recycled("D1", "D0", "agreement"), "above", 0, "points"),
+              Statistic("accuracy, half A minus half B", recycled("D0", "D1", "accuracy"), "above", 0, "points"),
+              Statistic("agreement, both halves minus half B", recycled("D0+D1", "D1", "agreement"), "above", 0,
+                        "points")),
           why="Fig 4 shows KL and ECE too, and the union best in accuracy; agreement without its baseline says little"),
     Claim("D5", "paradox", "At tau = 1 a student of three confident teachers is no better than one of one",
           "B.1", "with teachers that fit their training set m = 3 is no better than m = 1 at tau = 1 (B.1)", (

@@ -184,6 +184,9 @@ def _members(data: Data, net: str, teaching: Training, first: int, count: int, d
     return tuple(Teacher(data=data, model=net, training=teaching, member=first + i, draw=draw) for i in range(count))
 
 
+UNSEEN = "unseen "  # before a metric with a teacher that the student never saw, the mean over all such
+
+
 def with_unseen(metrics: dict, metric: str) -> float:
     """A run's metric with a teacher that the student never saw, the mean over all such."""
     names = [name for name in metrics if re.fullmatch(rf"independent\d*_{metric}", name)]
@@ -195,7 +198,8 @@ class Results:
     """Records by name of the condition, one per trial.
 
     `planned` are the names of all conditions, also of those without records; `needed` are all records and those they
-    need, the teachers; `read` collects the records that were asked for, so that a figure can say which runs it shows.
+    need, the teachers; `read` collects the records that were asked for, and `numbers` what was asked of them, so that a
+    figure can say which runs it shows, and give its numbers. `live`: the same trained here, beside recorded ones.
     """
 
     profile: Profile
@@ -203,6 +207,8 @@ class Results:
     planned: frozenset = frozenset()
     needed: tuple = ()
     read: dict = field(default_factory=dict)
+    numbers: dict = field(default_factory=dict)  # {(condition, metric): None}, in the order in which they were asked
+    live: "Results | None" = None
 
     @classmethod
     def of(cls, profile: Profile, runs: dict, records: dict) -> "Results":
@@ -227,11 +233,17 @@ class Results:
 
     def __call__(self, name, metric: str) -> np.ndarray:
         """[trials] values of one metric in one condition."""
+        self.numbers[name, metric] = None
         return np.array([record.metrics[metric] for record in self._row(name)])
 
     def curves(self, name, curve: str) -> list:
         """One curve (a list, or a dict of a plane) per trial."""
         return [record.curves[curve] for record in self._row(name)]
+
+    def values(self, name, metric: str) -> np.ndarray:
+        """[trials] as `numbers` names them."""
+        unseen = metric.startswith(UNSEEN)
+        return self.unseen(name, metric.removeprefix(UNSEEN)) if unseen else self(name, metric)
 
     def table(self, names, metric: str) -> np.ndarray:
         """[trials, conditions]."""
@@ -244,6 +256,7 @@ class Results:
     def unseen(self, name, metric="agreement") -> np.ndarray:
         """[trials] the same metric with a teacher that the student never saw, the mean over all such: the
         independent-student baseline (paper, Sec 3.2)."""
+        self.numbers[name, f"{UNSEEN}{metric}"] = None
         return np.array([with_unseen(record.metrics, metric) for record in self._row(name)])
 
     def specific(self, name, metric="agreement") -> np.ndarray:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TAUS = (1.0, 4.0, 8.0, 16.0)
 SETS = ("D0", "D1", "D0+D1")  # the teacher's own training inputs, as many new ones, both
+HALVES = dict(zip(SETS, ("half A", "half B", "both halves"), strict=True))  # in words: D1 is also a claim
 
 
 @dataclass(frozen=True)

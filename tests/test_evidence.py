@@ -1,0 +1,94 @@
+"""What stands under a figure: the numbers that it reads, and the runs that these are of."""
+
+import csv
+import io
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+from kdlib import chapter, evidence
+from kdlib.experiments import so_far
+from kdlib.settings import from_records
+
+SMALL, LARGE = ("size", 1, 1), ("size", 1, 33)
+
+
+@pytest.fixture
+def results():
+    return so_far("01_fidelity_gap", "laptop")
+
+
+def shown(cell, *results):
+    soup = BeautifulSoup(evidence.evidence(cell, *results).data, "html.parser")
+    return soup, list(csv.DictReader(io.StringIO(unquote(soup.select_one("a[download]")["href"]).partition(",")[2])))
+
+
+def test_the_numbers_are_those_that_were_read_a_line_a_run_and_each_run_can_be_opened(results):
+    own, unseen = results(SMALL, "agreement"), results.unseen(LARGE)
+    soup, rows = shown("fig-gap", results)
+    assert [row["condition"] for row in rows] == ["size 1 1"] * 5 + ["size 1 33"] * 5
+    np.testing.assert_allclose([float(row["agreement"]) for row in rows[:5]], own, atol=1e-6)
+    np.testing.assert_allclose([float(row["unseen_agreement"]) for row in rows[5:]], unseen, atol=1e-6)
+    assert not any(row["agreement"] for row in rows[5:])
+    links = [link["href"] for link in soup.select("td a")]
+    assert links == [f"../runs.html#{record.key}" for name in (SMALL, LARGE) for record in results.rows[name]]
+    assert [row["key"] for row in rows] == [link.partition("#")[2] for link in links]
+
+
+def test_an_account_begins_anew_after_each_figure(results):
+    results(SMALL, "agreement")
+    shown("fig-gap", results)
+    results(LARGE, "kl")
+    _, rows = shown("fig-gap", results)
+    assert {row["condition"] for row in rows} == {"size 1 33"} and "agreement" not in rows[0]
+
+
+def test_results_of_two_data_sets_are_one_table_of_numbers(results):
+    there = so_far("01_fidelity_gap", "workstation")
+    results(SMALL, "agreement")
+    there(SMALL, "kl")
+    _, rows = shown("fig-answer", results, there)
+    assert [row["profile"] for row in rows] == ["laptop"] * 5 + ["workstation"] * 3
+    assert rows[0]["kl"] == rows[-1]["agreement"] == "" and rows[-1]["kl"] == f"{there(SMALL, 'kl')[-1]:.6g}"
+
+
+def test_it_names_what_plans_the_runs_and_what_trains_them_again(results):
+    results(SMALL, "agreement")
+    soup, rows = shown("fig-gap", results)
+    text = soup.get_text(" ")
+    assert "kdlib/experiments/gap.py: sizes" in text and "kdlib run 01_fidelity_gap --profile laptop" in text
+    assert f"kdlib audit --key {rows[-1]['key'][:12]}" in text and "s of training on one core" in text
+
+
+@pytest.mark.parametrize("values, said", [
+    ([1.0, 1.1, 1.2], "rises by 110.0"), ([-1.0, -1.1, -1.2], "falls by 110.0"), ([-1.0, 0.0, 1.2], "open")])
+def test_a_word_is_what_its_interval_allows(values, said):
+    assert chapter.word(values, "rises by {}", "falls by {}", "open").startswith(said)
+
+
+def test_what_was_trained_here_is_counted_against_the_recorded_intervals(results):
+    from dataclasses import replace
+
+    assert chapter.your_run("01_fidelity_gap", results).data == ""
+    with from_records():
+        assert "nothing was trained" in chapter.your_run("01_fidelity_gap", results).data
+    same = replace(results, live=results)
+    whole = BeautifulSoup(chapter.your_run("01_fidelity_gap", same).data, "html.parser").get_text(" ")
+    inside, _, total = whole.split("Your run")[1].split()[:3]
+    assert inside == total and "Verdicts that differ: none" in whole
+    moved = {**results.rows, LARGE: [replace(r, metrics=r.metrics | {"agreement": 0.1}) for r in results.rows[LARGE]]}
+    other = BeautifulSoup(chapter.your_run("01_fidelity_gap", replace(results, live=replace(results, rows=moved))).data,
+                          "html.parser").get_text(" ")
+    assert int(other.split("Your run")[1].split()[0]) == int(total) - 1 and "F3: ✓ holds in the records" in other
+
+
+def test_every_recorded_run_has_its_place_on_the_page_of_runs():
+    from kdlib.explorer import sources
+
+    found = sources(("laptop",))
+    soup = BeautifulSoup(evidence.all_runs(found), "html.parser")
+    assert [row["id"] for row in soup.select("tbody tr")] == sorted(
+        (r.key for r in found["laptop"].records), key=[row["id"] for row in soup.select("tbody tr")].index)
+    assert len(soup.select("tbody tr")) == len(found["laptop"].records)
