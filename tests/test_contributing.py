@@ -1,6 +1,7 @@
 """The recipes of CONTRIBUTING.md, each applied to a copy of the code and run there."""
 
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -132,3 +133,10 @@ def test_a_chapter_is_its_module_and_its_notebook(done):
     root, _ = done("A chapter")
     page = (root / "out.ipynb").read_text()
     assert "<td>96</td>" in page and f"papermill notebooks/{NEXT}_width.ipynb" in page
+
+
+def test_the_way_of_a_run_names_what_there_is():
+    names = re.findall(r"`([a-zA-Z_.]+)`", PAGE.split("### The way of a run")[1].split("\n## ")[0])
+    assert len(names) > 12
+    for name in names:
+        assert pkgutil.resolve_name(f"kdlib.{name}".replace("kdlib.Design", "kdlib.experiments.design.Design"))
