@@ -218,8 +218,8 @@ def drawn(found: dict[str, Source], view: str = "agreement"):
 
     points = rows(VIEWS[view], students(found))
     spec = chart(VIEWS[view]).properties(width=520, height=HEIGHT).configure(background="white").to_dict()
-    lowest, highest = (pick(row[axis] for row in points for axis in "xy") for pick in (min, max))
-    ends = (lowest, highest) if VIEWS[view].diagonal else ()
+    both = [row[axis] for row in points for axis in "xy"]
+    ends = (min(both), max(both)) if VIEWS[view].diagonal and both else ()
     spec["datasets"] = {"runs": points, "selected": [], "diagonal": [{"x": end, "y": end} for end in ends]}
     return alt.Chart.from_dict(spec)
 

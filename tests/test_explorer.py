@@ -71,6 +71,7 @@ def test_paper_has_the_picture_alone(found):
     page = explorer.page("_static", interactive=False)
     assert page.startswith("<img") and "script" not in page and len(explorer.ALT) > 20
     assert explorer.picture(found).startswith(b"\x89PNG")
+    assert explorer.picture({}).startswith(b"\x89PNG")  # nothing is recorded yet
 
 
 # --- in a browser
