@@ -137,3 +137,9 @@ def test_colabs_notebook_shows_the_records():
         told["last"] = eval(last, told)
         assert len(told["last"]) > 2 if "groupby" in last else told["last"].to_dict()["datasets"]["runs"]
     assert code[-1].split()[1] in (path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_no_file_of_a_hidden_folder_is_taken_for_a_page_of_the_book():
+    excluded = yaml.safe_load((ROOT / "_config.yml").read_text())["exclude_patterns"]
+    hidden = {file.relative_to(ROOT).parts[0] for kind in ("ipynb", "md") for file in ROOT.glob(f".*/**/*.{kind}")}
+    assert ".binder" in hidden and {f"{folder}/**" for folder in hidden - {".git"}} <= set(excluded)
