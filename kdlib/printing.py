@@ -11,9 +11,12 @@ from kdlib.paths import atomic, project_root
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MARGINS = {"top": "16mm", "bottom": "18mm", "left": "17mm", "right": "17mm"}
 FOOTER = '<div style="width: 100%; text-align: center; font-size: 8px"><span class="pageNumber"></span></div>'
-# A link to a file beside the page would be one to a folder of this machine.
-UNLINK = """for (const link of document.querySelectorAll("a[href]"))
-  if (link.protocol === "file:" && link.pathname !== location.pathname) link.removeAttribute("href");"""
+# A link to a file beside the page would be one to a folder of this machine; what is folded on a screen is not on paper.
+PREPARE = """() => {
+  for (const link of document.querySelectorAll("a[href]"))
+    if (link.protocol === "file:" && link.pathname !== location.pathname) link.removeAttribute("href");
+  for (const folded of document.querySelectorAll("details.sd-dropdown")) folded.open = true;
+}"""
 
 
 class PrintError(KdlibError):
@@ -71,7 +74,7 @@ def print_page(page: Path, path: Path) -> None:
         try:
             opened = started.new_page(color_scheme="light")
             opened.goto(page.resolve().as_uri(), wait_until="load")
-            opened.evaluate(f"() => {{ {UNLINK} }}")
+            opened.evaluate(PREPARE)
             opened.evaluate("async () => { for (const image of document.images) { image.loading = 'eager'; "
                             "await image.decode().catch(() => 0); } }")
             made = opened.pdf(format="A4", margin=MARGINS, print_background=True, outline=True, tagged=True,

@@ -60,6 +60,13 @@ def test_a_printed_page_has_its_pages_and_links_and_no_folder_of_this_machine(pa
     assert b"https://example.org/" in made and b"file://" not in made
 
 
+def test_what_is_folded_is_opened_for_paper(page, browser):
+    page.write_text("<details class='sd-dropdown'>how</details><details class='evidence'>keys</details>")
+    with served(page.parent) as address, opened(browser, f"{address}/page.html") as (there, _):
+        there.evaluate(printing.PREPARE)
+        assert there.evaluate("[...document.querySelectorAll('details')].map(e => e.open)") == [True, False]
+
+
 def test_without_a_browser_it_says_so_and_renders_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(printing, "BROWSERS", ("none of this name",))
     monkeypatch.setattr(printing, "published", pytest.fail)

@@ -35,7 +35,7 @@ def _visit(self, node):
     paper = self.builder.name == PAPER
     folder = ("" if paper else "../" * self.builder.current_docname.count("/")) + "_static"
     parts = {"explorer": lambda: explorer.page(folder, not paper),
-             "runs": lambda: evidence.all_runs(sources()),
+             "runs": lambda: "" if paper else evidence.all_runs(sources()),  # longer than the book
              "surfaces": lambda: "" if paper else explorer.surface_page()}
     self.body.append(parts[node["part"]]())
     raise nodes.SkipNode
