@@ -158,7 +158,7 @@ FOCUS = """async () => {
 }"""
 
 
-WEIGHT = {"00_answer": 700, "": 2000}  # kB that a page may load, its pictures too
+WEIGHT = {"00_answer": 730, "": 2000}  # kB that a page may load, its pictures too
 SCREENS = 16  # of a phone, that a chapter may be long
 
 
@@ -171,7 +171,7 @@ def faults_of_size(browser, address: str, page: str) -> list[str]:
         tab.on("requestfinished", lambda request: loaded.append(request))
         tab.goto(f"{address}/{page}", wait_until="networkidle")
         tab.evaluate(PICTURES)
-        long, top = tab.evaluate("[document.querySelector('article').scrollHeight / innerHeight, "
+        long, top = tab.evaluate("[(document.querySelector('article') ?? document.body).scrollHeight / innerHeight, "
                                  "(document.querySelector('article figure img') ?? document.body)"
                                  ".getBoundingClientRect().top + scrollY]")
         kb = sum(request.sizes()["responseBodySize"] for request in loaded) / 1000

@@ -226,5 +226,12 @@ def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():
         'viewBox="0 0 512 512"><path fill="currentColor" d="M1 1z"/></svg>')
 
 
+def test_what_no_page_uses_is_not_loaded():
+    page = '<script src="a/searchtools.js"></script><script src="b.js"></script><script src="searchindex.js"></script>'
+    assert tidy.without_search(page) == '<script src="b.js"></script>'
+    assert tidy.without_glyphs('a{b:c}.fa-x:before,.fa-y::before{content:"\\f1"}.fa-lg{font-size:2em}') == (
+        "a{b:c}.fa-lg{font-size:2em}")
+
+
 def test_all_pictures_but_the_first_wait_until_they_are_near():
     assert tidy.lazy("<img a><img b><img c>").count('loading="lazy"') == 2

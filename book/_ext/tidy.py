@@ -62,6 +62,16 @@ def without_kernel(html: str) -> str:
     return re.sub(r'\s*<script[^>]*sphinx-thebe\.js[^>]*></script>', "", html)
 
 
+def without_search(html: str) -> str:
+    """No index of the whole book on a page that does not search it."""
+    return re.sub(r'\s*<script[^>]*(searchtools|language_data|searchindex)\.js[^>]*></script>', "", html)
+
+
+def without_glyphs(css: str) -> str:
+    """The theme's style without the two thousand glyphs of an icon font, which no page has: see `icons`."""
+    return re.sub(r"(?:\.fa-[a-z0-9-]+(?:::?before)?,?)+\{(?:--fa:|content:)[^{}]*\}", "", css)
+
+
 def tidy(html: str, script: str) -> str:
     """A whole page."""
     return numbers(lazy(named(without_kernel(icons(html, script)))))
@@ -74,8 +84,10 @@ def _finish(app, exception):
         return
     for page in out.rglob("*.html"):
         if "_static" not in page.relative_to(out).parts:
-            page.write_text(tidy(page.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
-                            encoding="utf-8")
+            html = tidy(page.read_text(encoding="utf-8"), script.read_text(encoding="utf-8"))
+            page.write_text(html if page.name == "search.html" else without_search(html), encoding="utf-8")
+    for style in (out / "_static" / "styles").glob("pydata-sphinx-theme.css"):
+        style.write_text(without_glyphs(style.read_text(encoding="utf-8")), encoding="utf-8")
     for unused in (*(out / "_static" / "scripts").glob("fontawesome.js*"), *(out / "_static").rglob("*.map"),
                    *(out / "_static").glob("*macros.html")):
         unused.unlink(missing_ok=True)
