@@ -49,8 +49,8 @@ def measured(cell: str, rows: list[dict], made: dict, file: str, command: str) -
         f'<details class="evidence" id="evidence-{slug(cell)}"><summary>Numbers, CSV and how to measure them again'
         f'</summary><p><a download="{slug(cell)}.csv" href="{_as_csv(text)}">The numbers as CSV</a>. Measured again by '
         f'<code>{html.escape(command)}</code>.</p><p class="provenance">' + html.escape(
-            f"{file} · commit {made['commit']} · {made['processor']}, {made['threads']} thread · "
-            f"torch {made['torch']} · {made['rounds']} rounds") + "</p></details>")
+            f"{file} · commit {made['commit']} · {made['processor']} · torch {made['torch']}"
+            + "".join(f" · {made[what]} {what}" for what in ("threads", "rounds") if what in made)) + "</p></details>")
 
 
 def _as_csv(text: str) -> str:

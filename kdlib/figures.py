@@ -29,7 +29,7 @@ _KEYS = {
     "SGD": (GREEN, "o"), "Adam": (RED, "D"),
     "test": (BLUE, "s"), "train": (ORANGE, "v"),
     "half A": (RED, "v"), "half B": (SKY, "P"), "both halves": (PURPLE, "d"),
-    "student": (BLUE, "v"), "barrier": (BLUE, "h"), "train KL": (BLUE, "X"),
+    "student": (BLUE, "v"), "barrier": (BLUE, "h"), "sharpness": (BLUE, "8"), "train KL": (BLUE, "X"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
     "fresh": (GREEN, "H"), "generated": (PURPLE, "p"),
     "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "p"),
