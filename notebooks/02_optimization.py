@@ -295,16 +295,16 @@ evidence("fig-moves", many)
 # Weight decay is not what moves it: at λ = .75 train agreement without decay {glue:text}`moved-sgd-decay` by SGD and
 # {glue:text}`moved-adam-decay` by AdamW. The steps are. AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov
 # momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
-# {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts (eight trials, two draws) are sharper. There the smallest error
-# of rounding grows from step to step, until the student is thrown out. At λ = .75 {glue:text}`curved-above-0.75` are, and a gradient leads
+# {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts (eight trials, two draws) are sharper. There every step makes the smallest error
+# of rounding larger, until the student is thrown out. At λ = .75 {glue:text}`curved-above-0.75` are, and a gradient leads
 # the student to somewhere less sharp. It ends at {glue:text}`moved-sgd-before` %.
 
 # %% mystnb={"figure": {"caption": "Signals, eight recorded trials, weights drawn as in the paper: sharpness of the distillation loss where the student starts, against \u03bb. Dashed: what SGD at the student's rate is stable in.", "name": "fig-sharpness"}, "image": {"alt": "Line chart on MNIST-1D of the largest eigenvalue of the Hessian at the start against lambda, with a horizontal line at the largest that SGD is stable in.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 figure, [ax] = figures.panels(height=2.6)
 starts_at = [float(x) for x in curved["sharpness"][DRAW]]
 figures.line(ax, starts_at, np.array(list(curved["sharpness"][DRAW].values())).T, "sharpness")
-ax.axhline(stable, color=figures.GREY, linestyle="--")
-ax.text(0, stable + 1, "SGD is stable below", fontsize=9, color=figures.GREY)
+ax.axhline(stable, color="black", linestyle="--")
+ax.text(0, stable + 1, "SGD is stable below", fontsize=9)
 ax.set(xlabel="λ", ylabel="sharpness")
 plt.show()
 
