@@ -107,7 +107,7 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from kdlib.experiments import CHAPTERS
+    from kdlib.experiments import CHAPTERS, live
     from kdlib.experiments.design import PROFILES, Design
 
     for name in ("papermill", "asyncio"):  # they report, at Ctrl-C, that the kernel has died
@@ -131,10 +131,11 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
             needed = set()
             if page in CHAPTERS:
                 # trained here, where a progress bar shows; the notebook then finds its runs in the store
-                runs = CHAPTERS[page].runs(design)
+                here = live(page, design)
+                runs = CHAPTERS[page].runs(here)
                 needed = {s.key for layer in levels(s for row in runs.values() for s in row) for s in layer}
                 print(f"{page}", flush=True)
-                design.train(runs, workers, progress=True)
+                here.train(runs, workers, progress=True)
             try:
                 # a kernel imports from the folder it starts in: the code that trained the runs, not that beside `root`
                 done = papermill.execute_notebook(
@@ -178,7 +179,7 @@ def compare(profile, workers) -> dict[str, str]:
     A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
     where another machine's rounding leads to an estimate that the record's interval contains.
     """
-    from kdlib.experiments import CHAPTERS, from_records, judged, trained
+    from kdlib.experiments import CHAPTERS, from_records, judged, live, trained
     from kdlib.experiments.design import Design
 
     if not has_records(profile):
@@ -186,11 +187,12 @@ def compare(profile, workers) -> dict[str, str]:
     out = {}
     for name, module in CHAPTERS.items():
         try:
-            there = judged(name, from_records(module.runs(Design(profile)), profile))
+            here = live(name, Design(profile))
+            there = judged(name, from_records(module.runs(here), profile))
         except StoreError as error:
             out[name] = str(error)
             continue
-        pairs = list(zip(judged(name, trained(name, Design(profile), workers)), there, strict=True))
+        pairs = list(zip(judged(name, trained(name, here, workers)), there, strict=True))
         parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         if not parts:
             out[name] = "tests no claim"

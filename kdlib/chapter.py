@@ -23,12 +23,11 @@ from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.evidence import line
-from kdlib.experiments import CHAPTERS, by_both_rules, from_records, judged, standing, trained
+from kdlib.experiments import CHAPTERS, by_both_rules, judged, live, published, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import UNSEEN, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
-from kdlib.results import StoreError
 from kdlib.settings import settings
 from kdlib.stats import Estimate, Standing, estimate, rule
 
@@ -42,36 +41,30 @@ class PageError(KdlibError):
 
 
 def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None, **data) -> tuple[Design, Results]:
-    """The design of a chapter and the results of its runs; trains what the store does not have. A page that can be of
-    other data than the profile's gives its parameter `data`."""
+    """The design of a chapter and the results of its runs; trains what the store does not have. Where all of the runs
+    are recorded, the results are those, with what is trained here beside them: unless `seeds` says how many, the
+    profile's `live` trials. A page that can be of other data than the profile's gives its parameter `data`."""
     open_page(*data)
     design = Design(profile, seeds, **data)
     notice(design)
-    runs = CHAPTERS[name].runs(design)
-    if not settings().from_records:
-        _announce(runs, design, workers)
-    live = trained(name, design, workers)
-    published = None if settings().from_records or data.get("data") else _published(name, design)
-    return design, live if published is None else replace(published, live=live)
+    if settings().from_records:
+        return design, trained(name, design, workers)
+    here = design if seeds or data.get("data") else live(name, design)
+    _announce(name, here, workers)
+    made = trained(name, here, workers)
+    recorded = None if data.get("data") else published(name, design)
+    return design, made if recorded is None else replace(recorded, live=made)
 
 
-def _announce(runs, design, workers):
+def _announce(name, design, workers):
     """Say what the page will train, if it will."""
     from kdlib.plan import lacking  # which needs torch: a page of records does not
 
+    runs = CHAPTERS[name].runs(design)
     missing, line = lacking([s for row in runs.values() for s in row], "of this page", design.profile.name, workers)
     if missing:
         print(f"{line}. `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are "
               "any, and trains nothing", file=sys.stderr, flush=True)
-
-
-def _published(name: str, design: Design) -> Results | None:
-    """What is committed of a chapter's runs, if all of them are: the text of a page is the same on every machine, and
-    what was trained on this one stands beside it."""
-    try:
-        return from_records(CHAPTERS[name].runs(design), design.profile.name)
-    except StoreError:
-        return None
 
 
 def open_page(*more: str) -> None:
@@ -302,13 +295,14 @@ def your_run(name: str, r: Results) -> HTML:
                     "Executed with training, it says here how far your own runs lie from them.</p>"
                     if settings().from_records else "")
     inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.rows for number in _compared(r, row)]
+    alike = replace(r, rows={row: records[:len(r.live.rows[row])] for row, records in r.rows.items()})
     differ = [f"{a.id}: {marked(a.verdict)} in the records, {marked(b.verdict)} here"
-              for a, b in zip(judged(name, r), judged(name, r.live), strict=True) if a.verdict != b.verdict]
+              for a, b in zip(judged(name, alike), judged(name, r.live), strict=True) if a.verdict != b.verdict]
     made = sorted({record.device for record in r.live.needed}
                   | {f"torch {record.versions['torch']}" for record in r.live.needed})
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
                 f"<p>{sum(inside)} of {len(inside)} means that this machine trained lie within the 95 % intervals of "
-                "the records, from which the page is written. Verdicts that differ: "
+                "the records, from which the page is written. Verdicts by these trials alone that differ: "
                 f"{html.escape('; '.join(differ) or 'none')}. Open rings in the figures are your run "
                 f"({html.escape(', '.join(made))}).</p></div>")
 
@@ -317,7 +311,8 @@ def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
     """The same for all claims at once: what this machine's runs say, trained where the store does not have them."""
     if settings().from_records:
         return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page.</p>')
-    here, there = standing(profile, seeds, workers, records=False), on_record(profile)
+    seeds = seeds or PROFILES[profile].live
+    here, there = standing(profile, seeds, workers, records=False), standing(profile, seeds)
     pairs = [(here[name], there[name]) for name in here if here[name].tested and there[name].tested]
     differ = [f"{a.id}: {marked(b.verdict)} in the records, {marked(a.verdict)} here" for a, b in pairs
               if a.verdict != b.verdict]

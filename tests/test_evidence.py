@@ -77,7 +77,7 @@ def test_what_was_trained_here_is_counted_against_the_recorded_intervals(results
     same = replace(results, live=results)
     whole = BeautifulSoup(chapter.your_run("01_fidelity_gap", same).data, "html.parser").get_text(" ")
     inside, _, total = whole.split("Your run")[1].split()[:3]
-    assert inside == total and "Verdicts that differ: none" in whole
+    assert inside == total and "Verdicts by these trials alone that differ: none" in whole
     moved = {**results.rows, LARGE: [replace(r, metrics=r.metrics | {"agreement": 0.1}) for r in results.rows[LARGE]]}
     other = BeautifulSoup(chapter.your_run("01_fidelity_gap", replace(results, live=replace(results, rows=moved))).data,
                           "html.parser").get_text(" ")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import jupytext
 import matplotlib.pyplot as plt
@@ -18,8 +19,9 @@ from kdlib import chapter, experiments, figures
 from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
 from kdlib.compute import levels
-from kdlib.experiments import CHAPTERS
+from kdlib.experiments import CHAPTERS, from_records, judged
 from kdlib.experiments.design import Design, NotRecorded, Results
+from kdlib.experiments.profiles import PROFILES
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, checksum
 
@@ -131,7 +133,7 @@ def test_an_axis_of_agreement_that_hides_the_gap_is_found():
 def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the_records_instead(
         monkeypatch, store_here, capsys):
     monkeypatch.setattr(chapter, "trained", made_up)
-    runs = CHAPTERS["01_fidelity_gap"].runs(Design("laptop"))
+    runs = CHAPTERS["01_fidelity_gap"].runs(Design("laptop", PROFILES["laptop"].live))
     count = sum(map(len, levels(s for row in runs.values() for s in row)))
     chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
     error = capsys.readouterr().err
@@ -140,6 +142,28 @@ def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the
     monkeypatch.setenv("KDLIB_FROM_RECORDS", "1")
     chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seeds, recorded, there, trained", [(None, True, 5, 2), (4, True, 4, 4), (None, False, 5, 5)])
+def test_a_page_of_recorded_trials_trains_a_few_of_them_or_as_many_as_it_is_told(
+        seeds, recorded, there, trained, monkeypatch, store_here, tmp_path):
+    monkeypatch.setattr(chapter, "trained", made_up)
+    monkeypatch.setattr(chapter, "_announce", lambda *of: None)
+    if not recorded:
+        monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
+    _, r = chapter.open_chapter("04_paradox", "laptop", seeds, 1)
+    assert {len(row) for row in r.rows.values()} == {there}
+    assert {len(row) for row in (r.live or r).rows.values()} == {trained} and (r.live is not None) == recorded
+
+
+def test_verdicts_of_your_run_are_compared_with_those_of_the_same_trials(monkeypatch, store_here):
+    """Two trials decide less than five: that alone is no difference."""
+    design = Design("laptop")
+    r = from_records(CHAPTERS["04_paradox"].runs(design), "laptop")
+    few = replace(r, rows={name: row[:2] for name, row in r.rows.items()})
+    assert [c.verdict for c in judged("04_paradox", few)] != [c.verdict for c in judged("04_paradox", r)]
+    said = chapter.your_run("04_paradox", replace(r, live=few)).data
+    assert "Verdicts by these trials alone that differ: none." in said
 
 
 def test_a_number_that_a_profile_does_not_have_says_so_in_the_text(monkeypatch):

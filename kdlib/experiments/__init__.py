@@ -9,7 +9,7 @@ import numpy as np
 from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import PROFILES, Asked, Design, DesignError, NotRecorded, Results
 from kdlib.experiments.page import Chapter
-from kdlib.results import Recorded
+from kdlib.results import Recorded, StoreError
 from kdlib.spec import levels
 from kdlib.stats import Claim, Standing, Statistic, holm
 
@@ -61,6 +61,21 @@ def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
     runs = CHAPTERS[name].runs(design)
     records = {s: source.get(s) for layer in levels(s for row in runs.values() for s in row) for s in layer}
     return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
+
+
+def published(name: str, design: Design) -> Results | None:
+    """What is committed of a chapter's runs, if all of them are: the text of a page is the same on every machine, and
+    what was trained on this one stands beside it."""
+    try:
+        return from_records(CHAPTERS[name].runs(design), design.profile.name)
+    except StoreError:
+        return None
+
+
+def live(name: str, design: Design) -> Design:
+    """The trials that a chapter trains where nobody says how many: beside those that are published, a few."""
+    few = design.profile.live
+    return design.with_seeds(few) if few and published(name, design) else design
 
 
 def design_of(source: Recorded) -> Design:

@@ -56,6 +56,7 @@ class Profile:
     halves: "halves.Settings" = ABSENT
     draw: Draw = "torch"  # of the weights of nets on the profile's own data
     first: int = FIRST  # the number of its first trial
+    live: int | None = None  # how many of its trials a page trains that shows the recorded ones; None: all
     demonstrates: bool = True  # what figures show; else it has only what claims rest on, and nothing live
     compact: bool = False  # its records are one compressed file of metrics alone
     every_foil: bool = False  # a student is compared with all ensembles of its trial's pool that it never sees
