@@ -107,7 +107,7 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from kdlib.experiments import CHAPTERS, live
+    from kdlib.experiments import CHAPTERS, few_trials, published
     from kdlib.experiments.design import PROFILES, Design
 
     for name in ("papermill", "asyncio"):  # they report, at Ctrl-C, that the kernel has died
@@ -131,7 +131,7 @@ def build(profile: str, workers: int | None = None, root: Path | None = None) ->
             needed = set()
             if page in CHAPTERS:
                 # trained here, where a progress bar shows; the notebook then finds its runs in the store
-                here = live(page, design)
+                here = few_trials(design, published(page, design))
                 runs = CHAPTERS[page].runs(here)
                 needed = {s.key for layer in levels(s for row in runs.values() for s in row) for s in layer}
                 print(f"{page}", flush=True)
@@ -179,7 +179,7 @@ def compare(profile, workers) -> dict[str, str]:
     A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
     where another machine's rounding leads to an estimate that the record's interval contains.
     """
-    from kdlib.experiments import CHAPTERS, from_records, judged, live, trained
+    from kdlib.experiments import CHAPTERS, few_trials, from_records, judged, published, trained
     from kdlib.experiments.design import Design
 
     if not has_records(profile):
@@ -187,7 +187,7 @@ def compare(profile, workers) -> dict[str, str]:
     out = {}
     for name, module in CHAPTERS.items():
         try:
-            here = live(name, Design(profile))
+            here = few_trials(Design(profile), published(name, Design(profile)))
             there = judged(name, from_records(module.runs(here), profile))
         except StoreError as error:
             out[name] = str(error)

@@ -23,7 +23,7 @@ from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.evidence import line
-from kdlib.experiments import CHAPTERS, by_both_rules, judged, live, published, standing, trained
+from kdlib.experiments import CHAPTERS, by_both_rules, few_trials, judged, published, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import UNSEEN, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
@@ -49,10 +49,10 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None
     notice(design)
     if settings().from_records:
         return design, trained(name, design, workers)
-    here = design if seeds or data.get("data") else live(name, design)
+    recorded = None if data.get("data") else published(name, design)
+    here = design if seeds else few_trials(design, recorded)
     _announce(name, here, workers)
     made = trained(name, here, workers)
-    recorded = None if data.get("data") else published(name, design)
     return design, made if recorded is None else replace(recorded, live=made)
 
 

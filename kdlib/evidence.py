@@ -23,7 +23,8 @@ METRICS = ("agreement", "independent_agreement", "train_agreement", "accuracy", 
 def evidence(cell: str, *results: Results) -> HTML:
     """What is under a figure or table, by the name of its figure or the beginning of its caption: the numbers that it
     is made of, as a table and as CSV, with every run behind them; what plans these and trains them again; commit,
-    device, seconds. Of what was read since the last such account."""
+    device, seconds. Of what was read since the last such account, of the results that the page shows: rings, which are
+    this machine's own runs, are not among it."""
     parts = list({id(r): (r, dict(r.numbers), dict(r.read)) for r in results}.values())
     records = list({key: record for _, _, read in parts for key, record in read.items()}.values())
     if not records:
@@ -33,7 +34,7 @@ def evidence(cell: str, *results: Results) -> HTML:
     for r in results:
         r.read.clear()
         r.numbers.clear()
-    plans = ", ".join(f"<code>{html.escape(plan)}</code>" for plan in planned_by(cell))
+    plans = ", ".join(f"<code>{html.escape(plan)}</code>" for plan in planned_by(cell, results[0]))
     again = " ".join(f"<code>kdlib run {chapter_of(cell, r)} --profile {r.profile.name}</code>" for r, _, _ in parts)
     return HTML(
         f'<details class="evidence" id="evidence-{name}"><summary>Numbers, CSV and the {len(records)} runs behind this'
@@ -62,12 +63,11 @@ def slug(cell: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in cell.lower()).split())
 
 
-def planned_by(cell: str) -> list[str]:
+def planned_by(cell: str, r: Results) -> list[str]:
     """The functions that plan the runs of a figure or table, as "kdlib/experiments/gap.py: sizes"."""
     plans = [plan for shown in FIGURES if cell in shown.signals + shown.real
              for plan in (shown.plans if isinstance(shown.plans, tuple) else (shown.plans,))]
-    page = page_of(cell)
-    plans = plans or [CHAPTERS[page if page in CHAPTERS else "01_fidelity_gap"].plan]
+    plans = plans or [CHAPTERS[chapter_of(cell, r)].plan]
     return [f"{plan.__module__.replace('.', '/')}.py: {plan.__name__}" for plan in plans]
 
 

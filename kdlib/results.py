@@ -46,6 +46,10 @@ class Damaged(StoreError):
     """A file that is not whole, or not as it was written: the store sets it aside."""
 
 
+class NotThere(StoreError):
+    """Records of runs that are not committed."""
+
+
 class Foreign(StoreError):
     """A whole record that another version of kdlib made: neither used nor moved."""
 
@@ -268,7 +272,7 @@ class Recorded:
         absent = [spec for spec, record in found.items() if record is None]
         if absent:
             profile = self.folder.name
-            raise StoreError(f"{len(absent)} of {len(found)} runs are not recorded in {self.folder} "
+            raise NotThere(f"{len(absent)} of {len(found)} runs are not recorded in {self.folder} "
                              f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
                              f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
         return {spec: record for spec, record in found.items() if record}

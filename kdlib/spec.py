@@ -190,7 +190,7 @@ class Teacher(Run):
 
     @property
     def loss(self) -> tuple:
-        """As of a student."""
+        """As of a student; empty as long as nothing but what is named here decides a teacher's."""
         return _others(self, "kind", "data", "model", "draw", "training", "member")
 
 

@@ -182,7 +182,7 @@ class Part:
 class Statistic:
     """One statistic of a claim, declared: `values`, [trials], are a function of results; the claim asks that they lie
     "above" or "below" the threshold, or "within" +- it. In `label`, {words} stand for what a profile decides
-    (`results.words`)."""
+    (`design.Results.words`)."""
 
     label: str
     values: Callable[[Any], np.ndarray]

@@ -9,7 +9,7 @@ import numpy as np
 from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import PROFILES, Asked, Design, DesignError, NotRecorded, Results
 from kdlib.experiments.page import Chapter
-from kdlib.results import Recorded, StoreError
+from kdlib.results import NotThere, Recorded
 from kdlib.spec import levels
 from kdlib.stats import Claim, Standing, Statistic, holm
 
@@ -68,14 +68,14 @@ def published(name: str, design: Design) -> Results | None:
     what was trained on this one stands beside it."""
     try:
         return from_records(CHAPTERS[name].runs(design), design.profile.name)
-    except StoreError:
+    except NotThere:
         return None
 
 
-def live(name: str, design: Design) -> Design:
-    """The trials that a chapter trains where nobody says how many: beside those that are published, a few."""
+def few_trials(design: Design, recorded: Results | None) -> Design:
+    """The trials that a chapter trains where nobody says how many: beside those that are recorded, a few."""
     few = design.profile.live
-    return design.with_seeds(few) if few and published(name, design) else design
+    return design.with_seeds(few) if few and recorded else design
 
 
 def design_of(source: Recorded) -> Design:
@@ -101,7 +101,7 @@ def whole(design: Design, found: dict) -> Design:
 
 
 def trained(name: str, design: Design, workers: int | None = None) -> Results:
-    """A chapter's results from the store, training what it does not have."""
+    """A chapter's results from the store, training what it does not have; or, by KDLIB_FROM_RECORDS, as committed."""
     return design.train(CHAPTERS[name].runs(design), workers)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from kdlib.catalog import BASELINE
 from kdlib.experiments import gap, halves, optimization
 from kdlib.experiments.distillation_data import chosen, policy_table
-from kdlib.experiments.paradox import ALPHAS, ENSEMBLES, rank_correlation
+from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.paradox import ALPHAS, rank_correlation
 from kdlib.experiments.profile import Profile
 from kdlib.stats import Claim, Side, Statistic, leave_one_out_best, slope
 

@@ -1,7 +1,8 @@
 """The specs of a trial at a profile's sizes, and the results of many trials.
 
 A trial draws its own training and fresh data (of signals its own test data too) and trains its own pool of teachers:
-members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial ever sees. Trials share nothing else.
+members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial ever sees. Trials share nothing. (Of
+profile halves they share a split, and a foil is another trial's teacher: `experiments.halves`.)
 """
 
 import copy
@@ -241,7 +242,8 @@ class Results:
         return [record.curves[curve] for record in self._row(name)]
 
     def values(self, name, metric: str) -> np.ndarray:
-        """[trials] as `numbers` names them."""
+        """[trials] of a metric or, as `numbers` names it, of "unseen " and a metric: with teachers that the student
+        never saw, the mean over all."""
         unseen = metric.startswith(UNSEEN)
         return self.unseen(name, metric.removeprefix(UNSEEN)) if unseen else self(name, metric)
 

@@ -9,7 +9,7 @@ from kdlib.experiments.profile import Profile, Task
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
 
-ENSEMBLES = (1, 3, 5)  # members of a teacher, in every chapter but `halves`
+ENSEMBLES = (1, 3, 5)  # members of a teacher, where nothing else is said
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def runs(d: "Design") -> dict:
             | starts_near(d) | as_in_the_paper(d) | moves(d) | initial_weights(d))
 
 
-CHAPTER = Chapter(2, "optimization", "Optimization", runs, ("optimization",))
+CHAPTER = Chapter(2, "optimization", "Optimization", runs, ("optimization",), shown=("moved",))
 
 
 def train_agreement(d: "Design") -> dict:

@@ -18,6 +18,7 @@ class Chapter:
     plan: Callable[["Design"], dict] | None = None  # {condition: [one spec per trial]}; none: it shows those of others
     settings: tuple[str, ...] = ()  # of a profile: one without them has no runs of this chapter
     reads: tuple[str, ...] = ()  # the chapters whose runs it shows, besides its own
+    shown: tuple[str, ...] = ()  # its conditions, by their first words, that it shows whether or not a claim reads them
 
     @property
     def name(self) -> str:
@@ -26,7 +27,7 @@ class Chapter:
 
     def runs(self, d: "Design") -> dict:
         """`plan(d)`, {condition: [one spec per trial]}, {} where its profile does not have this chapter; of a profile
-        that demonstrates nothing only what claims read, and what moves a student away from its teacher."""
+        that demonstrates nothing only what claims read, and what is `shown`."""
         if not self.plan or not all(getattr(d.profile, name) for name in self.settings):
             return {}
         rows = self.plan(d)
@@ -35,4 +36,4 @@ class Chapter:
         from kdlib.experiments import asked_by, claims_at  # which know all chapters
 
         asked = asked_by([claim for claim in claims_at(d.profile).values() if claim.chapter == self.stem], d)
-        return {name: row for name, row in rows.items() if name in asked or name[0] == "moved"}
+        return {name: row for name, row in rows.items() if name in asked or name[0] in self.shown}

@@ -1,6 +1,6 @@
 """The sizes of the experiment: what all chapters of a profile share, and the settings of each.
 
-A profile changes sizes, never code paths. There is a file for each in `profiles/`; `book/sizes.md` tells how its sizes
+There is a file for each in `profiles/`; `book/sizes.md` tells how its sizes
 were chosen.
 """
 
