@@ -44,10 +44,20 @@ def interval(part: Part) -> str:
 def _stands(where: str, claim: Standing) -> str:
     parts = "".join(
         f'<li><span class="label">{html.escape(part.label)}</span>{interval(part)}<span class="number">'
-        f'{row["estimate"]} {row["interval"]} <span class="rule">asked: {html.escape(row["rule"])}</span></span></li>'
+        f'{row["estimate"]} {row["interval"]} <span class="rule">· asked: {html.escape(row["rule"])}</span></span></li>'
         for part, row in zip(claim.parts, (part.row() for part in claim.parts), strict=True))
     return f'<div class="stands"><p class="where">{html.escape(where)}</p>' + (
-        f"<ul>{parts}</ul>" if parts else f'<p class="reason">{html.escape(claim.reason)}</p>') + "</div>"
+        f"<ul>{parts}</ul>" if parts else f'<p class="reason">{_as_code(claim.reason)}</p>') + "</div>"
+
+
+def _as_code(text: str) -> str:
+    """Plain text in which a command stands between backquotes, as HTML."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def _source(claim: Standing) -> str:
+    """Where the paper says it, unless its words say that themselves."""
+    return "" if re.search(r"\((Fig|Table|Sec) [^)]*\)$", claim.found) else f" ({html.escape(claim.source)})"
 
 
 def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[tuple[str, str]]] = lambda _: [],
@@ -67,7 +77,7 @@ def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[t
             f'{html.escape(seen)}" data-group="{html.escape(group(name))}"><p class="claim-title" '
             f'id="claim-{name}-title"><span class="claim-id">{name}</span> {html.escape(claim.statement)}</p>'
             f'<p class="chips">{chips}</p><details open><summary>The paper, intervals and thresholds</summary>'
-            f'<p class="found">The paper ({html.escape(claim.source)}): {html.escape(claim.found)}</p>'
+            f'<p class="found">The paper{_source(claim)}: {html.escape(claim.found)}</p>'
             f'<div class="standings">{"".join(_stands(where, c) for where, c in there.items())}</div></details>'
             + (f'<p class="links">{more}</p>' if more else "") + "</section>")
     return f'<div class="claims">{"".join(found)}</div>'

@@ -191,16 +191,33 @@ def word(values, up: str, down: str, undecided: str, scale: float = 100, digits:
 
 def follows(key: str, values, up: str = "more", down: str = "less", undecided: str = OPEN, scale: float = 100,
             digits: int = 1) -> None:
-    """Glue for the prose what a difference's interval allows to say (`word`). `values` may be a function: see `say`."""
-    try:
-        text = word(values() if callable(values) else values, up, down, undecided, scale, digits)
-    except NotRecorded:
-        text = "(not run at this profile)"
-    glue(key, text, display=False)
+    """Glue for the prose what a difference's interval allows to say (`word`). `values` may be a function: see `say`. Or
+    they are several, {"on signals": values, ...}, of which one text is made: `together`."""
+    said = {}
+    for where, differences in (values if isinstance(values, dict) else {"": values}).items():
+        try:
+            found = differences() if callable(differences) else differences
+            said[where] = word(found, up, down, undecided, scale, digits)
+        except NotRecorded:
+            said[where] = "(not run at this profile)"
+    glue(key, together(said, undecided), display=False)
+
+
+def together(said: dict[str, str], undecided: str) -> str:
+    """What is said of each place, as one text that says the same words once: {"on signals": "rises by 3 points",
+    "on photographs": "rises by 2 points"} is "rises by 3 points on signals and by 2 points on photographs"."""
+    text = before = ""
+    for where, words in said.items():
+        verb, by, size = words.partition(" by ")
+        again = "" if words == before else f"by {size}" if by and before.startswith(verb + by) else words
+        link = "" if not text else " or " if words == before == undecided else " and "
+        text += " ".join(filter(None, (link + again if again else link.rstrip(), where)))
+        before = words
+    return text
 
 
 RISES, FALLS = "rises by {} points", "falls by {} points"
-STAYS = "changes by nothing that these trials resolve"
+STAYS = "shows no clear change"
 
 
 def moves(key: str, values, scale: float = 100, digits: int = 1, unit: str = "points") -> None:

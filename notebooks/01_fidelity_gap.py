@@ -28,6 +28,8 @@ data = None  # a data set of colour images, as one of your own, in the place of 
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
+from collections import defaultdict
+
 import numpy as np
 
 from kdlib import figures
@@ -84,7 +86,8 @@ _ = drawn(self_distilled, cifar)
 evidence("fig-gap-cifar", cifar)
 
 # %% tags=["remove-input"]
-for name, of in (("", r), ("cifar-", cifar)):
+fuller, both = {}, defaultdict(dict)  # by what is said: where it is seen
+for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
     first, last = of.profile.gap.factors[0], of.profile.gap.factors[-1]
     base, large = ("size", 1, first), ("size", 1, last)
     glue(f"{name}factor", f"{last:g}", display=False)
@@ -95,11 +98,14 @@ for name, of in (("", r), ("cifar-", cifar)):
         "teacher": of("teacher", "accuracy"), "fitted": of("teacher", "train_accuracy"),
     }.items():
         say(f"{name}{key}", values)
-    moves(f"{name}more", of(large, "agreement") - of(base, "agreement"))
-    moves(f"{name}more-unseen", of.unseen(large) - of.unseen(base))
+    both["more"][where] = of(large, "agreement") - of(base, "agreement")
+    both["more-unseen"][where] = of.unseen(large) - of.unseen(base)
     follows(f"{name}easier", of(("size", 5, last), "agreement") - of(large, "agreement"), "{} points more often than",
-            "{} points less often than", "as often as these trials can tell from")
-    follows(f"{name}fuller", of.room(("size", 5, last)) - of.room(large), "more", "less", "no more and no less that these trials resolve")
+            "{} points less often than", "neither more nor less often, as far as these trials tell, than")
+    fuller[where] = of.room(("size", 5, last)) - of.room(large)
+for key in both:
+    moves(key, both[key])
+follows("fuller", fuller, "more", "less", "neither clearly more nor less")
 follows("answer", np.minimum(r.gap(("size", 1, r.profile.gap.factors[-1])).min(), cifar.gap(large)), "It does not.", "It does.",
         "These trials do not tell.")
 if ("size", 1, 1) in r.rows:
@@ -120,8 +126,7 @@ _ = say("mnist-own", cifar.specific(("mnist", 4)))
 # other. So beside it stands the {term}`independent-student baseline`, agreement with a teacher that was trained like the
 # student's own and that it never saw. What lies between the two is {term}`specific <specific agreement>` to the own teacher.
 #
-# On signals agreement {glue:text}`more` from x1 to x{glue:text}`factor`, and with an unseen teacher {glue:text}`more-unseen`.
-# On photographs agreement {glue:text}`cifar-more`, and with an unseen teacher {glue:text}`cifar-more-unseen`. At the largest
+# From the teacher's own data to the largest set agreement {glue:text}`more`. With an unseen teacher it {glue:text}`more-unseen`. At the largest
 # set {glue:text}`own` points belong to this teacher on signals and {glue:text}`cifar-own` on photographs.
 #
 # Is it a want of steps? Students on the largest set of signals that train ten times longer leave {glue:text}`longer` %:

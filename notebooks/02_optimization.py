@@ -29,6 +29,7 @@ workers = None  # one-thread worker processes; None: one per core
 
 # %% tags=["hide-input"]
 import json
+from collections import defaultdict
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +39,6 @@ from kdlib.chapter import all_runs, drawn, follows, glue, moves, open_chapter, s
 from kdlib.evidence import evidence, measured
 from kdlib.experiments import optimization as opt
 from kdlib.experiments import so_far
-from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.distillation_data import HALVES
 from kdlib.experiments.profiles import VERDICTS
 from kdlib.paths import results_dir
@@ -82,7 +82,8 @@ evidence("fig-train-cifar", cifar)
 
 # %% tags=["remove-input"]
 ADAM = {"": "AdamW", "cifar-": "Adam"}
-for name, of in (("", r), ("cifar-", cifar)):
+both, init = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
+for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
     s, first, last = of.profile.optimization, ("size", 1, of.profile.gap.factors[0]), ("size", 1, of.profile.gap.factors[-1])
     adam, longest = next(o for o in s.optimizers if o.startswith("Adam")), s.lengths[-1]
     combined = ("policy", 1, "combined")
@@ -106,27 +107,29 @@ for name, of in (("", r), ("cifar-", cifar)):
     say(f"{name}distance-1", of(("surface", 1.0), "distance"), 1)
     for key, optimizer in (("sgd", "SGD"), ("adam", adam)):
         say(f"{name}{key}-long", of((optimizer, longest), "train_agreement"))
-        moves(f"{name}{key}-moves", of((optimizer, longest), "train_agreement") - of((optimizer, 1), "train_agreement"))
-        moves(f"{name}{key}-moves-test", of((optimizer, longest), "agreement") - of((optimizer, 1), "agreement"))
+        both[f"{name}moves"][f"with {optimizer}"] = of((optimizer, longest), "train_agreement") - of((optimizer, 1), "train_agreement")
+        both[f"{name}moves-test"][f"with {optimizer}"] = of((optimizer, longest), "agreement") - of((optimizer, 1), "agreement")
         moves(f"{name}{key}-moves-unseen", of.unseen((optimizer, longest)) - of.unseen((optimizer, 1)))
-    moves(f"{name}data", of(last, "train_agreement") - of(first, "train_agreement"))
-    moves(f"{name}data-own", of.specific(last, "train_agreement") - of.specific(first, "train_agreement"))
+    both["data"][where] = of(last, "train_agreement") - of(first, "train_agreement")
+    both["data-own"][where] = of.specific(last, "train_agreement") - of.specific(first, "train_agreement")
     start, other = ("start", "teacher-initial"), ("start", "random")
-    follows(f"{name}init", of(start, "agreement") - of(other, "agreement"), "{} points more", "{} points less", "no more and no less that these trials resolve")
+    init["init"][where] = of(start, "agreement") - of(other, "agreement")
     cka = {row: np.mean([of(row, f"cka{k}") for k in (1, 2, 3)], 0) for row in (start, other)}
-    follows(f"{name}init-cka", cka[start] - cka[other], "{} higher", "{} lower", "as high as these trials can tell", 1, 3)
-    follows(f"{name}cka-own", np.mean([of.specific(other, f"cka{k}") for k in (1, 2, 3)], 0), "{} higher than with an unseen one",
-            "{} lower than with an unseen one", "no different from that with an unseen one, as far as these trials tell", 1, 3)
+    init["init-cka"][where] = cka[start] - cka[other]
+    init["cka-own"][where] = np.mean([of.specific(other, f"cka{k}") for k in (1, 2, 3)], 0)
     follows(f"{name}matches", 1 - of(last, "train_agreement") - 0.01, "It does not.", "It does.", "These trials do not tell.")
+for key in both:
+    moves(key, both[key])
+follows("init", init["init"], "{} points more often", "{} points less often", "as often, as far as these trials tell,")
+for key in ("init-cka", "cka-own"):
+    follows(key, init[key], "{} higher", "{} lower", "no different, as far as these trials tell,", 1, 3)
 
 # %% [markdown]
 # {glue:text}`matches` On {glue:text}`factor` times its teacher's signals {term}`agreement` *in training* is **{glue:text}`train` %**;
 # on {glue:text}`cifar-factor` times its photographs {glue:text}`cifar-train` %.
 #
-# From the teacher's own data to the largest set train agreement {glue:text}`data` on signals and {glue:text}`cifar-data` on
-# photographs. That must not be read without the {term}`independent-student baseline`. What is
-# {term}`specific <specific agreement>` to the own teacher {glue:text}`data-own` on signals and {glue:text}`cifar-data-own` on
-# photographs: on the teacher's own data a student learns the labels that any teacher of these data was fitted to. All augmentations combined leave {glue:text}`combined` % on signals, {glue:text}`combined-own` points of them specific. On photographs they leave {glue:text}`cifar-combined` %, {glue:text}`cifar-combined-own` specific.
+# From the teacher's own data to the largest set train agreement {glue:text}`data`. That must not be read without the {term}`independent-student baseline`. What is
+# {term}`specific <specific agreement>` to the own teacher {glue:text}`data-own`: on the teacher's own data a student learns the labels that any teacher of these data was fitted to. All augmentations combined leave {glue:text}`combined` % on signals, {glue:text}`combined-own` points of them specific. On photographs they leave {glue:text}`cifar-combined` %, {glue:text}`cifar-combined-own` specific.
 #
 # ## Does patience help?
 
@@ -157,10 +160,10 @@ _ = drawn(patience, cifar, 2, 2.9)
 evidence("fig-optimizers-cifar", cifar)
 
 # %% [markdown]
-# With {glue:text}`longest` times the steps train agreement {glue:text}`sgd-moves` by SGD and {glue:text}`adam-moves` by {glue:text}`adam` on signals. On photographs it {glue:text}`cifar-sgd-moves` and {glue:text}`cifar-adam-moves`.
+# With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs it {glue:text}`cifar-moves`.
 #
-# What the paper does not show is the test set. There agreement {glue:text}`sgd-moves-test` by SGD and
-# {glue:text}`adam-moves-test` by {glue:text}`adam` on signals. On photographs it {glue:text}`cifar-sgd-moves-test` and {glue:text}`cifar-adam-moves-test`. With an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`. The two data sets are not
+# What the paper does not show is the test set. There agreement on signals {glue:text}`moves-test`.
+# On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`. The two data sets are not
 # like for like: the signals are fixed, an image has as many crops and flips as epochs, each with a label of its own.
 #
 # ## Starts near the teacher
@@ -253,7 +256,7 @@ evidence("fig-planes-cifar", cifar)
 many = so_far("02_optimization", VERDICTS)
 curved = json.loads((results_dir() / "curvature.json").read_text())
 DRAW, last = "he-fan-out", opt.LAMBDAS[-1]
-OPTIMIZERS = {"sgd": "SGD", "adam": "AdamW"}
+OPTIMIZERS, decay = {"sgd": "SGD", "adam": "AdamW"}, {}
 for key, name in OPTIMIZERS.items():
     def at(x, decay="decay", rate="fixed", name=name):
         return lambda: many(("moved", x, decay, rate, name, DRAW), "train_agreement")
@@ -261,10 +264,8 @@ for key, name in OPTIMIZERS.items():
     say(f"moved-{key}", at(last))
     say(f"moved-{key}-scaled", at(last, rate="scaled"))
     say(f"moved-{key}-before", at(0.75))
-    try:
-        moves(f"moved-{key}-decay", at(0.75, "none")() - at(0.75)())
-    except NotRecorded:
-        glue(f"moved-{key}-decay", "(not run at this profile)", display=False)
+    decay[f"with {name}"] = lambda at=at: at(0.75, "none")() - at(0.75)()
+moves("moved-decay", decay)
 sharp = {x: [value for draw in curved["sharpness"].values() for value in draw[x]] for x in curved["sharpness"][DRAW]}
 stable = curved["stable"]
 glue("stable", f"{stable:.0f}", display=False)
@@ -292,11 +293,10 @@ evidence("fig-moves", many)
 # {glue:text}`moved-adam` % train agreement by AdamW, at **{glue:text}`moved-sgd` %** by SGD. With the rate scaled by 1 − λ, as in the
 # official code, it stays ({glue:text}`moved-sgd-scaled` %).
 #
-# Weight decay is not what moves it: at λ = .75 train agreement without decay {glue:text}`moved-sgd-decay` by SGD and
-# {glue:text}`moved-adam-decay` by AdamW. The steps are. AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov
+# Weight decay is not what moves it: at λ = .75 train agreement without decay {glue:text}`moved-decay`. The steps are. AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov
 # momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
 # {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts (eight trials, two draws) are sharper. There every step makes the smallest error
-# of rounding larger, until the student is thrown out. At λ = .75 {glue:text}`curved-above-0.75` are, and a gradient leads
+# of rounding larger, until the student is thrown out. At λ = .75 only {glue:text}`curved-above-0.75` of them are, and a gradient leads
 # the student to somewhere less sharp. It ends at {glue:text}`moved-sgd-before` %.
 
 # %% mystnb={"figure": {"caption": "Signals, eight recorded trials, weights drawn as in the paper: sharpness of the distillation loss where the student starts, against \u03bb. Dashed: what SGD at the student's rate is stable in.", "name": "fig-sharpness"}, "image": {"alt": "Line chart on MNIST-1D of the largest eigenvalue of the Hessian at the start against lambda, with a horizontal line at the largest that SGD is stable in.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
@@ -320,10 +320,9 @@ measured("fig-sharpness", [{"draw": draw, "lambda": x, "trial": trial, "sharpnes
 #
 # ## The teacher's initial weights
 #
-# A student that starts where its teacher *started* shares only the random draw with it. It agrees with it
-# {glue:text}`init` on signals, {glue:text}`cifar-init` on photographs. Its features ({term}`CKA`, mean of three stages) are
-# {glue:text}`init-cka` on signals and {glue:text}`cifar-init-cka` on photographs. CKA needs its baseline, too: from a random start that
-# with the own teacher is {glue:text}`cka-own` on signals, {glue:text}`cifar-cka-own` on photographs.
+# A student that starts where its teacher *started* shares only the random draw with it. Beside one from a random
+# start it agrees with its teacher {glue:text}`init`. Its {term}`CKA`, the mean of three stages, is {glue:text}`init-cka`. CKA needs its
+# baseline, too: from a random start, beside that with an unseen teacher, it is {glue:text}`cka-own`.
 
 # %% tags=["remove-input", "signals"]
 METRICS = (("agreement", 100, 1), ("kl", 1, 3), ("cka1", 1, 3), ("cka2", 1, 3), ("cka3", 1, 3))

@@ -28,6 +28,8 @@ workers = None  # one-thread worker processes; None: one per core
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
+from collections import defaultdict
+
 import numpy as np
 
 from kdlib import figures
@@ -73,7 +75,8 @@ _ = drawn(policies, cifar, 2, 4.2)
 evidence("fig-policies-cifar", cifar)
 
 # %% tags=["remove-input"]
-for key, of in (("", r), ("cifar-", cifar)):
+both, often, right = defaultdict(dict), defaultdict(dict), {}  # by what is said: where it is seen
+for key, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
     s = of.profile.distillation_data
 
     def agreement(policy, t, of=of):
@@ -89,35 +92,38 @@ for key, of in (("", r), ("cifar-", cifar)):
     say(f"{key}best", agreement(*best))
     say(f"{key}baseline", agreement("baseline", 1.0))
     for policy in ("noise", "ood"):
-        moves(f"{key}{policy}", agreement(policy, 1.0) - agreement("baseline", 1.0))
-    moves(f"{key}tau", agreement("baseline", 4.0) - agreement("baseline", 1.0))
-    moves(f"{key}tau-own", of.specific(("policy", 5, "baseline", 4.0)) - of.specific(plain))
+        both[f"{policy}"][where] = agreement(policy, 1.0) - agreement("baseline", 1.0)
+    both["tau"][where] = agreement("baseline", 4.0) - agreement("baseline", 1.0)
+    both["tau-own"][where] = of.specific(("policy", 5, "baseline", 4.0)) - of.specific(plain)
     for m in distillation_data.ENSEMBLES:
         recipe = best if m == 5 else max(s.small_recipes, key=lambda c, m=m, of=of: of(("policy", m, *c), "agreement").mean())
         one, base = ("policy", m, *recipe), ("policy", m, "baseline", 1.0)
         say(f"{key}gain-{m}", of(one, "agreement") - of(base, "agreement"))
         say(f"{key}gain-own-{m}", of.specific(one) - of.specific(base))
-    for t in (1.0, 4.0):
-        a, b, both = (("recycle", name, 3, t) for name in HALVES)
-        words = ("{} points more often", "{} points less often", "as often, as far as these trials tell,")
-        follows(f"{key}half-{t:g}", of(b, "agreement") - of(a, "agreement"), *words)
-        moves(f"{key}half-own-{t:g}", of.specific(b) - of.specific(a))
-        follows(f"{key}half-accuracy-{t:g}", of(b, "accuracy") - of(a, "accuracy"), "{} points more accurate",
-                "{} points less accurate", "as accurate, as far as these trials tell")
-        follows(f"{key}both-{t:g}", of(both, "agreement") - of(a, "agreement"), *words)
+    for t in (1.0, 4.0):  # the last is left in `right`
+        a, b, whole = (("recycle", name, 3, t) for name in HALVES)
+        often[f"half-{t:g}"][where] = of(b, "agreement") - of(a, "agreement")
+        both[f"half-own-{t:g}"][where] = of.specific(b) - of.specific(a)
+        often[f"whole-{t:g}"][where] = of(whole, "agreement") - of(a, "agreement")
+        right[where] = of(b, "accuracy") - of(a, "accuracy")
     for m in distillation_data.ENSEMBLES:
-        moves(f"{key}warm-{m}", of(("tau", m, 4.0), "agreement") - of(("tau", m, 1.0), "agreement"))
-        moves(f"{key}warm-own-{m}", of.specific(("tau", m, 4.0)) - of.specific(("tau", m, 1.0)))
-        moves(f"{key}warm-accuracy-{m}", of(("tau", m, 4.0), "accuracy") - of(("tau", m, 1.0), "accuracy"))
+        both[f"warm-{m}"][where] = of(("tau", m, 4.0), "agreement") - of(("tau", m, 1.0), "agreement")
+        both[f"warm-own-{m}"][where] = of.specific(("tau", m, 4.0)) - of.specific(("tau", m, 1.0))
+        both[f"warm-accuracy-{m}"][where] = of(("tau", m, 4.0), "accuracy") - of(("tau", m, 1.0), "accuracy")
+for key in both:
+    moves(key, both[key])
+for key in often:
+    follows(key, often[key], "{} points more often", "{} points less often", "as often, as far as these trials tell,")
+follows("half-accuracy", right, "{} points more accurate",
+        "{} points less accurate", "as accurate, as far as these trials tell,")
 
 # %% [markdown]
 # On signals the bare training set at τ = 1 gives **{glue:text}`baseline` %** {term}`agreement`, and {glue:text}`most-agreement`, first of {glue:text}`recipes` recipes in the mean, {glue:text}`best` %. On photographs it is {glue:text}`cifar-baseline` %, and {glue:text}`cifar-best` % for {glue:text}`cifar-most-agreement`. (A maximum flatters itself; the claims choose a recipe on other trials than they judge it on.)
 #
 # Mixup at τ = 4, the paper's best, has rank {glue:text}`rank` here on signals and {glue:text}`cifar-rank` on photographs. In *accuracy* the first in the mean is {glue:text}`most-accuracy` on signals, {glue:text}`cifar-most-accuracy` on photographs. There the accuracies of all of them lie within {glue:text}`cifar-span` points.
 #
-# With noise agreement {glue:text}`noise` on signals, with out-of-domain signals it {glue:text}`ood`. On photographs it
-# {glue:text}`cifar-noise` and {glue:text}`cifar-ood`. Temperature alone: from τ = 1 to 4 agreement of the baseline
-# {glue:text}`tau` on signals, and what is {term}`specific <specific agreement>` of it {glue:text}`tau-own`. On photographs it {glue:text}`cifar-tau`, what is specific {glue:text}`cifar-tau-own`.
+# With noise among the inputs agreement {glue:text}`noise`. With inputs from another domain it {glue:text}`ood`. Temperature alone:
+# from τ = 1 to 4 agreement of the baseline {glue:text}`tau`. What is {term}`specific <specific agreement>` of it {glue:text}`tau-own`.
 #
 # ## Policies by ensemble size
 
@@ -188,11 +194,9 @@ _ = drawn(over_members, cifar, 3, 2.5)
 evidence("fig-recycling-cifar", cifar)
 
 # %% [markdown]
-# At m = 3 and τ = 4 the student on half B agrees with its teacher {glue:text}`half-4` than that on half A on signals, and
-# {glue:text}`cifar-half-4` on photographs. Above the baseline the difference {glue:text}`half-own-4` on signals and
-# {glue:text}`cifar-half-own-4` on photographs: on half A a student also learns what any teacher of these data knows, its labels. It is
-# {glue:text}`half-accuracy-4` on signals, {glue:text}`cifar-half-accuracy-4` on photographs. On both halves it agrees
-# {glue:text}`both-4` than on half A on signals, {glue:text}`cifar-both-4` on photographs.
+# At m = 3 and τ = 4, beside a student on half A, one on half B agrees with its teacher {glue:text}`half-4`. From half A to B what
+# is specific to the teacher {glue:text}`half-own-4`: on half A a student also learns what any teacher of these data knows, its labels.
+# The student on half B is {glue:text}`half-accuracy`. One on both halves agrees, again beside half A, {glue:text}`whole-4`.
 #
 # The same over temperature:
 
@@ -210,12 +214,11 @@ _ = drawn(over_temperature, cifar, 3, 2.5)
 evidence("fig-recycling-tau-cifar", cifar)
 
 # %% [markdown]
-# At τ = 1 half B makes the student agree {glue:text}`half-1` on signals and
-# {glue:text}`cifar-half-1` on photographs.
+# At τ = 1 half B makes the student agree {glue:text}`half-1`.
 #
 # ## Temperature and ensemble size
 #
-# From τ = 1 to 4, on half A, agreement of a student of five {glue:text}`warm-5` on signals; what is specific to its teacher {glue:text}`warm-own-5`. Accuracy {glue:text}`warm-accuracy-5`. On photographs agreement {glue:text}`cifar-warm-5`, what is specific {glue:text}`cifar-warm-own-5`. Accuracy {glue:text}`cifar-warm-accuracy-5`.
+# From τ = 1 to 4, on half A, agreement of a student of five {glue:text}`warm-5`. What is specific to its teacher {glue:text}`warm-own-5`. Accuracy {glue:text}`warm-accuracy-5`.
 
 # %% tags=["remove-input", "signals"]
 def temperatures(r, caption):

@@ -27,8 +27,10 @@ workers = None  # one-thread worker processes; None: one per core
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
+from collections import defaultdict
+
 from kdlib import figures
-from kdlib.chapter import all_runs, drawn, follows, glue, moves, open_chapter, say, verdicts, your_run
+from kdlib.chapter import STAYS, all_runs, drawn, follows, glue, moves, open_chapter, say, verdicts, your_run
 from kdlib.evidence import evidence
 from kdlib.experiments import paradox, so_far
 
@@ -67,25 +69,24 @@ def lead(of, row):
     return of(row, "accuracy") - of(row, "teacher_accuracy")
 
 
-for key, of in (("", r), ("cifar-", cifar)):
+both, leading = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
+for key, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
     first, last, most = of.profile.gap.factors[0], of.profile.gap.factors[-1], of.profile.paradox.members[-1]
     glue(f"{key}factor", f"{last:g}", display=False)
     glue(f"{key}most", str(most), display=False)
     for m in (1, 3):
         say(f"{key}lead-{m}", lead(of, ("size", m, first)))
         say(f"{key}lead-{m}-last", lead(of, ("size", m, last)))
-        follows(f"{key}loses-{m}", lead(of, ("size", m, last)) - lead(of, ("size", m, first)), "grows by {} points",
-                "shrinks by {} points", "changes by nothing that these trials resolve")
-        moves(f"{key}agrees-{m}", of(("size", m, last), "agreement") - of(("size", m, first), "agreement"))
-        moves(f"{key}accuracy-{m}", of(("size", m, last), "accuracy") - of(("size", m, first), "accuracy"))
-    follows(f"{key}near", lead(of, ("lambda", 1.0)) - lead(of, ("lambda", 0.125)), "grows by {} points",
-            "shrinks by {} points", "changes by nothing that these trials resolve", digits=2)
-    moves(f"{key}near-agrees", of(("lambda", 1.0), "agreement") - of(("lambda", 0.125), "agreement"))
+        leading[f"loses-{m}"][where] = lead(of, ("size", m, last)) - lead(of, ("size", m, first))
+        both[f"agrees-{m}"][where] = of(("size", m, last), "agreement") - of(("size", m, first), "agreement")
+        both[f"accuracy-{m}"][where] = of(("size", m, last), "accuracy") - of(("size", m, first), "accuracy")
+    leading["near"][where] = lead(of, ("lambda", 1.0)) - lead(of, ("lambda", 0.125))
+    both["near-agrees"][where] = of(("lambda", 1.0), "agreement") - of(("lambda", 0.125), "agreement")
     one, many = ("members", 1), ("members", most)
-    moves(f"{key}members", of(many, "agreement") - of(one, "agreement"))
-    moves(f"{key}members-unseen", of.unseen(many) - of.unseen(one))
-    moves(f"{key}members-accuracy", of(many, "accuracy") - of(one, "accuracy"))
-    moves(f"{key}members-teacher", of(many, "teacher_accuracy") - of(one, "teacher_accuracy"))
+    both["members"][where] = of(many, "agreement") - of(one, "agreement")
+    both["members-unseen"][where] = of.unseen(many) - of.unseen(one)
+    both["members-accuracy"][where] = of(many, "accuracy") - of(one, "accuracy")
+    both["members-teacher"][where] = of(many, "teacher_accuracy") - of(one, "teacher_accuracy")
     say(f"{key}members-own-1", of.specific(one))
     say(f"{key}members-own", of.specific(many))
     for name, pair in {"": ("agreement", "ece"), "-unseen": ("independent_agreement", "ece"),
@@ -95,18 +96,21 @@ for key, of in (("", r), ("cifar-", cifar)):
     glue(f"{key}recipes", str(len(of.profile.distillation_data.recipes)), display=False)
     for m in (1, 5):
         labels, none = ("alpha", m, 0.7), ("alpha", m, 0.0)
-        moves(f"{key}alpha-{m}", of(labels, "agreement") - of(none, "agreement"))
-        moves(f"{key}alpha-accuracy-{m}", of(labels, "accuracy") - of(none, "accuracy"))
-        moves(f"{key}alpha-ece-{m}", of(labels, "ece") - of(none, "ece"))
+        both[f"alpha-{m}"][where] = of(labels, "agreement") - of(none, "agreement")
+        both[f"alpha-accuracy-{m}"][where] = of(labels, "accuracy") - of(none, "accuracy")
+        both[f"alpha-ece-{m}"][where] = of(labels, "ece") - of(none, "ece")
+for key in both:
+    moves(key, both[key])
+for key in leading:
+    follows(key, leading[key], "grows by {} points", "shrinks by {} points", STAYS)
 
 # %% [markdown]
-# As the data of a self-distilled student grow, its lead {glue:text}`loses-1` on signals, while its {term}`agreement`
-# {glue:text}`agrees-1`. On photographs the lead {glue:text}`cifar-loses-1`, and agreement {glue:text}`cifar-agrees-1`.
+# As the data of a self-distilled student grow, its lead {glue:text}`loses-1`. Its {term}`agreement`
+# {glue:text}`agrees-1`.
 #
-# On signals the lead is **{glue:text}`lead-1`** points at x1 and {glue:text}`lead-1-last` at x{glue:text}`factor`. On photographs it is {glue:text}`cifar-lead-1` and, at x{glue:text}`cifar-factor`, {glue:text}`cifar-lead-1-last`. Starts near the teacher are another way ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = .125 to 1 agreement {glue:text}`near-agrees` on signals, and the lead {glue:text}`near`. On photographs agreement {glue:text}`cifar-near-agrees`, and the lead {glue:text}`cifar-near`. (A look after the fact; no claim rests on it.)
+# On signals the lead is **{glue:text}`lead-1`** points at x1 and {glue:text}`lead-1-last` at x{glue:text}`factor`. On photographs it is {glue:text}`cifar-lead-1` and, at x{glue:text}`cifar-factor`, {glue:text}`cifar-lead-1-last`. Starts near the teacher are another way ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = .125 to 1 agreement {glue:text}`near-agrees`. The lead {glue:text}`near`. (A look after the fact; no claim rests on it.)
 #
-# With a teacher of three, accuracy {glue:text}`accuracy-3` on signals as agreement {glue:text}`agrees-3`. On photographs accuracy
-# {glue:text}`cifar-accuracy-3` as agreement {glue:text}`cifar-agrees-3`. With generated images in the place of fresh ones see
+# With a teacher of three and more data, agreement {glue:text}`agrees-3`. Accuracy {glue:text}`accuracy-3`. With generated images in the place of fresh ones see
 # {doc}`The generator <06_generator>`.
 #
 # ## More members
@@ -136,9 +140,8 @@ _ = drawn(members, cifar, 2, 2.7)
 evidence("fig-members-cifar", cifar)
 
 # %% [markdown]
-# From one member to {glue:text}`most` the teacher's accuracy {glue:text}`members-teacher` on signals, its student's {glue:text}`members-accuracy`. On photographs the teacher's {glue:text}`cifar-members-teacher`, the student's
-# {glue:text}`cifar-members-accuracy`. Agreement {glue:text}`members` on signals, but that with an *unseen* ensemble
-# {glue:text}`members-unseen`. On photographs it {glue:text}`cifar-members`, and with an unseen one it {glue:text}`cifar-members-unseen`. What is
+# From one member to {glue:text}`most` the teacher's accuracy {glue:text}`members-teacher`. Its student's {glue:text}`members-accuracy`.
+# Agreement {glue:text}`members`, but that with an *unseen* ensemble {glue:text}`members-unseen`. What is
 # {term}`specific <specific agreement>` to the own teacher is {glue:text}`members-own-1` points for one member and
 # {glue:text}`members-own` for {glue:text}`most` on signals.
 #
@@ -202,8 +205,8 @@ _ = drawn(labels, cifar, 2, 3)
 evidence("fig-alpha-cifar", cifar)
 
 # %% [markdown]
-# From {term}`α` = 0 to .7 agreement in self-distillation {glue:text}`alpha-1` on signals, accuracy {glue:text}`alpha-accuracy-1`. On photographs agreement {glue:text}`cifar-alpha-1`, accuracy {glue:text}`cifar-alpha-accuracy-1`. The calibration error of a student of five
-# {glue:text}`alpha-ece-5` on signals and {glue:text}`cifar-alpha-ece-5` on photographs: a label is sure where the teacher knew to be less so.
+# From {term}`α` = 0 to .7 agreement in self-distillation {glue:text}`alpha-1`. Accuracy {glue:text}`alpha-accuracy-1`. The calibration error of a student of five
+# {glue:text}`alpha-ece-5`: a label is sure where the teacher knew to be less so.
 #
 # ## Verdicts on the paradox
 

@@ -28,6 +28,8 @@ workers = None  # one-thread worker processes; None: one per core
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
+from collections import defaultdict
+
 import numpy as np
 
 from kdlib import figures
@@ -64,14 +66,14 @@ _ = drawn(capacity, real, 2, 2.4)
 evidence("fig-capacity-cifar", real)
 
 # %% tags=["remove-input"]
-OFTEN = ("{} points more often than", "{} points less often than", "as often, as far as these trials tell, as")
-for key, of in (("", r), ("cifar-", real)):
+both, often = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
+for key, where, of in (("", "on signals", r), ("cifar-", "on photographs", real)):
     (teacher, equal), (_, larger) = of.profile.scale.capacity[:2]
     (deep, _) = of.profile.scale.capacity[2]
     for m in scale.CAPACITY_M:
         one, other = ("capacity", m, teacher, larger), ("capacity", m, teacher, equal)
-        follows(f"{key}larger-{m}", of(one, "agreement") - of(other, "agreement"), *OFTEN)
-        moves(f"{key}larger-own-{m}", of.specific(one) - of.specific(other))
+        often[f"larger-{m}"][where] = of(one, "agreement") - of(other, "agreement")
+        both[f"larger-own-{m}"][where] = of.specific(one) - of.specific(other)
         say(f"{key}equal-{m}", of(other, "agreement"))
         say(f"{key}double-{m}", of(one, "agreement"))
         say(f"{key}deep-own-{m}", of.specific(("capacity", m, deep, larger)))
@@ -84,7 +86,11 @@ for key, of in (("", r), ("cifar-", real)):
     for part in ("train", "test"):
         for t in (1, 4):
             say(f"{key}{part}-{t}", of(("labels", teacher, 1), f"{part}_top_{t}"))
-    moves(f"{key}patient", of(best, "train_agreement") - of(cells[0], "train_agreement"))
+    both["patient"][where] = of(best, "train_agreement") - of(cells[0], "train_agreement")
+for key in both:
+    moves(key, both[key])
+for key in often:
+    follows(key, often[key], "{} points more often", "{} points less often", "as often, as far as these trials tell,")
 for m in scale.ENSEMBLES:
     say(f"text-{m}", real(("text", m), "agreement"))
     say(f"text-own-{m}", real.specific(("text", m)))
@@ -97,9 +103,8 @@ for name, of in (("", r), ("cifar-", real)):
 # {glue:text}`answer` with a student of more weights than its teacher's: at m = 3 it agrees on **{glue:text}`double-3` %** of new signals, one of its
 # teacher's size on {glue:text}`equal-3` %. On photographs it is {glue:text}`cifar-double-3` and {glue:text}`cifar-equal-3` %.
 #
-# The larger student of three agrees with its teacher {glue:text}`larger-3` that of equal size on signals, and
-# {glue:text}`cifar-larger-3` it on photographs. What is {term}`specific <specific agreement>` to the own teacher
-# {glue:text}`larger-own-3` on signals, {glue:text}`cifar-larger-own-3` on photographs. With a *teacher* of 14 layers only
+# Beside a student of equal size, the larger student of three agrees with its teacher {glue:text}`larger-3`. What is
+# {term}`specific <specific agreement>` to the own teacher {glue:text}`larger-own-3`. With a *teacher* of 14 layers only
 # {glue:text}`cifar-deep-own-3` points of {term}`agreement` on photographs are specific to it.
 #
 # ## Another architecture

@@ -28,6 +28,8 @@ workers = None  # one-thread worker processes; None: one per core
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["hide-input"]
+from collections import defaultdict
+
 import numpy as np
 
 from kdlib import defects, figures
@@ -90,17 +92,16 @@ glue("weight-here", f"{test / (test % last) / -(-test // last):.1f}", display=Fa
 for name, key in (("images", "columns"), ("images-elsewhere", "elsewhere_columns"), ("images-right", "places")):
     say(name, [pair[f"{key}3"] for pair in defects.untrained_images()], 1, 2)
 say("batches", r(small, "nll_batches") - r(small, "nll"), 1, 4)
-for name, of in (("", r), ("cifar-", cifar)):
+tells, gains = defaultdict(dict), {}
+for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
     s, large = of.profile, ("size", 1, of.profile.gap.factors[-1])
     glue(f"{name}factor", f"{s.gap.factors[-1]:g}", display=False)
     for pair in ("own", "unseen", "untrained", "shuffled"):
         for key in FORMULAS.values():
             say(f"{name}{pair}-{key}", mean_cka(of, small, f"{'' if pair == 'own' else pair + '_'}{key}"), 1, 2)
     for key in ("columns", "places"):
-        follows(f"{name}tells-{key}", mean_cka(of, small, key) - mean_cka(of, small, f"untrained_{key}"), "{} higher",
-                "{} lower", "no different, as far as these trials tell,", 1, 2)
-    follows(f"{name}order", mean_cka(of, small, "columns") - mean_cka(of, small, "shuffled_columns"), "lowers it",
-            "raises it", "changes nothing", 1, 2)
+        tells[f"tells-{key}"][where] = mean_cka(of, small, key) - mean_cka(of, small, f"untrained_{key}")
+    tells["order"][where] = mean_cka(of, small, "columns") - mean_cka(of, small, "shuffled_columns")
     for run, row in (("small", small), ("large", large)):
         say(f"{name}nll-{run}", of(row, "nll"), 1, 2)
         say(f"{name}table-{run}", of(row, "nll_table"), 1, 1)
@@ -113,8 +114,11 @@ for name, of in (("", r), ("cifar-", cifar)):
     for sweep in ("lambda", "scaled"):
         say(f"{name}{sweep}-sudden", opt.sudden(of, sweep), 100, 0)
         say(f"{name}{sweep}-test", of((sweep, 1.0), "agreement"))
-    for x in (0.375, 0.75):
-        moves(f"{name}gain-{x:g}", of(("scaled", x), "agreement") - of(("lambda", x), "agreement"))
+    gains[where] = of(("scaled", 0.75), "agreement") - of(("lambda", 0.75), "agreement")
+moves("gain", gains)
+for key in ("tells-columns", "tells-places"):
+    follows(key, tells[key], "{} higher", "{} lower", "no different, as far as these trials tell,", 1, 2)
+follows("order", tells["order"], "lowers it", "raises it", "changes nothing")
 
 # %% [markdown]
 # On signals a student and an *untrained* net have a {term}`CKA` of **{glue:text}`untrained-columns`** through the official code's lines, and
@@ -127,10 +131,8 @@ for name, of in (("", r), ("cifar-", cifar)):
 # Feature maps come as [examples, channels, height, width] and are taken for [examples, height, width, channels]; the result is transposed before a CKA with
 # Gaussian kernels is taken of it. So what is compared is the columns of the image, each described by the examples. (A signal is an image of height one.)
 #
-# With its own teacher a student's CKA as logged is {glue:text}`tells-columns` than with an untrained net on signals, and
-# {glue:text}`cifar-tells-columns` on photographs. With the axes right it is {glue:text}`tells-places` and
-# {glue:text}`cifar-tells-places`. Showing the student its inputs in another order than the teacher {glue:text}`order` on signals and
-# {glue:text}`cifar-order` on photographs: a distance between columns is a sum over examples and does not know their order.
+# Beside that with an untrained net, a student's CKA with its own teacher, as logged, is {glue:text}`tells-columns`. With the axes
+# right it is {glue:text}`tells-places`. Showing the student its inputs in another order than the teacher {glue:text}`order`: a distance between columns is a sum over examples and does not know their order.
 #
 # On 128 made-up colour images and five pairs of untrained ResNet-20s the third stage has {glue:text}`images` as logged, and
 # {glue:text}`images-elsewhere` if the second net is given *other* images. With the axes right it is {glue:text}`images-right`.
@@ -200,8 +202,8 @@ evidence("fig-errata-lambda-cifar", cifar)
 # A student that starts at {term}`λ` times its teacher's weights plus 1 − λ times a random draw is trained, in the official code, with 1 − λ times the
 # learning rate. Distance and learning rate vary together, and at λ = 1 next to nothing moves.
 #
-# At λ = 1 the student ends with {glue:text}`lambda-test` % test agreement on signals if the rate is fixed, with {glue:text}`scaled-test` % if it is scaled. On photographs it ends with {glue:text}`cifar-lambda-test` and {glue:text}`cifar-scaled-test` %. At λ = .75 scaling has agreement change so: it
-# {glue:text}`gain-0.75` on signals, {glue:text}`cifar-gain-0.75` on photographs. Of the train KL at λ = 0 the stretch from .25 to .375 takes
+# At λ = 1 the student ends with {glue:text}`lambda-test` % test agreement on signals if the rate is fixed, with {glue:text}`scaled-test` % if it is scaled. On photographs it ends with {glue:text}`cifar-lambda-test` and {glue:text}`cifar-scaled-test` %. At λ = .75, where the rate is
+# scaled, agreement {glue:text}`gain`. Of the train KL at λ = 0 the stretch from .25 to .375 takes
 # {glue:text}`lambda-sudden` % with the rate fixed and {glue:text}`scaled-sudden` % with it scaled, on signals.
 #
 # ## Means of batch means

@@ -158,7 +158,7 @@ FOCUS = """async () => {
 }"""
 
 
-WEIGHT = {"00_answer": 730, "": 2000}  # kB that a page may load, its pictures too
+WEIGHT = {"00_answer": 700, "": 2000}  # kB that a page may load, its pictures too
 SCREENS = 16  # of a phone, that a chapter may be long
 
 

@@ -18,6 +18,7 @@ from matplotlib.colors import to_hex
 from kdlib import chapter, experiments, figures
 from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
+from kdlib.chapter import STAYS, together
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, from_records, judged
 from kdlib.experiments.design import Design, NotRecorded, Results
@@ -206,6 +207,16 @@ def faults_of_prose(markdown, glued):
             yield f"a typed result: {sentence}"
         if JUDGING.search(bare):
             yield f"a judgement that is typed: {sentence}"
+
+
+@pytest.mark.parametrize("said, text", [
+    (("rises by 3 points", "rises by 2 points"), "rises by 3 points on signals and by 2 points on photographs"),
+    (("rises by 3 points", "falls by 2 points"), "rises by 3 points on signals and falls by 2 points on photographs"),
+    (("rises", "rises"), "rises on signals and on photographs"),
+    ((STAYS, STAYS), f"{STAYS} on signals or on photographs"),
+    ((STAYS, "rises by 2 points"), f"{STAYS} on signals and rises by 2 points on photographs")])
+def test_what_is_so_of_two_data_sets_is_one_text_that_says_it_once(said, text):
+    assert together(dict(zip(("on signals", "on photographs"), said, strict=True)), STAYS) == text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

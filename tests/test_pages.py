@@ -233,5 +233,13 @@ def test_what_no_page_uses_is_not_loaded():
         "a{b:c}.fa-lg{font-size:2em}")
 
 
+def test_a_script_or_style_that_finds_nothing_on_its_page_is_not_loaded():
+    page = '<head><link href="a/togglebutton.css"><script src="a/design-tabs.js"></script></head><body>{}</body>'
+    assert tidy.without_unused(page.format("<p>design-tabs</p>")) == "<head></head><body><p>design-tabs</p></body>"
+    used = page.format('<div class="sd-tab-set"></div><div class="admonition dropdown"></div>')
+    assert tidy.without_unused(used) == used
+    assert tidy.packed("a { /* why */\n  b: c;\n}\n") == "a {\nb: c;\n}\n"
+
+
 def test_all_pictures_but_the_first_wait_until_they_are_near():
     assert tidy.lazy("<img a><img b><img c>").count('loading="lazy"') == 2

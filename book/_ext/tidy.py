@@ -72,9 +72,28 @@ def without_glyphs(css: str) -> str:
     return re.sub(r"(?:\.fa-[a-z0-9-]+(?:::?before)?,?)+\{(?:--fa:|content:)[^{}]*\}", "", css)
 
 
+# Scripts and styles that the theme puts on every page, by what a page must have for them to do anything.
+_FOR = {"design-tabs": "sd-tab-set", "togglebutton": r'class="(?:[^"]* )?toggle[ "]|admonition [^"]*dropdown',
+        "sphinx-thebe": "thebe-init"}
+
+
+def without_unused(html: str) -> str:
+    """No script or style on a page that has nothing for it to work on."""
+    body = html.partition("<body")[2]
+    for name, needs in _FOR.items():
+        if not re.search(needs, re.sub(r"<(script|link)[^>]*>", "", body)):
+            html = re.sub(rf'\s*<script[^>]*/{name}\.js[^>]*></script>|\s*<link[^>]*/{name}\.css[^>]*>', "", html)
+    return html
+
+
+def packed(css: str) -> str:
+    """A style without comments and indentation."""
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", css, flags=re.S))
+
+
 def tidy(html: str, script: str) -> str:
     """A whole page."""
-    return numbers(lazy(named(without_kernel(icons(html, script)))))
+    return numbers(lazy(named(without_unused(without_kernel(icons(html, script))))))
 
 
 def _finish(app, exception):
@@ -88,6 +107,8 @@ def _finish(app, exception):
             page.write_text(html if page.name == "search.html" else without_search(html), encoding="utf-8")
     for style in (out / "_static" / "styles").glob("pydata-sphinx-theme.css"):
         style.write_text(without_glyphs(style.read_text(encoding="utf-8")), encoding="utf-8")
+    for style in (out / "_static").rglob("*.css"):
+        style.write_text(packed(style.read_text(encoding="utf-8")), encoding="utf-8")
     for unused in (*(out / "_static" / "scripts").glob("fontawesome.js*"), *(out / "_static").rglob("*.map"),
                    *(out / "_static").glob("*macros.html")):
         unused.unlink(missing_ok=True)
