@@ -183,6 +183,8 @@ def trials_of(profile: str) -> int:
 
 def word(values, up: str, down: str, undecided: str, scale: float = 100, digits: int = 1) -> str:
     """The words that a difference's interval allows: above 0, below 0, both. {} stands for its size and interval."""
+    if not np.isfinite(values).all():
+        return "(not defined here)"
     e = estimate(values)
     words = up if e.low > 0 else down if e.high < 0 else undecided
     size = e if words != down else estimate(-np.asarray(values))

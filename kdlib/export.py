@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import warnings
 from pathlib import Path
 
 from kdlib import __version__
@@ -14,7 +15,7 @@ from kdlib.errors import KdlibError
 from kdlib.experiments.profiles import PROFILES
 from kdlib.paths import atomic, results_dir
 from kdlib.reading import DERIVED, FIRST, LAST, records
-from kdlib.results import check_there
+from kdlib.results import check_there, has_records
 from kdlib.runs import KINDS
 from kdlib.runs.holds import pattern
 
@@ -63,12 +64,15 @@ def export(folder: Path, profiles=(), chapter: str = "all") -> list[Path]:
         raise ExportError("Parquet needs pyarrow: pip install pyarrow") from None
     check_there()
     tables = {}
-    for profile in profiles or [name for name in PROFILES if list((results_dir() / name).glob("*.jsonl"))]:
-        table = records(profile, chapter)
+    for profile in profiles or filter(has_records, PROFILES):
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # said below
+            table = records(profile, chapter)
         if len(table):
             tables[profile] = table
         elif profiles:
-            raise ExportError(f"nothing is recorded at profile {profile}" + f" of {chapter}" * (chapter != "all"))
+            whole = "no condition is recorded whole" if table.attrs["incomplete"] and has_records(
+                profile) else "nothing is recorded"
+            raise ExportError(f"{whole} at profile {profile}" + f" of {chapter}" * (chapter != "all"))
     if not tables:
         raise ExportError(f"there are no records in {results_dir()}")
     files = {}

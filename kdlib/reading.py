@@ -4,6 +4,7 @@ A table of runs needs pandas, a net needs torch; each is imported when it is ask
 """
 
 import json
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
@@ -141,7 +142,8 @@ def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) ->
     are not are listed in `.attrs["incomplete"]`, and with `complete=False` what there is of them is there. Curves are
     in `kdlib.record(key).curves`.
 
-    KdlibError where there is no such profile or chapter, or pandas is not installed.
+    KdlibError where there is no such profile or chapter, or pandas is not installed; a warning where no condition is
+    recorded whole, and the table is empty.
 
     >>> table = records("laptop", chapter="04_paradox")
     >>> len(table), table.kind.nunique()
@@ -177,6 +179,9 @@ def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) ->
     table = pandas.DataFrame({name: pandas.Series(values, dtype=_type(values)) for name, values in columns.items()
                               if not rows or any(value is not None for value in values)})
     table.attrs = {"profile": profile, "incomplete": incomplete}
+    if incomplete and not rows:
+        warnings.warn(f"no condition of {profile} is recorded whole yet: complete=False gives what there is of them",
+                      stacklevel=2)
     return table
 
 

@@ -96,6 +96,14 @@ def test_claims_make_and_parse_only_what_they_read_once(monkeypatch):
     assert len(Recorded("laptop").records) > 5 * len(keys)
 
 
+def test_a_statistic_that_has_no_value_is_named_and_decides_nothing(declared):
+    """Nets that always say the same leave no room above an unseen teacher's agreement: 0 of 0."""
+    same = {"agreement": 1.0, "independent_agreement": 1.0}
+    declared(lambda r: Results(r.profile, {"a": [Record("key", {}, same, {}, 1.0, "", {}, "")] * 2}).room("a"))
+    found = next(c for c in judged("04_paradox", made_up("04_paradox", Design("smoke"))) if c.id == "X1")
+    assert not found.tested and "not defined on these runs" in found.reason
+
+
 def test_a_claim_whose_runs_are_nowhere_planned_is_shown_with_a_reason(declared, kdlib):
     declared(lambda r: r("no-such-run", "accuracy"))
     code, out, _ = kdlib("claims", "--profile", "laptop")

@@ -92,3 +92,10 @@ def test_every_recorded_run_has_its_place_on_the_page_of_runs():
     assert [row["id"] for row in soup.select("tbody tr")] == sorted(
         (r.key for r in found["laptop"].records), key=[row["id"] for row in soup.select("tbody tr")].index)
     assert len(soup.select("tbody tr")) == len(found["laptop"].records)
+
+
+def test_a_word_of_what_is_not_defined_says_so(monkeypatch):
+    glued = {}
+    monkeypatch.setattr(chapter, "glue", lambda key, text, display: glued.update({key: text}))
+    chapter.follows("fuller", np.array([np.nan, np.nan]))
+    assert glued == {"fuller": "(not defined here)"}

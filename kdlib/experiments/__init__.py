@@ -124,7 +124,11 @@ def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Res
     parts, absent = [], {}
     for statistic in statistics:
         try:
-            parts.append(statistic.on(r))
+            measured = statistic.on(r)
+            if np.isfinite(measured.values).all():
+                parts.append(measured)
+            else:
+                absent[measured.label] = "not defined on these runs: they leave nothing to divide by"
         except NotRecorded as error:
             if error.planned:
                 part = "all" if r.profile.compact else chapter

@@ -268,8 +268,11 @@ class Results:
 
     def room(self, name, metric="agreement") -> np.ndarray:
         """[trials] (own - unseen) / (1 - unseen) of a share: how much of the room above what any such net shares is
-        filled by what is specific to the own teacher."""
-        return self.specific(name, metric) / (1 - self.unseen(name, metric))
+        filled by what is specific to the own teacher; NaN where there is none, as between nets that always say the
+        same."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = self.specific(name, metric) / (1 - self.unseen(name, metric))
+        return np.where(np.isfinite(share), share, np.nan)
 
 
 class Asked(Results):
