@@ -4,6 +4,7 @@
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm import tqdm
 
 from kdlib import augment as policies
-from kdlib import catalog, losses, own, train
+from kdlib import catalog, losses, metrics, own, train
 from kdlib.errors import KdlibError, sentence, short
-from kdlib.logits import answer, batches, ensemble, evaluated, placed, tensor
+from kdlib.logits import LogitsError, answer, batches, ensemble, evaluated, listed, placed, tensor
 from kdlib.spec import Training
 from kdlib.streams import GlobalStream, seed_of, stream
 
@@ -38,10 +39,10 @@ def distil(teacher, student: nn.Module, data, *, steps: int,
         it is.
     student: any `nn.Module` of as many classes. What of it is frozen stays so, its precision and device too. What it
         draws in training (dropout) comes from a stream of its own.
-    data: inputs x [n, ...] or a pair (x, labels [n]), tensors or arrays: shuffled anew every epoch, in batches of
-        `batch` (128, or all there are). Or a Dataset of such, or a loader, or whatever gives batches x or (x, labels)
-        and can be gone through again; a loader keeps its own order and batches. Labels are used by an objective that
-        takes them and with `alpha` > 0, and by nothing else.
+    data: inputs x [n, ...] or a pair (x, labels [n]), tensors, arrays or lists of numbers: shuffled anew every epoch,
+        in batches of `batch` (128, or all there are). Or a Dataset of such, or a loader, or whatever gives batches x or
+        (x, labels) and can be gone through again; a loader keeps its own order and batches. Labels are used by an
+        objective that takes them and with `alpha` > 0, and by nothing else.
     objective: a name in `catalog.OBJECTIVES` ("kd", "mse", "dkd", "reverse-kl", "js"), or of your own
         (`kdlib.objective`), with settings in brackets, as in "dkd(others=4)" or "kd(kl=True)", whose value is 0 at
         the optimum; or a function of the student's logits and the teacher's [n, classes], and of `labels` and
@@ -56,7 +57,8 @@ def distil(teacher, student: nn.Module, data, *, steps: int,
     progress: a bar; or a function that is called with a number of steps and their mean loss as they are done.
 
     DistilError, in a sentence, where that cannot be: nets and objective are tried on a batch before anything is
-    trained. train.Diverged where the loss does not stay finite.
+    trained. Where a later batch fails the student stays as the steps before it left it. train.Diverged where the loss
+    does not stay finite.
     """
     teachers = list(teacher) if isinstance(teacher, list | tuple) else [teacher]
     for net in (*teachers, student):
@@ -64,6 +66,12 @@ def distil(teacher, student: nn.Module, data, *, steps: int,
             raise DistilError(f"teacher and student must be nets, nn.Modules (got {type(net).__name__})")
     if not teachers:
         raise DistilError("there is no teacher: an ensemble of nothing")
+    if not any(p.requires_grad for p in student.parameters()):
+        none = next(student.parameters(), None) is None
+        raise DistilError("the student has no parameters: there is nothing to train" if none else
+                          "all parameters of the student are frozen: student.requires_grad_() lets them be trained")
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise DistilError(f"seed must be a whole number (got {short(seed)})")
     loss, labelled = _loss(objective, temperature, alpha)
     given = _Tensors(data, batch, seed) if _in_memory(data) else _Loader(data, batch, seed)
     changed = _augmentation(augment, labelled, seed)
@@ -79,18 +87,31 @@ def distil(teacher, student: nn.Module, data, *, steps: int,
         with evaluated(teachers):
             return ensemble([answer(net, x, "the teacher") for net in teachers]).to(where, precise)
 
+    shape, odd = [], []  # of the last batch; whether inputs were not finite
+
     def lesson(x, y, z=None):
         """A batch as the loop takes it: inputs, the teacher's logits (z, where they are known), and labels."""
         if labelled and y is None:
             raise DistilError("alpha or the objective takes labels, and the data have none: give (x, labels)")
         x = changed(x)
-        return (x.to(where, kind if x.is_floating_point() else None), said(x) if z is None else z,
-                *([y.to(where)] if labelled else []))
+        shape[:] = x.shape
+        if x.is_floating_point() and not torch.isfinite(x).all():  # a net may take NaN for what is missing
+            odd[:] = [True]
+        z = said(x) if z is None else z
+        if alpha > 0 or (labelled and isinstance(objective, str)):  # a function's labels are its own affair
+            _classes(y, z)
+        return x.to(where, kind if x.is_floating_point() else None), z, *([y.to(where)] if labelled else [])
 
     with GlobalStream(where) as inside:  # a lazy net draws its weights when it is tried
         inside.seed(seed_of(seed, "distil", "tried"))
         x, y = given.first()
-        train.tried(student, loss, *lesson(x, y))
+        material = lesson(x, y)
+        try:
+            train.tried(student, loss, *material)
+        except train.Unusable:
+            if odd:
+                raise DistilError(ODD) from None
+            raise
     theirs = {id(p) for net in teachers for p in net.parameters()}
     if any(id(p) in theirs for p in student.parameters()):
         raise DistilError("the student has parameters of its teacher, which would change with it: copy.deepcopy it")
@@ -101,10 +122,45 @@ def distil(teacher, student: nn.Module, data, *, steps: int,
             bar.set_postfix_str(f"loss {mean:.4g}", refresh=False)
             bar.update(count)
             if callable(progress):
-                progress(count, mean)
+                try:
+                    progress(count, mean)
+                except Exception as error:  # the caller's own way to stop
+                    stopped.append(error)
+                    raise
 
-        train.fit([student], training, [given.source(lesson, known)], loss, optimizer=chosen, progress=done)
+        stopped: list[Exception] = []
+        try:
+            train.fit([student], training, [given.source(lesson, known)], loss, optimizer=chosen, progress=done)
+        except train.Diverged as error:
+            if odd:
+                raise DistilError(f"{ODD} ({error.args[0].split(';')[0]})") from None
+            raise
+        except Exception as error:
+            ours = isinstance(error, DistilError | LogitsError)
+            if error in stopped or (isinstance(error, KdlibError) and not ours):
+                raise
+            reason = str(error) if ours else _reason(error, [given.batch if given.n else shape[0], *shape[1:]])
+            raise DistilError(f"{reason}; the student stays as the steps before left it") from error
     return student
+
+
+ODD = "inputs have NaN or infinity, and so has the loss: clean the data, or what augments them"
+
+
+def _reason(error: Exception, shape: list[int]) -> str:
+    """Why a step on a batch of that shape fails."""
+    if shape[0] == 1 and "more than 1 value per channel" in str(error):
+        return ("the student's BatchNorm cannot be trained on a batch of one example: let the loader drop its last "
+                "batch, DataLoader(..., drop_last=True), or choose another batch size")
+    return f"training fails on a batch {shape}: {train.first_line(error)}"
+
+
+def _classes(labels, logits) -> None:
+    """See whether labels are those of the logits' classes."""
+    try:
+        metrics.class_indices(labels, *logits.shape)
+    except ValueError as error:
+        raise DistilError(str(error)) from None
 
 
 def said_once(given: "_Tensors", said: Callable) -> torch.Tensor:
@@ -115,6 +171,11 @@ def said_once(given: "_Tensors", said: Callable) -> torch.Tensor:
 def _loss(objective, temperature, alpha) -> tuple[Callable, bool]:
     """(a loss of logits, teacher's logits and, if it takes them, labels; whether it does). Half-precision logits are
     compared in single precision."""
+    for name, value in (("temperature", temperature), ("alpha", alpha)):
+        if not isinstance(value, Real):
+            raise DistilError(f"{name} must be a number (got {short(value)})")
+    if not isinstance(objective, str) and not callable(objective):
+        raise DistilError(f"objective must be a name or a function (got {short(objective)})")
     try:
         entry = own.entry(objective) if callable(objective) else catalog.objective(objective).here()
         if not entry.temperature and temperature != 1:
@@ -133,25 +194,47 @@ def _loss(objective, temperature, alpha) -> tuple[Callable, bool]:
 
 def _optimizers(optimizer, training: Training, student) -> Callable:
     """What makes the optimizers, of the vector of all weights and the nets (`train.fit`)."""
+    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+
+    def make(flat, nets):
+        if isinstance(optimizer, str):
+            return train.optimizers(optimizer, training, flat, nets)
+        if isinstance(optimizer, type):
+            return [optimizer([p for p in nets[0].parameters() if p.requires_grad], lr=training.lr,
+                              weight_decay=training.weight_decay)]
+        return several
+
     if isinstance(optimizer, str):
         try:
-            catalog.optimizer(optimizer).here()
+            if not catalog.optimizer(optimizer).here().by_net:
+                return make
         except ValueError as error:
             raise DistilError(str(error)) from None
-        return lambda flat, nets: train.optimizers(optimizer, training, flat, nets)
-    if isinstance(optimizer, type):
-        return lambda flat, nets: [optimizer([p for p in nets[0].parameters() if p.requires_grad], lr=training.lr,
-                                             weight_decay=training.weight_decay)]
-    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
-    if not several or not all(isinstance(one, torch.optim.Optimizer) for one in several):
+    elif isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        _without_closure(optimizer)
+        lacking = [name for name in ("lr", "weight_decay") if name not in inspect.signature(optimizer).parameters]
+        if lacking:
+            raise DistilError(f"{optimizer.__name__} takes no {' and no '.join(lacking)}: give an optimizer that you "
+                              f"made, {optimizer.__name__}(student.parameters(), ...)")
+    elif not several or not all(isinstance(one, torch.optim.Optimizer) for one in several):
         raise DistilError("optimizer must be a name, a torch.optim class, an optimizer or a list of them (got "
                           f"{short(optimizer)})")
-    if any(inspect.signature(one.step).parameters["closure"].default is inspect.Parameter.empty for one in several):
-        raise DistilError("an optimizer that evaluates the loss itself (LBFGS) is not one for this loop")
+    try:
+        made = make(None, [student])
+    except Exception as error:
+        raise DistilError(f"optimizer {short(optimizer)} cannot be made: {train.first_line(error)}") from error
+    for one in made:
+        _without_closure(one)
     ours = {id(p) for p in student.parameters()}
-    if not any(id(p) in ours for one in several for group in one.param_groups for p in group["params"]):
+    if not any(id(p) in ours for one in made for group in one.param_groups for p in group["params"]):
         raise DistilError("the optimizer has no parameter of the student's")
-    return lambda flat, nets: several
+    return make
+
+
+def _without_closure(optimizer) -> None:
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure and closure.default is inspect.Parameter.empty:
+        raise DistilError("an optimizer that evaluates the loss itself (LBFGS) is not one for this loop")
 
 
 def _augmentation(augment, labelled, seed) -> Callable:
@@ -164,7 +247,17 @@ def _augmentation(augment, labelled, seed) -> Callable:
         def changed(x):
             with GlobalStream(x.device) as draws:
                 draws.seed(seed_of(seed, "distil", "augment", next(count)))
-                return augment(x)
+                try:
+                    out = augment(x)
+                except KdlibError:
+                    raise
+                except Exception as error:
+                    raise DistilError(f"augment fails on a batch {list(x.shape)}: {train.first_line(error)}") from error
+            if not isinstance(out, torch.Tensor) or out.shape[:1] != x.shape[:1]:
+                got = list(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+                raise DistilError(f"augment must give a tensor of inputs [{len(x)}, ...] for {len(x)} of them (got "
+                                  f"{got})")
+            return out
 
         return changed
     policy, draws = catalog.POLICIES.get(augment), stream(seed, "distil", "augment")
@@ -188,7 +281,21 @@ def _augmentation(augment, labelled, seed) -> Callable:
 
 
 def _in_memory(data) -> bool:
-    return all(isinstance(part, torch.Tensor | np.ndarray) for part in (data if isinstance(data, tuple) else (data,)))
+    return all(isinstance(part, torch.Tensor | np.ndarray) or listed(part)
+               for part in (data if isinstance(data, tuple) else (data,)))
+
+
+def _drawn(data) -> Iterator:
+    """Batches of what a user made, whose own failures are sentences."""
+    try:
+        for x, y in batches(data):
+            if not x.ndim or not len(x):
+                raise DistilError(f"a batch of the data has no inputs ({list(x.shape)})")
+            yield x, y
+    except KdlibError:
+        raise
+    except Exception as error:
+        raise DistilError(f"data fails to give a batch: {train.first_line(error)}") from error
 
 
 class _Tensors:
@@ -236,7 +343,7 @@ class _Loader:
     def first(self):
         with GlobalStream(torch.device("cpu")) as draws:
             draws.seed(seed_of(self.seed, "distil", "first"))
-            for x, y in batches(self.data):
+            for x, y in _drawn(self.data):
                 return x, y
         raise DistilError("data has no batches")
 
@@ -248,7 +355,7 @@ class _Loader:
             for _ in range(2):
                 for x, y in self.left:
                     return x, y
-                self.left = batches(self.data)
+                self.left = _drawn(self.data)
         raise DistilError("data has no batches any more: give what can be gone through again, a list or a loader")
 
     def source(self, lesson, known) -> train.Source:

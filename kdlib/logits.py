@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import chain
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,13 @@ def tensor(value, name: str) -> torch.Tensor:
         array = array.astype(np.float64)
     # a copy in the machine's own byte order: torch takes neither another one, nor strides backwards, nor read-only
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def listed(value) -> bool:
+    """Whether these are numbers in lists."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, Real)
 
 
 def checked(value, name: str, probabilities: bool | None = None) -> torch.Tensor:

@@ -37,7 +37,8 @@ def whole(labels) -> torch.Tensor:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"labels must be whole numbers (got {short(labels)})") from None
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers (got {labels.dtype})")
+        raise ValueError(f"labels must be whole numbers (got {labels.dtype}); if they are, cast them to "
+                         "integers")
     return labels.long()
 
 

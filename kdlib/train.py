@@ -278,7 +278,7 @@ def tried(net: nn.Module, loss: Callable, x: torch.Tensor, teacher_logits: torch
         try:
             z = net(laid_for(net, x))
         except Exception as error:
-            raise Unusable(f"{name} fails on a batch {list(x.shape)} of {x.dtype}: {_first_line(error)}") from error
+            raise Unusable(f"{name} fails on a batch {list(x.shape)} of {x.dtype}: {first_line(error)}") from error
     z = getattr(z, "logits", z)
     if not isinstance(z, torch.Tensor) or z.shape != teacher_logits.shape:
         got = list(z.shape) if isinstance(z, torch.Tensor) else type(z).__name__
@@ -297,12 +297,13 @@ def tried(net: nn.Module, loss: Callable, x: torch.Tensor, teacher_logits: torch
     except Unusable:
         raise
     except Exception as error:
-        raise Unusable(f"{objective} fails on logits {list(z.shape)}: {_first_line(error)}") from error
+        raise Unusable(f"{objective} fails on logits {list(z.shape)}: {first_line(error)}") from error
     if z.grad is None or not (torch.isfinite(values).all() and torch.isfinite(z.grad).all()):
         raise Unusable(f"{objective} gives NaN or infinity, or a slope of them, on the first batch")
 
 
-def _first_line(error):
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

@@ -30,7 +30,7 @@ def net(seed=0, *, dropout=0.0, dtype=torch.float32):
         return nn.Sequential(*layers).to(dtype)
 
 
-TEACHER = net(7)
+TEACHER, TIRELESS = net(7), net()
 
 
 def distilled(student=None, data=X, **options):
@@ -219,7 +219,18 @@ class Wrong(nn.Module):
     ({"augment": "mixed"}, "no augmentation 'mixed'; there are baseline, shift"), ({"augment": "vflip"}, "not one for"),
     ({"augment": "mixup", "data": (X, Y), "alpha": 0.5}, "before augmentation mixup"),
     ({"data": X[:0]}, "data must be inputs"), ({"data": (X, Y[:3])}, "as many labels"), ({"data": iter([X])}, "again"),
-    ({"data": [], "batch": None}, "no batches"), ({"data": [X]}, "batches of its own"), ({"lr": -1.0}, "lr")])
+    ({"data": [], "batch": None}, "no batches"), ({"data": [X]}, "batches of its own"), ({"lr": -1.0}, "lr"),
+    ({"student": nn.Flatten()}, "no parameters: there is nothing to train"),
+    ({"student": net().requires_grad_(False)}, "all parameters of the student are frozen"),
+    ({"optimizer": torch.optim.LBFGS}, "LBFGS"),
+    ({"optimizer": torch.optim.SparseAdam}, "SparseAdam takes no weight_d"),
+    ({"optimizer": nn.Linear}, "a torch.optim class"), ({"optimizer": torch.optim.Muon}, "cannot be made: Muon only"),
+    ({"augment": lambda x: None}, r"augment must give .*\[20, ...\] for 20 of them \(got NoneType"),
+    ({"augment": lambda x: (x, x)}, r"\(got tuple"), ({"augment": lambda x: x[:7]}, r"for 20 of them \(got \[7, 1, 40"),
+    ({"augment": lambda x: x.no_such}, r"augment fails on a batch \[20, 1, 40\]: .*no_such"),
+    ({"objective": 5}, r"objective must be a name or a function \(got 5\)"), ({"alpha": "half"}, "must be a number"),
+    ({"seed": 0.5}, "seed must be a whole number"), ({"alpha": 0.5, "data": (X, Y + 1)}, r"must lie in 0 ... 9"),
+    ({"alpha": 0.5, "data": (X, Y.double())}, "cast them"), ({"data": X / 0}, "inputs have NaN or infinity")])
 def test_what_cannot_be_distilled_is_a_sentence_before_anything_is_trained(options, says):
     student = options.get("student", None) or net()
     before = copy.deepcopy(student.state_dict()) if isinstance(student, nn.Module) else {}
@@ -227,6 +238,54 @@ def test_what_cannot_be_distilled_is_a_sentence_before_anything_is_trained(optio
         distilled(**{"student": student} | options)
     assert "\n" not in str(error.value)
     assert not before or same(before, student.state_dict())
+
+
+class Tired(Wrong):
+    """A net that fails at its third pass in training."""
+
+    def __init__(self):
+        super().__init__(self.out)
+        self.passes = 0
+
+    def out(self, z):
+        self.passes += self.training
+        return z if self.passes < 3 else z.no_such
+
+
+def late(second, labels=Y):
+    return {"data": [(X[:20], Y[:20]), (second, labels[: len(second)])], "batch": None}
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"student": nn.Sequential(net()[:2], nn.BatchNorm1d(16), nn.Linear(16, 10))} | late(X[:1]),
+     r"BatchNorm cannot be trained on a batch of one example.*drop_last=True"),
+    ({"alpha": 0.5} | late(X[:20], Y + 1), r"labels must lie in 0 \.\.\. 9"),
+    ({"objective": "dkd"} | late(X, Y - 1), "lie in"),
+    (late(X / 0), r"inputs have NaN or infinity, and so has the loss.*at step 1 of 30"), (late(X[:0]), "has no inputs"),
+    ({"student": Tired()}, r"training fails on a batch \[20, 1, 40\]: .*no_such"),
+    (late(X[:, :, :30]), r"the teacher fails on a batch \[60, 1, 30\]"),
+    ({"data": DataLoader([*X, None], 20), "batch": None}, "data fails to give a batch: "),
+    ({"optimizer": torch.optim.SparseAdam(TIRELESS.parameters()), "student": TIRELESS}, "training fails.*dense")])
+def test_what_fails_in_a_later_batch_is_a_sentence_and_the_student_has_its_own_memory(options, says):
+    student = options.get("student") or net()
+    with pytest.raises(DistilError, match=says) as error:
+        distilled(**{"student": student} | options)
+    assert "\n" not in str(error.value) and "learning rate" not in str(error.value)
+    assert all(p.untyped_storage().nbytes() == p.numel() * 4 for p in student.parameters())
+
+
+def test_an_error_of_the_callers_own_progress_is_left_as_it_is():
+    def enough(count, loss):
+        raise TimeoutError("enough")
+
+    with pytest.raises(TimeoutError, match="enough"):
+        distilled(progress=enough)
+
+
+def test_lists_of_numbers_are_data_like_tensors():
+    few = X[:20].tolist(), Y[:20].tolist()
+    made = [distilled(data=data, steps=3, alpha=0.5).state_dict() for data in (few, (X[:20], Y[:20]))]
+    assert same(*made)
 
 
 def test_a_student_that_diverges_has_its_own_memory_again():
