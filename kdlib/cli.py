@@ -325,7 +325,9 @@ def benchmark(
     """Judge a method of distillation of your own on the book's teachers, at matched cost, and write its card."""
     from kdlib.benchmark import run, text, write
 
-    card, path = run(file, name, profile, trials, workers), json or file.with_suffix(".json")
+    path = json or file.with_suffix(".json")
+    _spare([file], [path])
+    card = run(file, name, profile, trials, workers)
     write(card, path)
     print(text(card), f"The card is {path}.", sep="\n")
 
@@ -344,16 +346,32 @@ def compare(
         json: Annotated[Path | None, typer.Option(help="write everything here as JSON")] = None,
         markdown: Annotated[Path | None, typer.Option(help="write the tables here as Markdown")] = None):
     """Fidelity of STUDENT to TEACHER, nets of your own, beside teachers that it never saw, with intervals."""
+    from contextlib import ExitStack
+
     from kdlib.comparison import compare
     from kdlib.paths import atomic
 
+    written = [path for path in (json, markdown) if path]
+    _spare([teacher, *student, *(unseen or ()), *([labels] if labels else [])], written)
     found = compare(teacher=teacher, student=student, unseen=unseen or (), labels=labels, probabilities=probabilities,
                     resamples=resamples)
-    for path, text in ((json, found.to_json()), (markdown, found.to_markdown())):
-        if path:
-            with atomic(path) as file:
-                file.write(text.rstrip("\n").encode() + b"\n")
+    with ExitStack() as both:  # or none
+        for path in written:
+            text = found.to_json() if path is json else found.to_markdown()
+            both.enter_context(atomic(path)).write(text.rstrip("\n").encode() + b"\n")
     print(found)
+
+
+def _spare(inputs, outputs) -> None:
+    """Refuse to write over what is read, or over one another, or where a folder is."""
+    there = {path.resolve(): "an input" for path in inputs}
+    for path in outputs:
+        if path.is_dir():
+            raise KdlibError(f"{path} is a folder: name a file to write")
+        taken = there.setdefault(path.resolve(), "")
+        if taken:
+            raise KdlibError(f"{path} is {taken}, which would be written over: name another file")
+        there[path.resolve()] = "written already"
 
 
 @app.command()

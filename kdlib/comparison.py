@@ -19,12 +19,14 @@ from scipy.special import ndtr, ndtri
 from torch import nn
 
 from kdlib import metrics
+from kdlib.errors import short
 from kdlib.logits import (
     ROWS,
     Features,
     LogitsError,
     checked,
     ensemble,
+    listed,
     of_nets,
     read,
     read_labels,
@@ -238,8 +240,8 @@ def compare(*, teacher, student, data=None, unseen=(), labels=None, modules=(), 
     """Fidelity of a student to its teacher, with intervals, beside the same with teachers that it never saw.
 
     teacher: an `nn.Module`, or, without `data`, its logits [n, classes]: a tensor of any precision and device, an
-        array, the name of a .npz, .npy or .csv file (`kdlib.logits.read`). A list is an ensemble, which predicts its
-        members' mean probability (paper, Sec 3.1), as are logits [members, n, classes].
+        array, numbers in lists, the name of a .npz, .npy or .csv file (`kdlib.logits.read`). A list of such is an
+        ensemble, which predicts its members' mean probability (paper, Sec 3.1), as are logits [members, n, classes].
     student: likewise one, or a list of several students of this teacher, seeds for example; a list within it is an
         ensemble. Of several, intervals are Student's t over students.
     unseen: a list of teachers like the student's own, trained like it, that the student never saw; each may be an
@@ -259,12 +261,15 @@ def compare(*, teacher, student, data=None, unseen=(), labels=None, modules=(), 
     for name, value, least in (("resamples", resamples, 100), ("cka_inputs", cka_inputs, 2)):
         if not isinstance(value, Integral) or value < least:
             raise LogitsError(f"{name} must be a whole number of at least {least} (got {value!r})")
-    students, others = ([*given] if isinstance(given, list | tuple) else [given] for given in (student, unseen))
+    if not isinstance(seed, Integral):
+        raise LogitsError(f"seed must be a whole number (got {short(seed)})")
+    students, others = ([*given] if isinstance(given, list | tuple) and listed(given) not in (1, 2) else [given]
+                        for given in (student, unseen))
     if not students:
         raise LogitsError("there is no student")
     names = [f"student {i}" if len(students) > 1 else "the student" for i in range(1, len(students) + 1)]
     teachers = ["the teacher", *(f"unseen teacher {i}" for i in range(1, len(others) + 1))]
-    given = {name: list(one) if isinstance(one, list | tuple) else [one]
+    given = {name: list(one) if isinstance(one, list | tuple) and not listed(one) else [one]
              for name, one in zip((*teachers, *names), (teacher, *others, *students), strict=True)}
     entries, features = _modules(modules, given), Features(cka_inputs, seed)
     watched = {name: {label: entry["student" if name in names else "teacher"] for label, entry in entries.items()}

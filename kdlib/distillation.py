@@ -281,7 +281,7 @@ def _augmentation(augment, labelled, seed) -> Callable:
 
 
 def _in_memory(data) -> bool:
-    return all(isinstance(part, torch.Tensor | np.ndarray) or listed(part)
+    return all(isinstance(part, torch.Tensor | np.ndarray) or listed(part) > 0
                for part in (data if isinstance(data, tuple) else (data,)))
 
 

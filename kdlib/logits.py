@@ -50,11 +50,12 @@ def tensor(value, name: str) -> torch.Tensor:
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
-def listed(value) -> bool:
-    """Whether these are numbers in lists."""
+def listed(value) -> int:
+    """How deep numbers lie in lists, 2 of logits [n, classes]; 0 of whatever is something else."""
+    depth = 0
     while isinstance(value, list | tuple) and value:
-        value = value[0]
-    return isinstance(value, Real)
+        value, depth = value[0], depth + 1
+    return depth if isinstance(value, Real) else 0
 
 
 def checked(value, name: str, probabilities: bool | None = None) -> torch.Tensor:

@@ -162,6 +162,9 @@ def test_a_list_is_an_ensemble_where_a_teacher_is_meant():
     expected = compare(teacher=whole, student=S, labels=Y, **QUICK)
     assert compare(teacher=[T, U], student=S, labels=Y, **QUICK) == expected
     assert compare(teacher=torch.stack([T, U]), student=[S], labels=Y, **QUICK) == expected
+    for teacher, student in ((torch.stack([T, U]), S.tolist()), ([T.tolist(), U], [S.tolist()])):
+        assert compare(teacher=teacher, student=student, labels=Y.tolist(), **QUICK).own["agreement"].mean == (
+            expected.own["agreement"].mean)
     students = compare(teacher=T, student=[[S, U], S], **QUICK)
     assert students.own["kl"].mean == pytest.approx(
         (metrics.predictive_kl(T, ensemble_logits(torch.stack([S, U]))) + metrics.predictive_kl(T, S)) / 2)
@@ -298,6 +301,8 @@ def test_two_classes_and_many_are_compared():
     ({"student": "nowhere.npz"}, "nowhere.npz cannot be"),
     ({"modules": [{"teacher": "a"}]}, "modules must be names"), ({"cka_inputs": 1.5}, "cka_inputs must be"),
     ({"teacher": T[:, :1], "student": S[:, :1]}, "one class"),
+    ({"seed": 0.5}, "seed must be a whole number"), ({"labels": Y.double()}, "cast them to integers"),
+    ({"student": [0.5, 1.0]}, "must have logits"), ({"teacher": [[1, 2], [3]]}, "must be numbers"),
     ({"teacher": [T, U[1:]]}, "members of an ensemble differ")])
 def test_what_cannot_be_compared_is_named_in_a_sentence(change, says):
     with pytest.raises(comparison.LogitsError, match=says) as error:
@@ -533,7 +538,11 @@ def test_the_command_writes_a_card_of_files_and_prints_the_table(kdlib, tmp_path
     (["t.npz", "t.npz", "--unseen", "t.npz"], "unseen teacher 1 is the student's own teacher"),
     (["t.npz", "t.npz", "--labels", "t.npz"], "labels must be whole numbers"),
     (["t.npz", "t.npz", "--resamples", "1"], "at least 100"),
-    (["t.npz", "t.npz", "--json", "no/card.json"], "No such file")])
+    (["t.npz", "t.npz", "--json", "no/card.json"], "No such file"),
+    (["t.npz", "t.npz", "--markdown", "no/card.md"], "No such file"), (["t.npz", "t.npz", "--json", "."], "a folder"),
+    (["t.npz", "t.npz", "--markdown", "card.json"], "card.json is written already"),
+    (["t.npz", "t.npz", "--json", "t.npz"], "t.npz is an input, which would be written over"),
+    (["p.npz", "t.npz", "--logits", "--markdown", "./t.npz"], "t.npz is an input")])
 def test_a_command_that_fails_says_why_and_leaves_nothing(kdlib, tmp_path, monkeypatch, args, says):
     monkeypatch.chdir(tmp_path)
     np.savez("t.npz", logits=T)
