@@ -27,6 +27,7 @@ import math
 import os
 import sys
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ from kdlib.spec import Student
 from kdlib.stats import Estimate, estimate
 from kdlib.store import Store, commit, digest
 from kdlib.streams import GlobalStream, seed_of, stream
-from kdlib.train import Source, fit, steady_process
+from kdlib.train import Source, first_line, fit, steady_process
 
 TRIALS = 10  # of a card that is ranked, at the least
 SLACK = 1.02  # a net is tried on a batch before it is trained
@@ -219,6 +220,13 @@ def closed():
         _watching.pop()
 
 
+def failed(name: str, error: Exception) -> BenchmarkError:
+    """Of a method that raises: what it raises and where in its own file."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own.USED]
+    where = f" at {lines[-1].filename}, line {lines[-1].lineno}" if lines else ""
+    return BenchmarkError(f"method {name} fails{where}: {type(error).__name__}: {first_line(error)}")
+
+
 def recipe_of(method: Method, spec: Student) -> Student:
     """The usual student as a recipe changes it."""
     fields = dict(method.fields)
@@ -264,9 +272,9 @@ def judge(name: str, spec: Student, used: dict[str, str]) -> dict:
         try:
             with meter:
                 student = method.code(given, material)
-        except Exception:
+        except Exception as error:
             if not touched and meter.total <= meter.limit:
-                raise
+                raise failed(name, error) from error
     seconds = time.process_time() - began
     if touched:
         refuse(f"reads {touched[0]}: kdlib's data, so test labels")
@@ -307,9 +315,15 @@ def measured(spec: Student, student: nn.Module, used: float, seconds: float) -> 
 def judge_recipe(name: str, method: Method, specs: list[Student], workers: int | None, progress: bool) -> list[dict]:
     """All trials of a recipe, which are runs like the book's."""
     made = [recipe_of(method, spec) for spec in specs]
-    used = recipe_cost(made[0]) / budget(specs[0])
+    unit = budget(specs[0])
+    try:
+        used = recipe_cost(made[0]) / unit
+    except Refused:
+        raise
+    except Exception as error:
+        raise failed(name, error) from error
     if used > method.cost * SLACK:
-        raise Refused(f"method {name} is refused: it " + EXCEEDS.format(method.cost, method.cost * budget(specs[0])))
+        raise Refused(f"method {name} is refused: it " + EXCEEDS.format(method.cost, method.cost * unit))
     records, store = compute(made, workers, None, progress), Store()
     return [measured(spec, loaded(spec, store.weights), used, records[spec].seconds) for spec in made]
 

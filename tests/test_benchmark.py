@@ -110,9 +110,20 @@ def test_a_method_may_declare_a_higher_cost(tried):
     assert tried("return data.distil(teacher, steps=2 * data.steps)", "@kdlib.method(cost=2)")["cost"] > 1
 
 
-def test_an_error_of_a_method_is_its_own(tried):
-    with pytest.raises(ZeroDivisionError):
-        tried("1 / 0")
+@pytest.mark.parametrize("body, says", [
+    ("1 / 0", "ZeroDivisionError: division by zero"), ("data.distil(teacher, lr=-1)", "DistilError: lr: "),
+    ("data.distil(teacher, objective=lambda s, t: s.nothing)", "Unusable: the objective fails .*nothing")])
+def test_an_error_of_a_method_is_a_sentence_that_names_its_line(tried, tmp_path, body, says):
+    with pytest.raises(BenchmarkError, match=f"method mine fails at .*mine.py, line 9: {says}") as error:
+        tried(body)
+    assert "\n" not in str(error.value)
+
+
+def test_an_error_of_an_objective_is_a_sentence_that_names_its_line(spec, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import kdlib\n@kdlib.objective\ndef mine(s, t):\n    return s.nothing\n")
+    with pytest.raises(BenchmarkError, match="method mine fails at .*mine.py, line 4: AttributeError: "):
+        benchmark.judge_recipe(*entry_of(file), [spec], 1, False)
 
 
 def test_a_student_that_answers_by_its_teacher_is_judged_by_its_weights(tried):
@@ -217,6 +228,14 @@ def test_the_command_writes_a_card_that_the_page_can_trust(kdlib, tmp_path):
     card.write_text(card.read_text().replace('"declared_cost": 1', '"declared_cost": 0'))
     with pytest.raises(BenchmarkError, match="changed after it was written"):
         benchmark.read(card)
+    bad = tmp_path / "bad.py"
+    bad.write_text("import kdlib\n@kdlib.method\ndef bad(teacher, data):\n    raise LookupError('no')\n")
+    code, out, err = kdlib("benchmark", bad, "--profile", "smoke", "--trials", 2, "--workers", 2)
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert err.splitlines()[-1] == f"kdlib: method bad fails at {bad}, line 4: LookupError: no"
+    assert not bad.with_suffix(".json").exists()
+    code, _, err = kdlib("benchmark", bad, "--json", bad)
+    assert code == 2 and "bad.py is an input, which would be written over" in err
     code, _, err = kdlib("benchmark", tmp_path / "none.py")
     assert code == 2 and "none.py cannot be read" in err
 
