@@ -95,13 +95,19 @@ def chooser(columns: dict[str, dict[str, Standing]], groups: list[str]) -> str:
                 (g, g) for g in groups)]) + '<output aria-live="polite"></output></form>')
 
 
+def counted(standings: dict[str, Standing]) -> str:
+    """How many hold, do not, are open: "4 hold, 2 do not"."""
+    verb = {"holds": "hold", "does not hold": "do not"}
+    count = {v: sum(c.verdict == v for c in standings.values()) for v in MARK}
+    return ", ".join(f"{n} {verb.get(v, v)}" for v, n in count.items() if n)
+
+
 def tally(columns: dict[str, dict[str, Standing]]) -> str:
     """How many claims hold, do not, are open, on each data set: a bar and a line of words."""
     rows = []
     for where, standings in columns.items():
         count = {v: sum(c.verdict == v for c in standings.values()) for v in MARK}
-        verb = {"holds": "hold", "does not hold": "do not"}
-        words = ", ".join(f"{n} {verb.get(v, v)}" for v, n in count.items() if n)
+        words = counted(standings)
         bar = "".join(f'<span class="share {v.replace(" ", "-")}" style="flex-grow: {n}">{MARK[v]} {n}</span>'
                       for v, n in count.items() if n)
         rows.append(f'<div class="tally"><p>{html.escape(where)}: {words}</p><div class="bar" aria-hidden="true">{bar}'

@@ -162,7 +162,7 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
         return None
     e = estimate(values)
     glue(key, e.text(scale, digits), display=False)
-    glue(f"{key}-mean", f"{e.mean * scale:.{digits}f}", display=False)
+    glue(f"{key}-mean", f"{e.mean * scale:z.{digits}f}", display=False)
     return e
 
 
@@ -338,8 +338,8 @@ def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
     parts = [(a, b) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=False)]
     words = (f"{sum(_inside(b.values, a.values) for a, b in parts)} of {len(parts)} estimates lie within the 95 % "
              f"intervals of the records. Verdicts that differ: {'; '.join(differ) or 'none'}." if pairs else
-             f"Profile {profile} is not recorded, so there is nothing to compare its verdicts with: " + "; ".join(
-                 f"{sum(claim.verdict == verdict for claim in here.values())} {verdict}" for verdict in MARK) + ".")
+             f"Profile {profile} is not recorded, so there is nothing to compare its verdicts with: "
+             f"{cards.counted(here)}.")
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
                 f"<p>{html.escape(words)}</p></div>")
 

@@ -231,7 +231,7 @@ def _text(measure: str, e: Estimate) -> str:
     m = _measure(measure)
     if np.isnan(e.mean):
         return "–"
-    text = f"{e.mean * m.scale:.{m.digits}f}"
+    text = f"{e.mean * m.scale:z.{m.digits}f}"
     return (e.text(m.scale, m.digits) if np.isfinite([e.low, e.high]).all() else text).replace("inf", "∞")
 
 

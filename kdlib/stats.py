@@ -23,13 +23,13 @@ class Estimate:
 
     def text(self, scale=1.0, digits=1) -> str:
         """For example 61.2 [59.9, 62.5]."""
-        return f"{self.mean * scale:.{digits}f} {self.interval(scale, digits)}"
+        return f"{self.mean * scale:z.{digits}f} {self.interval(scale, digits)}"
 
     def interval(self, scale=1.0, digits=1) -> str:
         """For example [59.9, 62.5]."""
         if self.n == 1 and math.isinf(self.low):
             return "(one trial: no interval)"
-        return f"[{self.low * scale:.{digits}f}, {self.high * scale:.{digits}f}]"
+        return f"[{self.low * scale:z.{digits}f}, {self.high * scale:z.{digits}f}]"
 
 
 LEVEL = 0.05  # of every interval and of every test
@@ -171,8 +171,8 @@ class Part:
         if (self.unit == "points" and 0 < abs(self.threshold) < 0.005) or "per " in self.label:
             digits = 2
         e = self.estimate
-        low, high = (f"{value * scale:.{digits}f}" for value in (e.low, e.high))
-        return {"statistic": self.label, "estimate": f"{e.mean * scale:.{digits}f}",
+        low, high = (f"{value * scale:z.{digits}f}" for value in (e.low, e.high))
+        return {"statistic": self.label, "estimate": f"{e.mean * scale:z.{digits}f}",
                 "interval": e.interval(scale, digits), "n": e.n, "rule": rule(self), "verdict": self.verdict,
                 "excluded": "" if self.verdict != "undecided" else "nothing" if e.n == 1 else
                 f"less than {low} and more than {high}"}

@@ -9,6 +9,7 @@ from scipy import stats as scipy_stats
 from kdlib.stats import (
     LEVEL,
     Claim,
+    Estimate,
     Part,
     Standing,
     Statistic,
@@ -221,3 +222,7 @@ def test_the_rank_correlation_is_spearmans_with_ties_or_without(values):
     for draw in range(20):
         a, b = np.random.default_rng(draw).integers(values, size=(2, 18))
         assert rank_correlation(a, b) == pytest.approx(scipy_stats.spearmanr(a, b).statistic, abs=1e-12)
+
+
+def test_a_small_number_below_zero_is_shown_as_zero():
+    assert Estimate(-0.0004, -0.0003, 0.0002, 5).text(100) == "0.0 [0.0, 0.0]"
