@@ -15,7 +15,7 @@ from kdlib.reading import described, in_words
 from kdlib.results import Record, Recorded
 from kdlib.stats import estimate
 
-RUNS = "../runs.html"  # the page of all recorded runs, seen from a chapter
+RUNS, EXPLORER = "../runs.html", "../explorer.html"  # the pages of all recorded runs, seen from a chapter
 # what the page of runs says of each, where a run has it
 METRICS = ("agreement", "independent_agreement", "train_agreement", "accuracy", "kl", "ece", "barrier", "judge_fid")
 
@@ -105,8 +105,11 @@ def _table(cell: str, r: Results, numbers: dict) -> str:
     names, metrics = (list(dict.fromkeys(number[i] for number in numbers)) for i in (0, 1))
     known = Recorded(r.profile.name).records
 
+    def place(key):  # the trials that verdicts rest on are thousands: the explorer has them
+        return f"{EXPLORER}?run={key[:KEY]}" if r.profile.compact else f"{RUNS}#{key}"
+
     def runs(name):
-        return " ".join(f'<a href="{RUNS}#{record.key}">{_trial(record)}</a>' if record.key in known
+        return " ".join(f'<a href="{place(record.key)}">{_trial(record)}</a>' if record.key in known
                         else f"<code>{record.key}</code>" for record in r.rows[name])
 
     rows = "".join(f"<tr><td>{html.escape(in_words(name))}</td>" + "".join(

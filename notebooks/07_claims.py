@@ -124,7 +124,7 @@ folded("Both rules of each, and the verdicts by both", changed_rules({"signals":
 # | Fig 4 | recycled data over m and τ | {numref}`fig-recycling`, {numref}`fig-recycling-tau` | {numref}`fig-recycling-cifar`, {numref}`fig-recycling-tau-cifar` |
 # | Fig 5 | agreement on the distillation data | {numref}`fig-train-agreement` | {numref}`fig-train-cifar` |
 # | Fig 6a | longer training, SGD and Adam | {numref}`fig-optimizers` | {numref}`fig-optimizers-cifar` |
-# | Fig 6b | starts near the teacher | {numref}`fig-lambda`; with the rate scaled {numref}`fig-errata-lambda` | {numref}`fig-lambda-cifar`; {numref}`fig-errata-lambda-cifar` |
+# | Fig 6b | starts near the teacher | {numref}`fig-lambda`; what moves a student {numref}`fig-moves`; with the rate scaled {numref}`fig-errata-lambda` | {numref}`fig-lambda-cifar`; {numref}`fig-errata-lambda-cifar` |
 # | Fig 6c | the loss between them | {numref}`fig-planes`, {numref}`fig-barrier` | {numref}`fig-planes-cifar`, {numref}`fig-barrier-cifar` |
 # | Fig 7 | generated images | none: fresh signals are drawn, not generated | {numref}`fig-samples` |
 # | Fig 8 | what the labels say | {numref}`fig-labels` | {numref}`fig-labels-cifar` and table in {doc}`05_scale` |

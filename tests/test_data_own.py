@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import jupytext
 import numpy as np
 import pytest
 from conftest import teacher
@@ -234,5 +235,7 @@ def test_one_line_runs_chapter_1_on_a_folder_of_ones_own(here):
                           text=True, cwd=here)
     assert done.returncode == 0, done.stderr[-2000:]
     page = Path("out.ipynb").read_text()
-    assert page.count('"image/svg+xml"') == 4 and "-p profile smoke -p data colours" in page
+    figures = sum("figure" in cell.metadata.get("mystnb", {}) for cell in jupytext.read(
+        project_root() / "notebooks" / "01_fidelity_gap.py").cells)
+    assert page.count('"image/svg+xml"') == figures and "-p profile smoke -p data colours" in page
     assert "profile smoke on colours" in page
