@@ -1,5 +1,6 @@
 import signal
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Trai
 from kdlib.store import KeptState, run_now
 
 torch.set_num_threads(1)
+with suppress(ImportError):  # it asks once whether Python is interactive: now, before a test makes a shell
+    import lightning_fabric  # noqa: F401
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a job in the background: what the tests interrupt would not
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
