@@ -42,6 +42,22 @@ def kdlib(monkeypatch, capsys, tmp_path):
     return call
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    from kdlib.printing import chromium
+
+    path = chromium()
+    if path is None:
+        pytest.skip("this machine has no Chromium, in which pages are checked: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 def teacher(member=0, trial=0, steps=5, model="cnn1d", name="mnist1d"):
     return Teacher(data=Data(name=name, trial=trial, train=50, test=60), model=model, member=member,
                    training=Training(steps=steps, batch=10))

@@ -4,7 +4,6 @@ import json
 
 import pages
 import pytest
-from playwright.sync_api import sync_playwright
 
 from kdlib import explorer, figures
 from kdlib.experiments.design import with_unseen
@@ -91,17 +90,6 @@ def address(found, tmp_path_factory):
         'href="_static/book.css"><link rel="stylesheet" media="print" href="_static/print.css">'
         f'<main><h1>x</h1>{explorer.page("_static")}{explorer.surface_page()}</main>')
     return (folder / "page.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = pages.chromium()
-    if path is None:
-        pytest.skip("this machine has no Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def drawn(page, n):

@@ -8,7 +8,6 @@ from itertools import product
 
 import pages
 import pytest
-from playwright.sync_api import sync_playwright
 
 from kdlib.experiments.claims import CLAIMS
 from kdlib.paths import project_root
@@ -27,17 +26,6 @@ NARROW = ("book/executed/00_answer.html", "book/executed/01_fidelity_gap.html", 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     return pages.published(tmp_path_factory.mktemp("book"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = pages.chromium()
-    if path is None:
-        pytest.skip("this machine has no Chromium, in which the pages are checked: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

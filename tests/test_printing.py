@@ -6,7 +6,6 @@ import sys
 
 import pytest
 from pages import opened, served
-from playwright.sync_api import sync_playwright
 
 from kdlib import printing
 from kdlib.paths import project_root
@@ -19,17 +18,6 @@ PAGE = """<html lang="en" data-theme="dark"><title>x</title>
 <details class="above-input"><div class="cell_input">code</div></details><div class="cell_output">shown</div>
 <form class="choose-claims">choices</form><p id="text">Text. <a href="other.txt">other</a> <a href="#text">here</a>
 <a href="https://example.org/">away</a></p>{}</div></main>"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = printing.chromium()
-    if path is None:
-        pytest.skip("this machine has no Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
