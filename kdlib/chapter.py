@@ -390,9 +390,9 @@ def marked(verdict: str) -> str:
 
 
 def all_runs(name: str, r: Results) -> HTML:
-    """How to run this page again, and where all its numbers come from."""
-    records = r.needed
-    half = sum(record.seconds for record in records) / 2
+    """How to run this page again, of those of its trials that are then trained, and where all its numbers come from."""
+    records, profile = r.needed, PROFILES[r.profile.name]
+    half = sum(record.seconds for record in records) / 2 * (profile.live or profile.seeds) / profile.seeds
     other = "" if r.profile.name == LIVE else f" -p profile {r.profile.name}"
     if r.profile.data_set != PROFILES[r.profile.name].data_set:
         other += f" -p data {r.profile.data_set}"

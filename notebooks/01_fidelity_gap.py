@@ -160,8 +160,8 @@ evidence("fig-gap-ensembles-cifar", cifar)
 # %% [markdown]
 # At the largest set a student of five members agrees with its teacher {glue:text}`easier` one of a single teacher on signals
 # ({term}`m` counts the members), and {glue:text}`cifar-easier` one on photographs. How much of that is owed to the ensemble itself? Of its agreement {glue:text}`own-5` points belong to this ensemble on signals, {glue:text}`cifar-own-5`
-# on photographs. Beside a student of a single teacher, one of five fills of the room above its
-# baseline {glue:text}`fuller`. So both numbers must be shown together, for every set and every m.
+# on photographs. Of the room above its baseline a student of five fills
+# {glue:text}`fuller` than one of a single teacher. So both numbers must be shown together, for every set and every m.
 #
 # ## An easy task
 

@@ -201,8 +201,8 @@ evidence("fig-lambda-cifar", cifar)
 # and {glue:text}`cifar-sudden` % on photographs. All that comes before it takes {glue:text}`early` and {glue:text}`cifar-early` %. (Weights are drawn
 # smaller here than in the paper, which moves this axis; claims O4 and O5 rest on runs with the paper's draw.)
 #
-# At λ = 1 a student *starts as its teacher*, where the distillation loss has its optimum, though not what is trained, since
-# weight decay is part of that. It ends {glue:text}`distance-1` away in weight space on signals. Its test agreement is {glue:text}`at-test` % there and {glue:text}`cifar-at-test` % on photographs.
+# At λ = 1 a student *starts as its teacher*, where the distillation loss has its optimum. What moves it away is looked at
+# below. It ends {glue:text}`distance-1` away in weight space on signals. Its test agreement is {glue:text}`at-test` % there and {glue:text}`cifar-at-test` % on photographs.
 #
 # ## Basins
 
@@ -293,8 +293,9 @@ evidence("fig-moves", many)
 # {glue:text}`moved-adam` % train agreement by AdamW, at **{glue:text}`moved-sgd` %** by SGD. With the rate scaled by 1 − λ, as in the
 # official code, it stays ({glue:text}`moved-sgd-scaled` %).
 #
-# Weight decay is not what moves it: at λ = .75 train agreement without decay {glue:text}`moved-decay`. The steps are. AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov
-# momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
+# Is it weight decay? Without it, at λ = .75, train agreement {glue:text}`moved-decay`.
+#
+# Is it the steps? AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
 # {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts (eight trials, two draws) are sharper. There every step makes the smallest error
 # of rounding larger, until the student is thrown out. At λ = .75 only {glue:text}`curved-above-0.75` of them are, and a gradient leads
 # the student to somewhere less sharp. It ends at {glue:text}`moved-sgd-before` %.
