@@ -132,7 +132,7 @@ def check_parameters(known=("profile", "seeds", "workers")) -> None:
                 raise PageError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
 
 
-def drawn(draw, r: Results, n: int = 1, height: float = 3.3):
+def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3):
     """A figure of n panels, one below the other so that a phone can show them, as `draw(r, axes)` makes it, and over
     it, as open rings, the same of what was trained here. A fresh account of the runs that it reads begins: `evidence`.
     """

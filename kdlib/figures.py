@@ -4,13 +4,16 @@ Everywhere: bands and bars are 95 % Student-t intervals (`stats.estimate`); one 
 """
 
 from contextlib import contextmanager
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator
+from matplotlib.transforms import Bbox
 
 from kdlib.stats import estimate
 
@@ -31,10 +34,11 @@ _KEYS = {
     "half A": (RED, "v"), "half B": (SKY, "P"), "both halves": (PURPLE, "d"),
     "student": (BLUE, "v"), "barrier": (BLUE, "h"), "sharpness": (BLUE, "8"), "train KL": (BLUE, "X"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
-    "fresh": (GREEN, "H"), "generated": (PURPLE, "p"),
-    "official code": (RED, "p"), "axes right": (SKY, "h"), "this book": (BLUE, "p"),
+    "fresh": (GREEN, "s"), "generated": (PURPLE, "v"),
+    "official code": (RED, "s"), "axes right": (SKY, "^"), "this book": (BLUE, "p"),
     "kdlib": (BLUE, "D"),
 }
+OPEN = ("official code",)  # drawn open: what lies below it shows
 MARKS = "os^Dv"  # of points on a surface, by their names
 _ring = False  # whether what is drawn now lies over another figure: see `over`
 
@@ -54,9 +58,11 @@ def style() -> None:
     })
 
 
-def panels(n: int = 1, height: float = 3.3):
-    """(figure, list of n axes, one below the other): side by side they would be too small on a phone."""
-    figure, axes = plt.subplots(n, 1, figsize=(WIDTH, height * n), squeeze=False)
+def panels(n: int = 1, height: float | tuple[float, ...] = 3.3):
+    """(figure, list of n axes, one below the other): side by side they would be too small on a phone. `height`: inches
+    of each, or of one after the other."""
+    heights = height if isinstance(height, tuple) else (height,) * n
+    figure, axes = plt.subplots(n, 1, figsize=(WIDTH, sum(heights)), squeeze=False, height_ratios=heights)
     return figure, list(axes[:, 0])
 
 
@@ -81,6 +87,18 @@ def _look(key):
     return _KEYS[key]
 
 
+def _mark(key, size=6.0):
+    """The same as matplotlib's options of a line."""
+    colour, marker = _look(key)
+    return {"color": colour, "marker": marker, "markersize": size} | (
+        {"markerfacecolor": "none", "markersize": size + 2} if key in OPEN else {})
+
+
+def dark(colour):
+    """A colour of lines as letters have it, which are thin."""
+    return {ORANGE: "#8A5F00", SKY: "#1F78B0", PURPLE: "#A24D7C"}.get(colour, colour)
+
+
 class _Placed(Artist):
     """Drawn before the labels of its axes, where sizes and limits are final: puts them in their places."""
 
@@ -90,7 +108,7 @@ class _Placed(Artist):
         self.set(zorder=-10, in_layout=False)
 
     def draw(self, renderer):
-        self.place(self.axes)
+        self.place(self.axes, renderer)
 
 
 def _intervals(values, width, name):
@@ -114,19 +132,28 @@ def line(ax, x, values, key: str, label: str | None = None, style: str = "-") ->
     against an unseen teacher, whose interval is a bar, not a band, since six bands on each other cannot be told apart.
     ValueError if the shapes do not match.
     """
-    colour, marker = _look(key)
+    colour, _ = _look(key)
     mean, half = _intervals(values, len(x), "values")
     if _ring:
         return _rings(ax, x, mean, colour)
-    ax.plot(x, mean, style, color=colour, marker=marker)
+    ax.plot(x, mean, style, **_mark(key), clip_on=False)  # a mean of 100 % lies on the axes' edge
     if style == "-":
         ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
         _own(ax, [("line", np.asarray(x, dtype=float), mean)] if not key.startswith("unseen") else [])
     else:
         ax.errorbar(x, mean, half, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
     text = ax.annotate(key if label is None else label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points",
-                       va="center", color=colour if colour != ORANGE else "#8A5F00", fontsize=9, annotation_clip=False)
+                       va="center", color=dark(colour), fontsize=9, annotation_clip=False)
     _placed(ax, "_kdlib_labels", [text], _spread)
+
+
+def level(ax, y: float, text: str, style: str = "--") -> None:
+    """A horizontal line at y through what is drawn, with its meaning above its left end."""
+    if _ring:
+        return
+    left, right = ax.dataLim.intervalx
+    ax.hlines(y, left, right, color="black", linestyle=style, linewidth=1.2)
+    ax.annotate(text, (left, y), xytext=(2, 4), textcoords="offset points", fontsize=9)
 
 
 def _own(ax, found):
@@ -150,8 +177,9 @@ def gap(ax) -> None:
     elif kinds == {"row"}:
         rows = np.unique(np.concatenate([rows for _, rows, _ in ax._kdlib_own]))
         far = np.nanmax([mean for _, _, mean in ax._kdlib_own], axis=0)
-        ax.barh(rows, 100 - far, left=far, height=0.7, color=GAP, linewidth=0, zorder=0.5)
-        ax.set_xlim(right=100)
+        left, _ = ax.get_xlim()  # before the bars, which would end the axes where they begin
+        ax.barh(rows, 100 - far, left=far, height=0.8, color=GAP, linewidth=0, zorder=0.5)
+        ax.set_xlim(left, 100)
     else:
         ax.axvspan(max(np.max(x) for _, x, _ in ax._kdlib_own), 100, color=GAP, linewidth=0, zorder=0.5)
         ax.set_xlim(right=100)
@@ -163,7 +191,7 @@ def _placed(ax, name, texts, place):
     setattr(ax, name, [*getattr(ax, name, []), *texts])
 
 
-def _spread(ax, gap=11.0):
+def _spread(ax, _, gap=11.0):
     """Move the end labels of an axes apart: at least `gap` points between neighbours, in their order."""
     to_points = 72 / ax.figure.dpi
     texts = sorted(ax._kdlib_labels, key=lambda t: t.xy[1])
@@ -180,20 +208,22 @@ def _spread(ax, gap=11.0):
 def points(ax, labels, groups: dict) -> None:
     """Horizontal dot plot: a row per label; groups {name: values [trials, len(labels)]}, means and bars."""
     rows = np.arange(len(labels))
-    offsets = np.linspace(-0.2, 0.2, len(groups)) if len(groups) > 1 else [0]
+    offsets = np.linspace(-1, 1, len(groups)) * (0.1 + 0.06 * len(groups)) if len(groups) > 1 else [0]
     for offset, (name, values) in zip(offsets, groups.items(), strict=True):
-        colour, marker = _look(name)
         mean, half = _intervals(values, len(labels), f"values of {name}")
         if _ring:
-            _rings(ax, mean, rows + offset, colour)
+            _rings(ax, mean, rows + offset, _look(name)[0])
             continue
-        ax.errorbar(mean, rows + offset, xerr=half, fmt=marker, color=colour, capsize=2, label=name)
+        drawn = ax.errorbar(mean, rows + offset, xerr=half, linestyle="none", capsize=2, label=name,
+                            **_mark(name, 5 if len(groups) > 2 else 6))
+        drawn[0].set_clip_on(False)
         if not name.startswith("unseen"):
             _own(ax, [("row", rows, mean)])
     if _ring:
         return
     ax.set_yticks(rows, labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.margins(x=0.08)
     ax.grid(axis="y", visible=False)
     if len(groups) > 1:
         _above(ax, list(groups))
@@ -224,32 +254,65 @@ def ways(rows) -> Axes:
     return ax
 
 
-def scatter(ax, x, y, labels, key: str) -> None:
-    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points."""
-    colour, marker = _look(key)
+def scatter(ax, x, y, labels, key: str, joined: bool = False) -> None:
+    """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points, which a line joins in
+    their order where they are steps of one way."""
+    colour, _ = _look(key)
     mean_x, half_x = _intervals(x, len(labels), "x")
     mean_y, half_y = _intervals(y, len(labels), "y")
     if _ring:
         return _rings(ax, mean_x, mean_y, colour)
-    ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt=marker, color=colour, elinewidth=0.8, alpha=0.9)
+    ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.4)
+    ax.plot(mean_x, mean_y, **_mark(key, 5.5), linestyle="-" if joined else "none", linewidth=1)
     _own(ax, [("points", mean_x, mean_y)] if not key.startswith("unseen") else [])
-    texts = [ax.annotate(label, (a, b), xytext=(5, 5), textcoords="offset points", fontsize=9)
+    ax._kdlib_points = [*getattr(ax, "_kdlib_points", []), *zip(mean_x, mean_y, strict=True)]
+    ax._kdlib_strokes = [*getattr(ax, "_kdlib_strokes", []), *_strokes(mean_x, mean_y, half_x, half_y, joined)]
+    texts = [ax.annotate(label, (a, b), xytext=(0, 0), textcoords="offset points", fontsize=9, color=dark(colour),
+                         arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3})
              for label, a, b in zip(labels, mean_x, mean_y, strict=True) if label]
     _placed(ax, "_kdlib_names", texts, _apart)
 
 
-def _apart(ax, gap=12.0, letter=5.5):
-    """Move down each label of a scatter plot that would lie on one above it; `gap`, `letter`: its size in points."""
-    to_points, placed = 72 / ax.figure.dpi, []
+def _strokes(x, y, half_x, half_y, joined):
+    """Both ends of what is drawn between points: intervals, and the line that joins them in short pieces, whose boxes
+    are no larger than it."""
+    for a, b, across, up in zip(x, y, np.nan_to_num(half_x), np.nan_to_num(half_y), strict=True):
+        yield (a - across, b), (a + across, b)
+        yield (a, b - up), (a, b + up)
+    if joined:
+        steps = np.linspace(0, len(x) - 1, 8 * (len(x) - 1) + 1)
+        yield from pairwise(zip(*(np.interp(steps, np.arange(len(x)), along) for along in (x, y)), strict=True))
+
+
+def _apart(ax, renderer, point=3.5):
+    """Put each name of a point where it lies on no other, on no point (`point` points around its centre), on no line
+    and within the axes: the nearest such place, all of them measured, or the least bad one. A line leads back from one
+    that is not beside its point."""
+    scale = ax.figure.dpi / 72
+    inside, points = ax.get_window_extent(renderer), ax.transData.transform(ax._kdlib_points)
+    taken = [Bbox([p - point * scale, p + point * scale]) for p in points[np.isfinite(points).all(1)]]
+    strokes = [Bbox([np.minimum(*ends), np.maximum(*ends)]) for ends in map(ax.transData.transform, ax._kdlib_strokes)]
+    strokes += [line.get_window_extent(renderer) for line in ax.lines if line.get_marker() == "None"]  # at 0, say
+
+    def cost(box):
+        outside = not (inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1))
+        return 3 * sum(map(box.overlaps, taken)) + sum(map(box.overlaps, strokes)) + 6 * outside
+
     for text in sorted(ax._kdlib_names, key=lambda t: -t.xy[1]):
-        x, own = ax.transData.transform(text.xy) * to_points
-        y, width = own + 5, letter * len(text.get_text())
-        for left, other, other_width in placed:  # from above, so that one pass is enough
-            if abs(y - other) < gap and x < left + other_width and left < x + width:
-                y = other - gap
-        placed.append((x, y, width))
-        placed.sort(key=lambda place: -place[1])
-        text.set_position((5, y - own))
+        size = Text.get_window_extent(text, renderer)  # of its letters alone, without the line that leads back
+        width, height = size.width / scale, size.height / scale
+        places = []
+        for away in (5, 7, 9, 14, 20, 27, 35, 44, 54, 65):  # points
+            left = {1: away, 0: -width / 2, -1: -away - width}
+            low = {1: 0.6 * away, 0: -height / 2, -1: -0.6 * away - height}
+            for across, up in ((1, 1), (1, 0), (1, -1), (-1, 1), (-1, 0), (-1, -1), (0, 1), (0, -1)):
+                corner = ax.transData.transform(text.xy) + scale * np.array([left[across], low[up]])
+                box = Bbox.from_bounds(*corner, size.width, size.height).padded(scale)
+                places.append((cost(box), len(places), (left[across], low[up]), away, box))
+        _, _, place, away, box = min(places, key=lambda place: place[:2])
+        text.set_position(place)
+        text.arrow_patch.set_visible(away > 9)
+        taken.append(box)
 
 
 def legend(ax, keys) -> None:
@@ -257,8 +320,7 @@ def legend(ax, keys) -> None:
     if _ring:
         return
     for key in keys:
-        colour, marker = _look(key)
-        ax.plot([], [], marker, color=colour, label=key)
+        ax.plot([], [], **_mark(key), linestyle="none", label=key)
     _above(ax, keys)
 
 
@@ -285,7 +347,8 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
                          cmap="cividis", norm=LogNorm(low, high))
     ax.grid(False)
     ax.set_aspect("equal")
-    bar = ax.figure.colorbar(filled, ax=ax, label="loss above its optimum (nats)")
+    beside = ax.inset_axes((1.04, 0, 0.05, 1))  # as high as the surface, whatever its shape
+    bar = ax.figure.colorbar(filled, cax=beside, label="loss above optimum (nats)")
     bar.set_ticks(LogLocator(subs=(1,)))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     for (name, (a, b)), marker in zip(points.items(), MARKS, strict=False):

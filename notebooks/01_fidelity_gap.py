@@ -172,7 +172,7 @@ def easy_task(r, axes):
     ax.set_xscale("log")
     figures.line(ax, factors, 100 * r.table(rows, "agreement"), "own teacher")
     figures.line(ax, factors, 100 * r.table(rows, "independent_agreement"), "unseen", "unseen teacher", "--")
-    ax.axhline(99, color="black", linestyle=":")
+    figures.level(ax, 99, "", ":")
     ax.set_xticks(factors, [f"x{f:g}" for f in factors])
     ax.minorticks_off()
     ax.set(xlabel=f"distillation inputs (multiples of {unit:,})", ylabel="test agreement (%)")

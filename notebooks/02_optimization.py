@@ -303,9 +303,8 @@ evidence("fig-moves", many)
 # %% mystnb={"figure": {"caption": "Signals, eight recorded trials, weights drawn as in the paper: sharpness of the distillation loss where the student starts, against \u03bb. Dashed: what SGD at the student's rate is stable in.", "name": "fig-sharpness"}, "image": {"alt": "Line chart on MNIST-1D of the largest eigenvalue of the Hessian at the start against lambda, with a horizontal line at the largest that SGD is stable in.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 figure, [ax] = figures.panels(height=2.6)
 starts_at = [float(x) for x in curved["sharpness"][DRAW]]
-figures.line(ax, starts_at, np.array(list(curved["sharpness"][DRAW].values())).T, "sharpness")
-ax.axhline(stable, color="black", linestyle="--")
-ax.text(0, stable + 1, "SGD is stable below", fontsize=9)
+figures.line(ax, starts_at, np.array(list(curved["sharpness"][DRAW].values())).T, "sharpness", "")
+figures.level(ax, stable, "SGD is stable below")
 ax.set(xlabel="λ", ylabel="sharpness")
 plt.show()
 

@@ -182,13 +182,13 @@ def recycling(values, condition, xlabel):
 
 
 over_members = recycling(distillation_data.ENSEMBLES, lambda s, m: ("recycle", s, m, 4.0), "members m")
-_ = drawn(over_members, r, 3, 2.5)
+_ = drawn(over_members, r, 3, (3.3, 2.2, 2.2))
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-recycling", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-recycling-cifar"}, "image": {"alt": "Three line charts on CIFAR-100 over ensemble size, a colour for each half of the data and one for both: test agreement, accuracy, calibration error.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(over_members, cifar, 3, 2.5)
+_ = drawn(over_members, cifar, 3, (3.3, 2.2, 2.2))
 
 # %% tags=["remove-input", "images"]
 evidence("fig-recycling-cifar", cifar)
@@ -202,13 +202,13 @@ evidence("fig-recycling-cifar", cifar)
 
 # %% mystnb={"figure": {"caption": "Signals at m = 3: the same over temperature.", "name": "fig-recycling-tau"}, "image": {"alt": "Three line charts on MNIST-1D over temperature, a colour for each half of the data and one for both: test agreement, accuracy, calibration error.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 over_temperature = recycling(distillation_data.TAUS[:3], lambda s, t: ("recycle", s, 3, t), "temperature τ")
-_ = drawn(over_temperature, r, 3, 2.5)
+_ = drawn(over_temperature, r, 3, (3.3, 2.2, 2.2))
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-recycling-tau", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded, at m = 3: the same over temperature.", "name": "fig-recycling-tau-cifar"}, "image": {"alt": "Three line charts on CIFAR-100 over temperature, a colour for each half of the data and one for both: test agreement, accuracy, calibration error.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(over_temperature, cifar, 3, 2.5)
+_ = drawn(over_temperature, cifar, 3, (3.3, 2.2, 2.2))
 
 # %% tags=["remove-input", "images"]
 evidence("fig-recycling-tau-cifar", cifar)

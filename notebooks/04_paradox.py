@@ -37,13 +37,14 @@ from kdlib.experiments import paradox, so_far
 d, r = open_chapter("04_paradox", profile, seeds, workers)
 cifar = so_far("04_paradox", "workstation")
 
-# %% mystnb={"figure": {"caption": "Signals: student accuracy less its teacher's, against test agreement, as the distillation data grow. Grey crosses: the same students with an unseen teacher. Above the line the student beats its teacher.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots on MNIST-1D for teachers of 1, 3 and 5 members: the student's lead over its teacher against test agreement, a point for each amount of data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
+# %% mystnb={"figure": {"caption": "Signals: student accuracy less its teacher's, against test agreement, as the distillation data grow from x1 on. Grey crosses: the same students with an unseen teacher. Above the line the student beats its teacher.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots on MNIST-1D for teachers of 1, 3 and 5 members: the student's lead over its teacher against test agreement, a point for each amount of data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def leads(r, axes):
     for ax, m in zip(axes, paradox.ENSEMBLES, strict=True):
         runs = [("size", m, f) for f in r.profile.gap.factors]
         gain = 100 * (r.table(runs, "accuracy") - r.table(runs, "teacher_accuracy"))
-        figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), gain, [""] * len(runs), "unseen")
-        figures.scatter(ax, 100 * r.table(runs, "agreement"), gain, [f"x{f:g}" for f in r.profile.gap.factors], f"m={m}")
+        ends = [f"x{f:g}" if f in (r.profile.gap.factors[0], r.profile.gap.factors[-1]) else "" for f in r.profile.gap.factors]
+        figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), gain, [""] * len(runs), "unseen", joined=True)
+        figures.scatter(ax, 100 * r.table(runs, "agreement"), gain, ends, f"m={m}", joined=True)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(title=f"m = {m}", xlabel="test agreement (%)", ylabel="lead over the teacher (points)")
     low = min(ax.get_xlim()[0] for ax in axes)  # the same in all three, so that they can be compared
@@ -147,26 +148,27 @@ evidence("fig-members-cifar", cifar)
 #
 # ## Calibration
 
-# %% mystnb={"figure": {"caption": "Signals: expected calibration error of the student against its agreement with its own teacher of five (coloured) and with an unseen one (grey); a point is one recipe.", "name": "fig-calibration"}, "image": {"alt": "Scatter plot on MNIST-1D of calibration error against test agreement, a point for each recipe, a colour for each temperature, grey with unseen teachers.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
+# %% mystnb={"figure": {"caption": "Signals: expected calibration error of the student against its agreement with its own teacher of five (above) and with an unseen one (below, grey); a point is one recipe.", "name": "fig-calibration"}, "image": {"alt": "Two scatter plots on MNIST-1D of calibration error against test agreement, with the own and with an unseen teacher: a point for each recipe, a mark for each temperature.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def calibration(r, axes):
-    [ax] = axes
-    for t in (1.0, 4.0):
-        runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
-        ece = 100 * r.table(runs, "ece")
-        figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), ece, [""] * len(runs), f"unseen, τ = {t:g}")
-        figures.scatter(ax, 100 * r.table(runs, "agreement"), ece, [""] * len(runs), f"τ = {t:g}")
-    figures.legend(ax, ["τ = 1", "τ = 4", "unseen, τ = 1", "unseen, τ = 4"])
-    ax.set(xlabel="test agreement (%)", ylabel="student's calibration error (points)")
-    figures.gap(ax)
+    for ax, metric, before in zip(axes, ("agreement", "independent_agreement"), ("", "unseen, "), strict=True):
+        for t in (1.0, 4.0):
+            runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
+            figures.scatter(ax, 100 * r.table(runs, metric), 100 * r.table(runs, "ece"), [""] * len(runs), f"{before}τ = {t:g}")
+        figures.legend(ax, [f"{before}τ = 1", f"{before}τ = 4"])
+        ax.set(xlabel="test agreement (%)", ylabel="calibration error (points)")
+    low = min(ax.get_xlim()[0] for ax in axes)
+    for ax in axes:
+        ax.set_xlim(low, 100)
+    figures.gap(axes[0])
 
 
-_ = drawn(calibration, r, height=3.8)
+_ = drawn(calibration, r, 2, 2.9)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-calibration", r)
 
-# %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-calibration-cifar"}, "image": {"alt": "Scatter plot on CIFAR-100 of calibration error against test agreement, a point for each recipe, a colour for each temperature, grey with unseen teachers.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(calibration, cifar, height=3.8)
+# %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-calibration-cifar"}, "image": {"alt": "Two scatter plots on CIFAR-100 of calibration error against test agreement, with the own and with an unseen teacher: a point for each recipe, a mark for each temperature.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
+_ = drawn(calibration, cifar, 2, 2.9)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-calibration-cifar", cifar)
@@ -193,13 +195,13 @@ def labels(r, axes):
     figures.gap(above)
 
 
-_ = drawn(labels, r, 2, 3)
+_ = drawn(labels, r, 2, (3.7, 2.4))
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-alpha", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-alpha-cifar"}, "image": {"alt": "Two line charts on CIFAR-100 against alpha for teachers of 1, 3 and 5 members: test agreement with the own and, dashed, an unseen teacher, and test accuracy.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(labels, cifar, 2, 3)
+_ = drawn(labels, cifar, 2, (3.7, 2.4))
 
 # %% tags=["remove-input", "images"]
 evidence("fig-alpha-cifar", cifar)

@@ -53,7 +53,7 @@ def either_kind(r, axes):
         for ax, label in ((above, "test agreement (%)"), (below, "test accuracy (%)")):
             ax.set_xscale("log", base=2)
             ax.set_xticks(p.gap.factors, [f"x{f}" for f in p.gap.factors])
-            ax.set(title=f"m = {m}", xlabel=f"distillation inputs (multiples of the teacher's {p.train:,})", ylabel=label)
+            ax.set(title=f"m = {m}", ylabel=label)
         for kind, name in (("size", "fresh"), ("gan", "generated")):
             rows = [("size", m, 1), *((kind, m, f) for f in p.gap.factors[1:])]
             figures.line(above, p.gap.factors, 100 * r.table(rows, "agreement"), name)
@@ -61,6 +61,7 @@ def either_kind(r, axes):
             figures.line(below, p.gap.factors, 100 * r.table(rows, "accuracy"), name)
         figures.line(below, p.gap.factors, 100 * r.table([("size", m, f) for f in p.gap.factors], "teacher_accuracy"), "teacher")
         figures.gap(above)
+    axes[-1].set_xlabel(f"distillation inputs (multiples of the teacher's {p.train:,})")
 
 
 _ = drawn(either_kind, r, 4, 2.7)

@@ -158,6 +158,44 @@ FOCUS = """async () => {
 }"""
 
 
+CROWDED = """() => {
+  const whole = document.documentElement, box = e => e.getBoundingClientRect(), found = new Set();
+  const all = (...parts) => [...document.querySelectorAll(parts.map(part => `g[id^="axes_"] > g[id^="${part}`))];
+  const common = (a, b) => [Math.min(a.right, b.right) - Math.max(a.left, b.left),
+                            Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)];
+  const points = all('line2d_"] use').map(box).filter(at => Math.min(at.width, at.height) > 3);  // no ends of intervals
+  const along = all('line2d_"] > path', 'LineCollection_"] > path').flatMap(e => {
+    const to = e.getScreenCTM(), long = e.getTotalLength();
+    return Array.from({length: long && long / 2 + 2}, (_, i) => e.getPointAtLength(2 * i).matrixTransform(to));
+  });
+  const texts = [...document.querySelectorAll('g[id^="text_"]')].map(e => ({e, at: box(e),
+    said: [...e.childNodes].find(node => node.nodeType === Node.COMMENT_NODE)?.data.trim() ?? e.id}));
+  texts.forEach(({e, at, said}, i) => {
+    const fault = what => found.add(`"${said}" ${what}`);
+    for (const other of texts.slice(0, i))
+      if (Math.min(...common(at, other.at)) > 1) fault(`lies on "${other.said}"`);
+    for (const point of points) {
+      const [across, down] = common(at, point);
+      if (across > 0 && down > 0 && across * down > 0.15 * point.width * point.height) fault('lies on a point');
+    }
+    if (along.some(p => at.left + 1 < p.x && p.x < at.right - 1 && at.top + 1 < p.y && p.y < at.bottom - 1))
+      fault('lies on a line');
+    const [across, down] = common(at, box(whole));
+    if (across < at.width - 1 || down < at.height - 1) fault('is cut off');
+    const scales = [...e.querySelectorAll('[transform*="scale"]')].map(e => e.transform.baseVal.consolidate().matrix);
+    const letters = Math.max(...scales.map(m => 100 * Math.hypot(m.a, m.b))) * 343 / whole.viewBox.baseVal.width;
+    if (scales.length && letters < 9) fault(`is ${letters.toFixed(1)} px high on a phone`);
+  });
+  return [...found];
+}"""
+
+
+def faults_of_picture(tab, picture: Path) -> list[str]:
+    """Of a figure of matplotlib's: words that lie on others or on points, that are cut off, or too small on a phone."""
+    tab.goto(picture.as_uri())
+    return tab.evaluate(CROWDED)
+
+
 WEIGHT = {"00_answer": 700, "": 2000}  # kB that a page may load, its pictures too
 SCREENS = 16  # of a phone, that a chapter may be long
 

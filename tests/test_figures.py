@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from kdlib import figures
 
@@ -51,9 +52,44 @@ def test_names_of_points_that_lie_on_each_other_can_all_be_read():
     names, x = ["baseline", "noise", "ood", "mixup", "colour"], np.array([1.0, 1.001, 1.0, 0.999, 0.2])
     figures.scatter(ax, x[None], np.array([[2.0, 2.01, 2.02, 1.9, 0.5]]), names, "τ = 1")
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in ax.texts]
+    boxes = [Text.get_window_extent(text) for text in ax.texts]
     assert [text.get_text() for text in ax.texts] == names
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+def test_names_of_points_lie_on_no_point_and_no_interval_and_within_the_axes():
+    figure, [ax] = figures.panels()
+    x = np.array([[1.0, 1.1, 2.0, 2.9], [1.0, 1.2, 2.2, 3.0]])
+    figures.scatter(ax, x, x, ["x1", "", "a name", "corner"], "m=1", joined=True)
+    ax.axhline(2.1, color="black")
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the lines that lead to points
+    around = ax.transData.transform(np.stack([x.mean(0)] * 2, 1))
+    assert len(boxes) == 3 and not [b for b in boxes for point in around if b.contains(*point)]
+    assert not [b for b in boxes if b.y0 < ax.transData.transform((0, 2.1))[1] < b.y1]
+    inside = ax.get_window_extent()
+    assert all(inside.contains(b.x0, b.y0) and inside.contains(b.x1, b.y1) for b in boxes)
+
+
+def test_a_mean_at_the_edge_of_its_axes_is_drawn_whole():
+    _, [ax] = figures.panels()
+    figures.points(ax, ["a"], {"m=1": np.array([[100.0]]), "m=3": np.array([[60.0]])})
+    figures.gap(ax)
+    marks = [line for line in ax.get_lines() if line.get_marker() in "os"]
+    assert ax.get_xlim()[1] == 100 and ax.get_xlim()[0] < 60 and not any(line.get_clip_on() for line in marks)
+
+
+def test_a_level_ends_where_the_line_does_whose_name_stands_beside_it():
+    _, [ax] = figures.panels()
+    figures.line(ax, [1, 2], np.array([[60.0, 70.0]]), "own teacher")
+    figures.level(ax, 65, "asked")
+    [segment] = ax.collections[-1].get_segments()
+    assert segment.tolist() == [[1, 65], [2, 65]]
+
+
+def test_panels_have_the_heights_that_are_asked_for():
+    figure, axes = figures.panels(2, (3.0, 1.0))
+    assert figure.get_figheight() == 4 and axes[0].get_gridspec().get_height_ratios() == (3.0, 1.0)
 
 
 def test_no_two_things_of_the_book_look_the_same_and_a_new_one_needs_a_look():

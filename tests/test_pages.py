@@ -6,9 +6,11 @@
 import sys
 from itertools import product
 
+import matplotlib.pyplot as plt
 import pages
 import pytest
 
+from kdlib import figures
 from kdlib.experiments.claims import CLAIMS
 from kdlib.paths import project_root
 from kdlib.results import Recorded
@@ -70,6 +72,15 @@ def test_a_page_fits_a_small_phone(page, theme, browser, address):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_no_heavier_or_longer_than_it_may_be(page, browser, address):
     assert pages.faults_of_size(browser, address, page) == []
+
+
+@pytest.mark.slow
+def test_the_words_of_every_figure_can_be_read(browser, html):
+    drawn = {picture.name: picture for picture in html.rglob("_images/*.svg")}
+    assert len(drawn) > 40
+    tab = browser.new_page()
+    assert {name: faults for name, picture in drawn.items() if (faults := pages.faults_of_picture(tab, picture))} == {}
+    tab.close()
 
 
 @pytest.mark.slow
@@ -184,6 +195,25 @@ def test_each_check_in_the_browser_can_fail(browser, tmp_path):
             (tmp_path / "page.html").write_text(whole.format(body))
             found = pages.faults_in_browser(browser, f"{address}/page.html", 1280, "light")
             assert any(fault in one for one in found) if fault else found == []
+
+
+@pytest.mark.slow
+def test_words_of_a_figure_that_cannot_be_read_are_found(browser, tmp_path):
+    figures.style()
+    figure, ax = plt.subplots(figsize=(figures.WIDTH, 3), layout="none")
+    ax.plot([0, 1], [0, 1], "o-")
+    ax.set(xticks=[], yticks=[])
+    wrong = {"one": (0.2, 0.8), "two": (0.21, 0.81), "corner": (0.97, 1), "crossed": (0.45, 0.5), "far": (1.1, 0.5)}
+    for word, place in wrong.items():
+        ax.text(*place, word)
+    ax.text(0.6, 0.1, "tiny", fontsize=5)
+    figure.savefig(tmp_path / "x.svg")
+    plt.close(figure)
+    tab = browser.new_page()
+    assert set(pages.faults_of_picture(tab, tmp_path / "x.svg")) == {
+        '"two" lies on "one"', '"corner" lies on a point', '"corner" lies on a line', '"crossed" lies on a line',
+        '"far" is cut off', '"tiny" is 5.4 px high on a phone'}
+    tab.close()
 
 
 @pytest.mark.slow
