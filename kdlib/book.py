@@ -14,12 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
 from kdlib.results import StoreError, has_records
 from kdlib.settings import from_records
 from kdlib.spec import levels
+from kdlib.stats import Estimate
 from kdlib.store import Store
 
 PAGES = in_order()
@@ -174,34 +177,44 @@ def publish(root: Path | None = None) -> None:
 
 
 def compare(profile, workers) -> dict[str, str]:
-    """By chapter: how far this machine's estimates are from the recorded ones, and the verdicts that differ.
+    """By chapter: how far this machine's estimates are from the recorded ones of the same trials, and the verdicts on
+    these that differ.
 
-    A distance is in half-widths of the recorded 95 % interval: 0 on the machine that made the records, below 1
-    where another machine's rounding leads to an estimate that the record's interval contains.
+    A distance is in half-widths of the 95 % interval over all recorded trials, since that of the few which a chapter
+    trains is of any width, 0 too: 0 on the machine that made the records, small on others.
     """
-    from kdlib.experiments import CHAPTERS, few_trials, from_records, judged, published, trained
+    from kdlib.experiments import CHAPTERS, few_trials, judged, published, trained
     from kdlib.experiments.design import Design
 
-    if not has_records(profile):
-        return dict.fromkeys(CHAPTERS, f"there are no records at {profile}")
     out = {}
-    for name, module in CHAPTERS.items():
+    for name in CHAPTERS:
+        design = Design(profile)
         try:
-            here = few_trials(Design(profile), published(name, Design(profile)))
-            there = judged(name, from_records(module.runs(here), profile))
+            recorded = published(name, design) if has_records(profile) else None
         except StoreError as error:
             out[name] = str(error)
             continue
-        pairs = list(zip(judged(name, trained(name, here, workers)), there, strict=True))
-        parts = [(a.estimate, b.estimate) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
-        if not parts:
+        if recorded is None:
+            out[name] = f"there are no records at {profile}"
+            continue
+        live = trained(name, few_trials(design, recorded), workers)
+        pairs = list(zip(judged(name, live), judged(name, recorded.beside(live)), strict=True))
+        far = [_half_intervals(a.values, b.values, whole.estimate)
+               for (one, two), every in zip(pairs, judged(name, recorded), strict=True)
+               for a, b, whole in zip(one.parts, two.parts, every.parts, strict=True)]
+        if not far:
             out[name] = "tests no claim"
             continue
-        distance = max(abs(a.mean - b.mean) / max(b.high - b.mean, 1e-12) for a, b in parts)
         changed = [a.id for a, b in pairs if a.verdict != b.verdict]
-        out[name] = f"furthest estimate {distance:.2f} half-intervals off; " + (
+        out[name] = f"furthest estimate {max(far):.2f} half-intervals off; " + (
             f"verdicts that differ: {', '.join(changed)}" if changed else "same verdicts")
     return out
+
+
+def _half_intervals(here, there, whole: Estimate) -> float:
+    """How far the means of the same trials lie apart, in half-widths of the interval over all."""
+    apart = abs(float(np.mean(here) - np.mean(there)))
+    return 0.0 if apart == 0 else apart / (whole.high - whole.mean) if whole.high > whole.mean else np.inf
 
 
 def refresh(root: Path | None = None) -> None:

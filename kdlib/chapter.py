@@ -314,9 +314,9 @@ def your_run(name: str, r: Results) -> HTML:
                     "Executed with training, it says here how far your own runs lie from them.</p>"
                     if settings().from_records else "")
     inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.rows for number in _compared(r, row)]
-    alike = replace(r, rows={row: records[:len(r.live.rows[row])] for row, records in r.rows.items()})
     differ = [f"{a.id}: {marked(a.verdict)} in the records, {marked(b.verdict)} here"
-              for a, b in zip(judged(name, alike), judged(name, r.live), strict=True) if a.verdict != b.verdict]
+              for a, b in zip(judged(name, r.beside(r.live)), judged(name, r.live), strict=True)
+              if a.verdict != b.verdict]
     made = sorted({record.device for record in r.live.needed}
                   | {f"torch {record.versions['torch']}" for record in r.live.needed})
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'

@@ -226,6 +226,10 @@ class Results:
                 "optimizers": list(optimization.optimizers), "easy": gap.easy.title,
                 "other": (p.scale or usual.scale).another.net}
 
+    def beside(self, live: "Results") -> "Results":
+        """Those of the trials that `live` has, so that like is compared with like."""
+        return replace(self, rows={name: row[:len(live.rows[name])] for name, row in self.rows.items()})
+
     def _row(self, name):
         if name not in self.rows:
             raise NotRecorded(name, name in self.planned)
