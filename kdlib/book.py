@@ -199,9 +199,9 @@ def compare(profile, workers) -> dict[str, str]:
             continue
         live = trained(name, few_trials(design, recorded), workers)
         pairs = list(zip(judged(name, live), judged(name, recorded.beside(live)), strict=True))
-        far = [_half_intervals(a.values, b.values, whole.estimate)
-               for (one, two), every in zip(pairs, judged(name, recorded), strict=True)
-               for a, b, whole in zip(one.parts, two.parts, every.parts, strict=True)]
+        whole = {part.label: part.estimate for claim in judged(name, recorded) for part in claim.parts}
+        far = [_half_intervals(a.values, b.values, whole[a.label])
+               for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         if not far:
             out[name] = "tests no claim"
             continue

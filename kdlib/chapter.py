@@ -25,10 +25,12 @@ from kdlib.errors import KdlibError
 from kdlib.evidence import line
 from kdlib.experiments import CHAPTERS, by_both_rules, few_trials, judged, published, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
-from kdlib.experiments.design import UNSEEN, Design, NotRecorded, Results
+from kdlib.experiments.design import BRIEF, UNSEEN, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
+from kdlib.results import has_records
 from kdlib.settings import settings
+from kdlib.spec import levels
 from kdlib.stats import Estimate, Standing, estimate, rule
 
 COMPARED = ("agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run with the records
@@ -53,7 +55,9 @@ def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None
     here = design if seeds else few_trials(design, recorded)
     _announce(name, here, workers)
     made = trained(name, here, workers)
-    return design, made if recorded is None else replace(recorded, live=made)
+    if recorded is None:
+        return design, made
+    return design, replace(recorded, live=Beside(made.profile, made.rows, recorded.planned, made.needed))
 
 
 def _announce(name, design, workers):
@@ -313,7 +317,7 @@ def your_run(name: str, r: Results) -> HTML:
         return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page. '
                     "Executed with training, it says here how far your own runs lie from them.</p>"
                     if settings().from_records else "")
-    inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.rows for number in _compared(r, row)]
+    inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.live.rows for number in _compared(r, row)]
     differ = [f"{a.id}: {marked(a.verdict)} in the records, {marked(b.verdict)} here"
               for a, b in zip(judged(name, r.beside(r.live)), judged(name, r.live), strict=True)
               if a.verdict != b.verdict]
@@ -323,20 +327,23 @@ def your_run(name: str, r: Results) -> HTML:
                 f"<p>{sum(inside)} of {len(inside)} means that this machine trained lie within the 95 % intervals of "
                 "the records, from which the page is written. Verdicts by these trials alone that differ: "
                 f"{html.escape('; '.join(differ) or 'none')}. Open rings in the figures are your run "
-                f"({html.escape(', '.join(made))}).</p></div>")
+                f"({html.escape(', '.join(made))}); what trains for more than {BRIEF} times the usual steps is shown "
+                "as recorded alone.</p></div>")
 
 
 def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
     """The same for all claims at once: what this machine's runs say, trained where the store does not have them."""
     if settings().from_records:
         return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page.</p>')
-    seeds = seeds or PROFILES[profile].live
-    here, there = standing(profile, seeds, workers, records=False), standing(profile, seeds)
+    few = not seeds and has_records(profile)
+    here, there = (standing(profile, seeds, workers, records, few=few) for records in (False, True))
+    whole = {part.label: part.values for claim in standing(profile, seeds).values() for part in claim.parts}
     pairs = [(here[name], there[name]) for name in here if here[name].tested and there[name].tested]
     differ = [f"{a.id}: {marked(b.verdict)} in the records, {marked(a.verdict)} here" for a, b in pairs
               if a.verdict != b.verdict]
-    parts = [(a, b) for one, two in pairs for a, b in zip(one.parts, two.parts, strict=False)]
-    words = (f"{sum(_inside(b.values, a.values) for a, b in parts)} of {len(parts)} estimates lie within the 95 % "
+    inside = [_inside(whole[part.label], part.values) for claim, _ in pairs for part in claim.parts
+              if part.label in whole]
+    words = (f"{sum(inside)} of {len(inside)} estimates lie within the 95 % "
              f"intervals of the records. Verdicts that differ: {'; '.join(differ) or 'none'}." if pairs else
              f"Profile {profile} is not recorded, so there is nothing to compare its verdicts with: "
              f"{cards.counted(here)}.")
@@ -392,9 +399,12 @@ def marked(verdict: str) -> str:
 def all_runs(name: str, r: Results) -> HTML:
     """How to run this page again, of those of its trials that are then trained, and where all its numbers come from."""
     records, profile = r.needed, PROFILES[r.profile.name]
-    half = sum(record.seconds for record in records) / 2 * (profile.live or profile.seeds) / profile.seeds
+    own = r.profile.data_set != profile.data_set  # of which nothing is recorded
+    runs = {} if own else CHAPTERS[name].runs(Design(profile.name).few())
+    again = {spec.key for row in runs.values() for layer in levels(row) for spec in layer}
+    half = sum(record.seconds for record in records if own or record.key in again) / 2
     other = "" if r.profile.name == LIVE else f" -p profile {r.profile.name}"
-    if r.profile.data_set != PROFILES[r.profile.name].data_set:
+    if own:
         other += f" -p data {r.profile.data_set}"
     return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "
                 f"that takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these "

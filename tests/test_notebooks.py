@@ -21,8 +21,7 @@ from kdlib.book import cells, check_pictures
 from kdlib.chapter import STAYS, together
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, from_records, judged
-from kdlib.experiments.design import Design, NotRecorded, Results
-from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.design import Beside, Design, NotRecorded, Results
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, checksum
 
@@ -134,7 +133,7 @@ def test_an_axis_of_agreement_that_hides_the_gap_is_found():
 def test_a_page_that_is_opened_by_itself_says_what_it_trains_and_how_to_read_the_records_instead(
         monkeypatch, store_here, capsys):
     monkeypatch.setattr(chapter, "trained", made_up)
-    runs = CHAPTERS["01_fidelity_gap"].runs(Design("laptop", PROFILES["laptop"].live))
+    runs = CHAPTERS["01_fidelity_gap"].runs(Design("laptop").few())
     count = sum(map(len, levels(s for row in runs.values() for s in row)))
     chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
     error = capsys.readouterr().err
@@ -155,6 +154,30 @@ def test_a_page_of_recorded_trials_trains_a_few_of_them_or_as_many_as_it_is_told
     _, r = chapter.open_chapter("04_paradox", "laptop", seeds, 1)
     assert {len(row) for row in r.rows.values()} == {there}
     assert {len(row) for row in (r.live or r).rows.values()} == {trained} and (r.live is not None) == recorded
+
+
+def test_beside_records_a_page_trains_nothing_that_takes_long():
+    """Three times a student's 2,400 steps at most; told how many trials, it trains everything."""
+    for page in CHAPTERS.values():
+        every, brief = (page.runs(design) for design in (Design("laptop", 2), Design("laptop").few()))
+        steps = {row: max(spec.training.steps for layer in levels(every[row]) for spec in layer
+                          if hasattr(spec, "training")) for row in every}
+        assert set(brief) == {row for row in every if steps[row] <= 3 * 2400}
+        assert all([*brief[row]] == [*every[row]] for row in brief)
+    assert ("SGD", 10) not in CHAPTERS["02_optimization"].runs(Design("laptop").few())
+
+
+def test_rings_of_a_part_of_the_conditions_leave_the_others_out():
+    design = Design("laptop")
+    recorded = from_records(CHAPTERS["02_optimization"].runs(design), "laptop")
+    few = from_records(CHAPTERS["02_optimization"].runs(design.few()), "laptop")
+    live = Beside(few.profile, few.rows, recorded.planned)
+    names = [("SGD", 3), ("SGD", 10)]
+    table = live.table(names, "agreement")
+    assert np.array_equal(table[:, 0], recorded(names[0], "agreement")[:2]) and np.isnan(table[:, 1]).all()
+    assert np.isnan(live.specific(names[1])).all()
+    with pytest.raises(NotRecorded):
+        live("no such condition", "agreement")
 
 
 def test_verdicts_of_your_run_are_compared_with_those_of_the_same_trials(monkeypatch, store_here):

@@ -73,9 +73,8 @@ def published(name: str, design: Design) -> Results | None:
 
 
 def few_trials(design: Design, recorded: Results | None) -> Design:
-    """The trials that a chapter trains where nobody says how many: beside those that are recorded, a few."""
-    few = design.profile.live
-    return design.with_seeds(few) if few and recorded else design
+    """What a chapter trains where nobody says how many trials: beside those that are recorded, a few."""
+    return design.few() if recorded else design
 
 
 def design_of(source: Recorded) -> Design:
@@ -179,21 +178,23 @@ def asked_by(claims, design: Design) -> set:
     return set(made_up.read)
 
 
-def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True,
-             only=None) -> dict[str, Standing]:
+def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None,
+             few: bool = False) -> dict[str, Standing]:
     """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
-    the committed records, or from the store, training what it does not have of the runs that they read. Where all
-    claims are known, `corrected` is the verdict beside all others."""
-    return by_both_rules(profile, seeds, workers, records, only)[0]
+    the committed records, or from the store, training what it does not have of the runs that they read; `few`: as the
+    runs decide it that pages train beside records. Where all claims are known, `corrected` is the verdict beside all
+    others."""
+    return by_both_rules(profile, seeds, workers, records, only, few)[0]
 
 
-def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None
-              ) -> tuple[dict[str, Standing], dict[str, Standing]]:
+def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None,
+                  few: bool = False) -> tuple[dict[str, Standing], dict[str, Standing]]:
     """(`standing`; the same of those claims whose rules were changed, by the earlier ones)."""
     asked = CLAIMS if only is None else only
     now: dict[str, Standing] = {}
     earlier: dict[str, Standing] = {}
-    for name, results in _read_by(asked, Design(profile, seeds), workers, records):
+    design = Design(profile, seeds)
+    for name, results in _read_by(asked, design.few() if few else design, workers, records):
         now |= {claim.id: claim for claim in judged(name, results)}
         earlier |= {claim.id: claim for claim in judged_before(name, results)}
     if set(now) == set(CLAIMS):

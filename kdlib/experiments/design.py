@@ -22,9 +22,10 @@ from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.experiments.profiles.own import on_data
 from kdlib.results import Recorded
 from kdlib.settings import settings
-from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training
+from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training, levels
 
 POOL = 12
+BRIEF = 3  # times the usual steps: what takes longer is shown as recorded, where a page trains a few trials beside that
 SEEDS = 1000  # trials at the most: a hundred decide most of what is decided at all
 
 
@@ -72,6 +73,7 @@ class Design:
         if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or not 1 <= self.seeds <= SEEDS:
             raise DesignError(f"seeds must be a whole number from 1 to {SEEDS:,} (got {short(self.seeds)})")
         self.trials = range(self.profile.first, self.profile.first + self.seeds)
+        self.brief = False  # without what takes more than BRIEF times the usual steps
 
     @property
     def teaching(self) -> Training:
@@ -86,6 +88,17 @@ class Design:
     def with_seeds(self, seeds: int) -> "Design":
         """The same with another number of trials."""
         return Design(self.profile.name, seeds, self.data)
+
+    def few(self) -> "Design":
+        """What a page trains beside recorded runs: a few trials, of what does not take long."""
+        other = self.with_seeds(self.profile.live or self.seeds)
+        other.brief = self.profile.live is not None
+        return other
+
+    def has(self, row: Sequence) -> bool:
+        """Whether a condition's runs are of this design, with all that they need."""
+        return not self.brief or all(spec.training.steps <= BRIEF * self.training.steps
+                                     for layer in levels(row[:1]) for spec in layer if hasattr(spec, "training"))
 
     @property
     def halved(self) -> "Design":
@@ -227,8 +240,8 @@ class Results:
                 "other": (p.scale or usual.scale).another.net}
 
     def beside(self, live: "Results") -> "Results":
-        """Those of the trials that `live` has, so that like is compared with like."""
-        return replace(self, rows={name: row[:len(live.rows[name])] for name, row in self.rows.items()})
+        """Those of the conditions and trials that `live` has, so that like is compared with like."""
+        return replace(self, rows={name: self.rows[name][:len(row)] for name, row in live.rows.items()})
 
     def _row(self, name):
         if name not in self.rows:
@@ -277,6 +290,16 @@ class Results:
         with np.errstate(invalid="ignore", divide="ignore"):
             share = self.specific(name, metric) / (1 - self.unseen(name, metric))
         return np.where(np.isfinite(share), share, np.nan)
+
+
+class Beside(Results):
+    """Results of some of the conditions that are planned, NaN in the others: over a figure of all it shows some."""
+
+    def _row(self, name):
+        if name in self.rows or name not in self.planned:
+            return super()._row(name)
+        return [SimpleNamespace(metrics=defaultdict(lambda: np.nan), curves=defaultdict(dict))
+                for _ in next(iter(self.rows.values()))]
 
 
 class Asked(Results):

@@ -27,10 +27,10 @@ class Chapter:
 
     def runs(self, d: "Design") -> dict:
         """`plan(d)`, {condition: [one spec per trial]}, {} where its profile does not have this chapter; of a profile
-        that demonstrates nothing only what claims read, and what is `shown`."""
+        that demonstrates nothing only what claims read, and what is `shown`; of a brief design not what takes long."""
         if not self.plan or not all(getattr(d.profile, name) for name in self.settings):
             return {}
-        rows = self.plan(d)
+        rows = {name: row for name, row in self.plan(d).items() if d.has(row)}
         if d.profile.demonstrates:
             return rows
         from kdlib.experiments import asked_by, claims_at  # which know all chapters
