@@ -379,6 +379,25 @@ def sheet(images, columns: int):
     return figure
 
 
+def examples(rows: dict):
+    """A figure of inputs: per row {title: (x [n, 1, length] or [n, c, h, w] with pixels in [0, 1], n names, or none)} n
+    lines or images beside each other, named below. The gid of a line is its name."""
+    n = len(next(iter(rows.values()))[0])
+    figure = plt.figure(figsize=(WIDTH, 1.25 * len(rows)))
+    for (title, (x, names)), part in zip(rows.items(), np.atleast_1d(figure.subfigures(len(rows), 1)), strict=True):
+        part.suptitle(title, x=0.01, ha="left", fontsize=10)
+        for i, (one, ax) in enumerate(zip(np.asarray(x), part.subplots(1, n, squeeze=False)[0], strict=True)):
+            if one.ndim == 2:
+                ax.plot(one[0], color=BLUE, linewidth=1.2, gid=f"signal-{names[i]}")
+                ax.set(ylim=(-4.5, 4.5), box_aspect=1)
+            else:
+                ax.imshow(one.transpose(1, 2, 0), interpolation="none")  # pixels as they are, sharp at any size
+                ax.spines[:].set_visible(False)
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[], xlabel=names[i] if names else "")
+    return figure
+
+
 def contact_sheet(rows: dict):
     """A figure of inputs: per row {name: x [n, 1, length] or [n, c, h, w] with pixels in [0, 1]} n lines or images."""
     n = len(next(iter(rows.values())))

@@ -105,6 +105,18 @@ tally(columns)
 # :::
 # ::::
 #
+# ## What the nets see
+#
+# ```{figure} ../_static/inputs.svg
+# :name: fig-inputs
+# :width: 100%
+# :alt: Five signals of MNIST-1D, wavy lines of the classes 0 to 4, five photographs of CIFAR-100, a bicycle, a lion, an orange, a palm tree and a rocket, and the same photographs at 16 by 16 pixels.
+#
+# An input of each of five classes. MNIST-1D {cite:p}`greydanus2024` is a generator: it draws new signals without end. CIFAR-100
+# {cite:p}`krizhevsky2009` is the paper's own data; many runs here take it at 16 by 16 pixels, which are trained on a laptop.
+# ```
+# <p class="provenance">a training input of each class, drawn by <code>python -m kdlib.examples</code>, which needs CIFAR-100</p>
+#
 # ## Terms in one picture
 #
 # ```{figure} ../_static/schematic.svg
