@@ -342,6 +342,8 @@ class OwnError(KdlibError, ValueError):
 
 
 def _chosen(what: str, table: dict, text: str) -> Chosen:
+    if (entry := table.get(text)) and not entry.source:
+        return Chosen(what, text, text, {}, None, entry)
     match = SPELLED.fullmatch(text)
     if not match:
         raise ValueError(f"{short(text)} is no name of an {what}, as in {next(iter(table))} or name(setting=2)")

@@ -236,7 +236,7 @@ def _train_for(asked, profile, workers):
 
     design = Design(profile)
     missing, line = lacking([s for name in chapters_of(asked, profile)
-                             for row in runs_read_by(asked, name, design).values() for s in row],
+                             for row in runs_read_by(asked, name, design)[0].values() for s in row],
                             f"that decide {', '.join(asked)}", profile, workers)
     if missing:
         print(line, file=sys.stderr, flush=True)

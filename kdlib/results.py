@@ -2,6 +2,7 @@
 
 Reading them needs no torch."""
 
+import gc
 import hashlib
 import json
 import lzma
@@ -124,9 +125,18 @@ def _largest(ours, theirs, least):
     return math.inf if math.isnan(worst) else float(worst)
 
 
+_sorted = json.JSONEncoder(sort_keys=True).encode
+
+
 def checksum(body: dict) -> str:
     """16 hex digits over a record without its checksum."""
-    return _digest(json.dumps(body, sort_keys=True))
+    return _digest(_as_json(body)[0])
+
+
+def _as_json(body: dict) -> tuple[str, str]:
+    """(a record without its checksum, sorted by name; its spec, which is a part of that and by far the longest)."""
+    parts = {name: _sorted(value) for name, value in sorted(body.items())}
+    return f"{{{', '.join(f'{_sorted(name)}: {part}' for name, part in parts.items())}}}", parts.get("spec", "")
 
 
 def _digest(text: str) -> str:
@@ -139,7 +149,7 @@ _spec, _record = TypeAdapter(Spec), TypeAdapter(Record)
 def parse(line: str | bytes, where) -> Record:
     """A record from its line; Damaged where it is not whole or was changed, Foreign where it is whole and another
     version of kdlib made it: with other fields, values of other types, or another key for its spec."""
-    record = _whole(line, where)
+    record, _ = _whole(line, where)
     try:
         key = record.planned.key
     except ValidationError as error:
@@ -152,19 +162,19 @@ def parse(line: str | bytes, where) -> Record:
 OTHER_VERSION = "was made by another version of kdlib"
 
 
-def _whole(line, where) -> Record:
-    """The same, whatever its spec is."""
+def _whole(line, where) -> tuple[Record, str]:
+    """(the same, whatever its spec is; the key of that spec)."""
     try:
         body = json.loads(line)
         given = body.pop("checksum")
-        text = json.dumps(body, sort_keys=True)
+        text, spec = _as_json(body)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(f"{where} is not a whole kdlib record (truncated or foreign)") from None
     closed = len(text) + len(', "checksum": "0123456789abcdef"')  # a line is longer where a key is there twice
     if _digest(text) != given or len(line.strip()) != closed:
         raise Damaged(f"{where} was changed after it was written (checksum differs)")
     try:
-        return _record.validate_python(body)
+        return _record.validate_python(body), key_of(spec)
     except ValidationError as error:
         raise Foreign(f"{where} {OTHER_VERSION}, or by hand: {sentence(error)}") from None
 
@@ -179,8 +189,8 @@ class _Lines(MutableMapping):
     def __getitem__(self, key):
         there = self._there[key]
         if not isinstance(there, Record):
-            record = _whole(*there)
-            if key_of(record.spec) != key:
+            record, own = _whole(*there)
+            if own != key:
                 raise Foreign(f"{there[1]} {OTHER_VERSION}: its key is not that of its spec")
             there = self._there[key] = record
         return there
@@ -266,16 +276,27 @@ class Recorded:
         """The record of a spec, None where it is not committed."""
         return self.records.get(spec.key)
 
+    def find(self, specs) -> dict[Run, Record]:
+        """The records there are, by spec."""
+        collects = gc.isenabled()
+        gc.disable()  # none of thousands is freed before all are there, and looking for some takes a sixth of the time
+        try:
+            return {spec: record for spec in specs if (record := self.get(spec))}
+        finally:
+            if collects:
+                gc.enable()
+
     def all_of(self, specs) -> dict[Run, Record]:
         """The records of `specs` and of all that they need, by spec; StoreError says how many are missing."""
-        found = {spec: self.get(spec) for layer in levels(specs) for spec in layer}
-        absent = [spec for spec, record in found.items() if record is None]
+        needed = [spec for layer in levels(specs) for spec in layer]
+        found = self.find(needed)
+        absent = [spec for spec in needed if spec not in found]
         if absent:
             profile = self.folder.name
-            raise NotThere(f"{len(absent)} of {len(found)} runs are not recorded in {self.folder} "
+            raise NotThere(f"{len(absent)} of {len(needed)} runs are not recorded in {self.folder} "
                              f"(the first: {absent[0].kind} {absent[0].key}); `kdlib record all --profile {profile}` "
                              f"trains and writes them, `kdlib plan all --profile {profile}` says at what cost")
-        return {spec: record for spec, record in found.items() if record}
+        return found
 
     @property
     def trials(self) -> set[int]:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
@@ -19,7 +20,7 @@ RESULTS_VERSION = 3
 def added(default):
     """A field added after runs were recorded: left out where it is neutral, so that their keys stay. Its default must
     never change without a new RESULTS_VERSION."""
-    return Field(default=default, exclude_if=lambda value: value == default)
+    return Field(default=default, exclude_if=functools.partial(operator.eq, default))
 
 
 # abs: -0.0 equals 0.0, so it must have the same key
@@ -74,7 +75,25 @@ class Frozen(BaseModel):
     @property
     def key(self) -> str:
         """The content address of this spec: 24 hex digits."""
-        return _key(self)
+        return self._key
+
+    @functools.cached_property
+    def _key(self) -> str:
+        return key_of(self._json)
+
+    @functools.cached_property
+    def _json(self) -> str:
+        """As `json.dumps(self.model_dump(mode="json"), sort_keys=True)`; but that of a teacher is made once."""
+        known = sorted(type(self).model_fields.items())
+        fields = ((name, field.exclude_if, getattr(self, name)) for name, field in known)
+        parts = (f'"{name}": {_as_json(value)}' for name, neutral, value in fields if not (neutral and neutral(value)))
+        return f"{{{', '.join(parts)}}}"
+
+    def __eq__(self, other) -> bool:
+        return self is other or (type(self) is type(other) and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def but(self, **fields) -> Self:
         """The same with other values of some fields; pydantic.ValidationError as for any spec."""
@@ -85,14 +104,15 @@ class Frozen(BaseModel):
         return self.but(**(update or {}))
 
 
-@functools.lru_cache(maxsize=100_000)  # by value, so that a changed copy never inherits a key
-def _key(spec) -> str:
-    return key_of(spec.model_dump(mode="json"))
+def _as_json(value) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_json, value))}]"
+    return value._json if isinstance(value, Frozen) else json.dumps(value)
 
 
-def key_of(plain: dict) -> str:
-    """The key of a spec by its plain values, as records have them."""
-    return hashlib.sha256(json.dumps([RESULTS_VERSION, plain], sort_keys=True).encode()).hexdigest()[:24]
+def key_of(text: str) -> str:
+    """The key of a spec by its plain values as JSON, sorted by name."""
+    return hashlib.sha256(f"[{RESULTS_VERSION}, {text}]".encode()).hexdigest()[:24]
 
 
 class Data(Frozen):

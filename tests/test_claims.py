@@ -90,7 +90,7 @@ def test_claims_make_and_parse_only_what_they_read_once(monkeypatch):
         self, *args, **options))
     monkeypatch.setattr(results, "_whole", lambda line, where: parsed.append(where) or whole(line, where))
     standing("laptop", only=["O1"])
-    asked = runs_read_by(["O1"], "02_optimization", Design("laptop"))
+    asked = runs_read_by(["O1"], "02_optimization", Design("laptop"))[0]
     keys = {s.key for row in asked.values() for s in row}
     assert len(parsed) == len(set(parsed)) == len(keys) and len(made) == 2 * len(keys)  # here once more
     assert len(Recorded("laptop").records) > 5 * len(keys)
@@ -158,7 +158,7 @@ def test_a_claim_is_decided_by_the_runs_that_it_reads_alone(profile):
     design = Design(profile)
     for name, there in claims_at(design.profile).items():
         page = next(page for page in CHAPTERS if CHAPTERS[page].stem == there.chapter)
-        runs, few = CHAPTERS[page].runs(design), runs_read_by([name], page, design)
+        runs, few = CHAPTERS[page].runs(design), runs_read_by([name], page, design)[0]
         assert few.items() <= runs.items() and (len(few) < len(runs) or not runs)
         made = made_up(page, design)
         only = Results(made.profile, {row: made.rows[row] for row in few}, made.planned)

@@ -1,5 +1,6 @@
 """Properties that hold for every input that hypothesis can think of, and readers fed with garbage."""
 
+import hashlib
 import json
 import math
 
@@ -15,7 +16,7 @@ from kdlib import data, losses, metrics
 from kdlib.cli import read_specs
 from kdlib.data import signals, stored
 from kdlib.results import Recorded, StoreError, parse
-from kdlib.spec import Data, Spec, Student, Surface, Teacher, Training
+from kdlib.spec import RESULTS_VERSION, Data, Spec, Student, Surface, Teacher, Training
 from kdlib.stats import Part, estimate
 from kdlib.store import KeptState, Store
 
@@ -68,8 +69,14 @@ def test_a_spec_comes_back_from_json_as_the_same_value_with_the_same_key(spec):
 
 
 @given(specs, specs)
-def test_specs_are_equal_exactly_when_their_keys_are(one, other):
-    assert (one == other) == (one.key == other.key)
+def test_specs_are_equal_exactly_when_all_their_values_are(one, other):
+    assert (one == other) == (one.key == other.key) == (one.model_dump() == other.model_dump())
+
+
+@given(specs)
+def test_a_key_is_a_hash_of_all_values_sorted_by_name(spec):
+    text = json.dumps([RESULTS_VERSION, spec.model_dump(mode="json")], sort_keys=True)
+    assert spec.key == hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @given(pairs, st.floats(0.25, 20))

@@ -1,6 +1,7 @@
 """Records and checkpoints on disk; test_faults.py has what disks, clocks and other processes do to them."""
 
 import dataclasses
+import gc
 import json
 import math
 import os
@@ -251,3 +252,15 @@ def test_shared_batches_are_labelled_once(store_here, monkeypatch):
     monkeypatch.setattr(labeller, "logits_of", lambda net, x: asked.append(len(x)) or logits_of(net, x))
     compute([sharing(), sharing(temperature=4.0)], workers=1)
     assert sum(asked) == 4 * 10  # steps x batch, of one student
+
+
+def test_finding_records_leaves_the_collector_of_garbage_as_it_was(committed):
+    for switch, runs in ((gc.enable, True), (gc.disable, False)):
+        switch()
+        try:
+            with pytest.raises(AttributeError):
+                committed.find([SPECS[0], "no spec"])
+            assert committed.find([*SPECS, student()]) == {spec: committed.records[spec.key] for spec in SPECS}
+            assert gc.isenabled() is runs
+        finally:
+            gc.enable()

@@ -59,8 +59,8 @@ def so_far(name: str, profile: str, source: Recorded | None = None) -> Results:
     source = source or Recorded(profile)
     design = design_of(source)
     runs = CHAPTERS[name].runs(design)
-    records = {s: source.get(s) for layer in levels(s for row in runs.values() for s in row) for s in layer}
-    return Results.of(PROFILES[profile], runs, {s: record for s, record in records.items() if record})
+    needed = (s for layer in levels(s for row in runs.values() for s in row) for s in layer)
+    return Results.of(PROFILES[profile], runs, source.find(needed))
 
 
 def published(name: str, design: Design) -> Results | None:
@@ -159,13 +159,13 @@ def chapters_of(claims, profile: str) -> list[str]:
     return [name for name, page in CHAPTERS.items() if page.stem in stems]
 
 
-def runs_read_by(claims, chapter: str, design: Design) -> dict:
-    """{condition: [one spec per trial]} of a chapter's runs that these claims read, a few of many."""
+def runs_read_by(claims, chapter: str, design: Design) -> tuple[dict, dict]:
+    """{condition: [one spec per trial]}: of a chapter's runs those that these claims read, a few of many; all."""
     there, runs = claims_at(design.profile), CHAPTERS[chapter].runs(design)
     if not runs:
-        return {}
+        return {}, {}
     asked = asked_by([there[name] for name in claims if there[name].chapter == CHAPTERS[chapter].stem], design)
-    return {name: row for name, row in runs.items() if name in asked}
+    return {name: row for name, row in runs.items() if name in asked}, runs
 
 
 def asked_by(claims, design: Design) -> set:
@@ -210,10 +210,9 @@ def _read_by(claims, design: Design, workers, records):
     if source and design.profile.compact:
         design = design_of(source)
     for name in chapters_of(claims, design.profile.name):
-        rows = runs_read_by(claims, name, design)
+        rows, planned = runs_read_by(claims, name, design)
         if source:
-            found = {spec: record for row in rows.values() for spec in row if (record := source.get(spec))}
-            results = Results.of(design.profile, rows, found)
+            results = Results.of(design.profile, rows, source.find(spec for row in rows.values() for spec in row))
         else:
             results = design.train(rows, workers)
-        yield name, replace(results, planned=frozenset(CHAPTERS[name].runs(design)))
+        yield name, replace(results, planned=frozenset(planned))

@@ -113,8 +113,8 @@ class Design:
                 draw: Draw | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
-        return _members(_data(p.data_set, trial, p.train, p.test), net or p.net, teaching or self.teaching, first,
-                        count, draw or p.draw)
+        return _pool(_data(p.data_set, trial, p.train, p.test), net or p.net, teaching or self.teaching,
+                     draw or p.draw)[first : first + count]
 
     def unseen(self, trial: int, m: int, pool) -> dict:
         """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
@@ -122,7 +122,8 @@ class Design:
         p = self.profile
         usual = pool[0] in (None, p.net) and pool[1] in (None, p.teaching) and pool[2] == p.draw
         count = POOL // m if p.every_foil and usual else 1  # of other nets no more are trained than needed
-        foil, *foils = (self.members(trial, POOL + i * m, m, *pool) for i in range(count))
+        teachers = self.members(trial, POOL, count * m, *pool)
+        foil, *foils = (teachers[i : i + m] for i in range(0, count * m, m))
         return {"foil": foil} | ({"foils": tuple(foils)} if foils else {})
 
     def student(self, trial: int, m: int = 1, factor: float = 1, teacher: str | None = None,
@@ -139,20 +140,20 @@ class Design:
         if p.every_foil:
             options.setdefault("measures", "function")
         pool = teacher, teaching, options.setdefault("draw", p.draw)
-        return Student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
+        return _student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
 
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:
         """A student of an m-member teacher on another task; `more`: what its set adds to its teacher's."""
         data = _data(task.data_set, trial, task.train, task.test)
         size = (task.train + more.get("fresh", 0)) * (1 + more.get("copies", 0)) + more.get("related", 0)
         training = self.lasting(task.training, size) if more else task.training  # else the task's own number of steps
-        return Student(teachers=_members(data, task.net, task.teaching, 0, m), model=task.net, training=training,
-                       foil=_members(data, task.net, task.teaching, POOL, m), **more)
+        pool = _pool(data, task.net, task.teaching)
+        return Student(teachers=pool[:m], model=task.net, training=training, foil=pool[POOL : POOL + m], **more)
 
     def lasting(self, training: Training, size: int, times: float = 1) -> Training:
         """A student's training on so many inputs, `times` as long as usual: the profile's epochs, if it counts them."""
         steps = self.profile.epochs * size / training.batch if self.profile.epochs else training.steps
-        return training.but(steps=round(times * steps))
+        return _of_steps(training, round(times * steps))
 
     def generator(self, trial: int) -> Generator:
         """The SN-GAN of a trial's training images, judged by the trial's first teacher."""
@@ -192,10 +193,19 @@ def _data(name: str, trial: int, train: int, test: int) -> Data:
     return Data(name=name, trial=trial, train=train, test=test)
 
 
-@functools.lru_cache(100_000)
-def _members(data: Data, net: str, teaching: Training, first: int, count: int, draw: Draw = "torch"
-             ) -> tuple[Teacher, ...]:
-    return tuple(Teacher(data=data, model=net, training=teaching, member=first + i, draw=draw) for i in range(count))
+@functools.lru_cache(10_000)
+def _pool(data: Data, net: str, teaching: Training, draw: Draw = "torch") -> tuple[Teacher, ...]:
+    return tuple(Teacher(data=data, model=net, training=teaching, member=i, draw=draw) for i in range(2 * POOL))
+
+
+@functools.lru_cache(10_000)
+def _of_steps(training: Training, steps: int) -> Training:
+    return training.but(steps=steps)
+
+
+@functools.lru_cache(100_000)  # chapters share students
+def _student(**fields) -> Student:
+    return Student(**fields)
 
 
 UNSEEN = "unseen "  # before a metric with a teacher that the student never saw, the mean over all such
