@@ -4,6 +4,7 @@ import ast
 import functools
 import html
 import math
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -23,15 +24,16 @@ from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.evidence import line
-from kdlib.experiments import CHAPTERS, by_both_rules, few_trials, judged, published, standing, trained
+from kdlib.experiments import CHAPTERS, by_both_rules, few_trials, judged, published, so_far, standing, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import BRIEF, UNSEEN, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
+from kdlib.experiments.profile import Profile
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
 from kdlib.results import has_records
 from kdlib.settings import settings
 from kdlib.spec import levels
-from kdlib.stats import Estimate, Standing, estimate, rule
+from kdlib.stats import BOUNDED, Estimate, Part, Standing, estimate, rule
 
 COMPARED = ("agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run with the records
 ROUNDING = 1e-3  # beside a recorded interval, which may be empty: of a share, a few inputs of the test set
@@ -45,19 +47,28 @@ class PageError(KdlibError):
 def open_chapter(name: str, profile: str, seeds: int | None, workers: int | None, **data) -> tuple[Design, Results]:
     """The design of a chapter and the results of its runs; trains what the store does not have. Where all of the runs
     are recorded, the results are those, with what is trained here beside them: unless `seeds` says how many, the
-    profile's `live` trials. A page that can be of other data than the profile's gives its parameter `data`."""
+    profile's `live` trials; and, for the text, the trials that verdicts rest on. A page that can be of other data than
+    the profile's gives its parameter `data`."""
     open_page(*data)
     design = Design(profile, seeds, **data)
     notice(design)
+    judging = so_far(name, VERDICTS) if _is_usual(design) and trials_of(VERDICTS) else None
     if settings().from_records:
-        return design, trained(name, design, workers)
+        return design, replace(trained(name, design, workers), judging=judging)
     recorded = None if data.get("data") else published(name, design)
     here = design if seeds else few_trials(design, recorded)
     _announce(name, here, workers)
     made = trained(name, here, workers)
     if recorded is None:
         return design, made
-    return design, replace(recorded, live=Beside(made.profile, made.rows, recorded.planned, made.needed))
+    live = Beside(made.profile, made.rows, recorded.planned, made.needed)
+    return design, replace(recorded, live=live, judging=judging)
+
+
+def _is_usual(design: Design) -> bool:
+    """Whether it is that of the runs which the text of pages is about."""
+    usual = Design(LIVE)
+    return (design.profile, design.seeds) == (usual.profile, usual.seeds)
 
 
 def _announce(name, design, workers):
@@ -116,8 +127,8 @@ def show_as_written(shell) -> None:
 
 def notice(design: Design) -> None:
     """Say on the page that its text was written for other runs, where it was."""
-    usual = Design(LIVE)
-    if (design.profile, design.seeds) != (usual.profile, usual.seeds):
+    if not _is_usual(design):
+        usual = Design(LIVE)
         on = f" on {design.data}" if design.data else ""
         display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
                      f"<p>The numbers on this page are of profile {html.escape(design.profile.name + on)} with "
@@ -151,9 +162,10 @@ def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3)
     return figure
 
 
-def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | None:
+def say(key: str, values, scale: float = 100, digits: int = 1, bound: float | None = None) -> Estimate | None:
     """Glue a number for the prose: mean and 95 % interval over trials, as text. `values` may be a function: where the
-    profile lacks the runs that it asks for, or they leave it undefined (as a share of no room), the text says so."""
+    profile lacks the runs that it asks for, or they leave it undefined (as a share of no room), the text says so.
+    No value lies beyond +-`bound`, of what is in percent beyond 1."""
     why = "not run at this profile"
     try:
         values = np.asarray(values() if callable(values) else values)
@@ -164,10 +176,20 @@ def say(key: str, values, scale: float = 100, digits: int = 1) -> Estimate | Non
         for name in (key, f"{key}-mean"):
             glue(name, f"({why})", display=False)
         return None
-    e = estimate(values)
-    glue(key, e.text(scale, digits), display=False)
+    e = estimate(values, bound=bound or _bound(scale))
+    glue(key, _told(e, scale, digits), display=False)
     glue(f"{key}-mean", f"{e.mean * scale:z.{digits}f}", display=False)
     return e
+
+
+def _bound(scale) -> float:
+    """What neither a share nor a difference of two, shown times 100, lies beyond."""
+    return 1.0 if scale == 100 else math.inf
+
+
+def _told(e: Estimate, scale, digits) -> str:
+    """An estimate in the text, with its trials, since these are not everywhere the same: 61.2 [59.9, 62.5; n = 30]."""
+    return e.text(scale, digits).replace("]", f"; n = {e.n}]")
 
 
 def on_record(profile: str) -> dict[str, Standing]:
@@ -189,10 +211,15 @@ def word(values, up: str, down: str, undecided: str, scale: float = 100, digits:
     """The words that a difference's interval allows: above 0, below 0, both. {} stands for its size and interval."""
     if not np.isfinite(values).all():
         return "(not defined here)"
-    e = estimate(values)
+    e = estimate(values, bound=_bound(scale))
     words = up if e.low > 0 else down if e.high < 0 else undecided
-    size = e if words != down else estimate(-np.asarray(values))
-    return words.replace("{}", size.text(scale, digits))
+    return _sized(words, values, words != down, scale, digits)
+
+
+def _sized(words, values, upward, scale, digits) -> str:
+    """{} of the words as the size of a difference, counted upward or downward."""
+    e = estimate(values if upward else -np.asarray(values), bound=_bound(scale))
+    return words.replace("{}", _told(e, scale, digits))
 
 
 def follows(key: str, values, up: str = "more", down: str = "less", undecided: str = OPEN, scale: float = 100,
@@ -229,6 +256,31 @@ STAYS = "shows no clear change"
 def moves(key: str, values, scale: float = 100, digits: int = 1, unit: str = "points") -> None:
     """Glue "rises by 3.1 points", "falls by ...", or that these trials do not tell."""
     follows(key, values, RISES.replace("points", unit), FALLS.replace("points", unit), STAYS, scale, digits)
+
+
+def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photographs") -> None:
+    """Glue what the claims of a chapter allow to say, by what their verdicts rest on, so that no sentence contradicts
+    its card: {key: (claim, number of its statistic, words where that holds, where it does not, where it is open)}, with
+    {} for its size, {signed} with its sign, {share} of a share that is not in percent. `together` of signals and real
+    data (in words: `real`), where they have the statistic's runs."""
+    profile, _, signals = _signals(name, r)
+    for key, (claim, number, *words) in told.items():
+        said = {}
+        for where, of, stands in (("on signals", profile, signals), (real, PROFILES[REAL], on_record(REAL))):
+            label = CLAIMS[claim].statistics[number].label.format(**Results(of, {}).words)
+            for part in (stands if claim in stands else on_record(of.name))[claim].parts:
+                if part.label == label:
+                    said[where] = _of_part(part, words)
+        glue(key, together(said, words[-1]) if said else "(not tested)", display=False)
+
+
+def _of_part(part: Part, words) -> str:
+    """The one of `words` that a statistic's verdict allows, with its size."""
+    said = dict(zip(("holds", "does not hold", "undecided"), words, strict=True))[part.verdict]
+    scale = 100 if part.unit in BOUNDED and "{share}" not in said else 1
+    digits = 2 if "per " in part.label or "{share}" in said else 3 if scale == 1 else 1
+    upward = part.estimate.mean >= 0 or "{}" not in said
+    return _sized(re.sub(r"\{(signed|share)\}", "{}", said), part.values, upward, scale, digits)
 
 
 def table(headers, rows, caption="") -> HTML:
@@ -287,18 +339,41 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
                  "Rules that changed, and why: verdicts by the earlier rule and by this one")
 
 
+def trials_shown(r: Results) -> HTML:
+    """Which trials of signals the figures of a page show, and which its text and verdicts rest on: nothing where these
+    are the same."""
+    def numbers(results):
+        of = sorted({record.planned.subject.data.trial for row in results.rows.values() for record in row})
+        return f"{len(of)} recorded trials (numbers {of[0]} to {of[-1]})"
+
+    if r.judging is None:
+        return HTML("")
+    if not r.judging.rows:
+        return HTML(f'<p class="provenance">Signals: all of this page is of {numbers(r)}; no verdict rests on it.</p>')
+    return HTML(f'<p class="provenance">Signals: figures and tables show {numbers(r)}, an example. The verdicts rest '
+                f"on {numbers(r.judging)}, and so do numbers in the text, but where these have no runs of a condition. "
+                "Point at a number for its trials.</p>")
+
+
+def _signals(name: str, r: Results) -> tuple[Profile, str, dict[str, Standing]]:
+    """What a chapter's verdicts on signals rest on, a profile and in words, and where its claims stand by it: the
+    recorded trials; or this page's, where there are none, or they do not test it, or the page is of own images."""
+    here = {claim.id: claim for claim in judged(name, r)}
+    judging = {claim: on_record(VERDICTS)[claim] for claim in here}
+    if data_set(r.profile.data_set).drawn is None:
+        return r.profile, f"profile {r.profile.name}", here
+    if any(claim.tested for claim in judging.values()):
+        return PROFILES[VERDICTS], f"MNIST-1D, {trials_of(VERDICTS)} trials", judging
+    return r.profile, f"MNIST-1D, {_count(here)} trials", here
+
+
 def verdicts(name: str, r: Results) -> HTML:
     """A card for each of a chapter's claims, the paper beside what verdicts rest on: the recorded trials of signals (or
     this page's, where there are none, or they do not test it), real data and, where it decides a claim, the paper's own
     regime; below them every number, to open."""
-    real, regime, signals = (on_record(profile) for profile in (REAL, REGIME, VERDICTS))
-    here = {claim.id: claim for claim in judged(name, r)}
-    drawn_here = data_set(r.profile.data_set).drawn is not None
-    where = f"MNIST-1D, {_count(here)} trials" if drawn_here else f"profile {r.profile.name}"
-    if any(signals[claim].tested for claim in here):
-        columns = {f"MNIST-1D, {trials_of(VERDICTS)} trials": {claim: signals[claim] for claim in here}}
-    else:
-        columns = {where: here}
+    real, regime = (on_record(profile) for profile in (REAL, REGIME))
+    _, where, here = _signals(name, r)
+    columns = {where: here}
     columns[PROFILES[REAL].where] = {claim: real[claim] for claim in here}
     columns[PROFILES[REGIME].where] = {claim: regime[claim] for claim in here if claim in IN_THE_REGIME}
     columns = {place: found for place, found in columns.items() if found}

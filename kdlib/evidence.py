@@ -13,7 +13,7 @@ from kdlib.experiments.profiles import PROFILES
 from kdlib.explorer import KEY
 from kdlib.reading import described, in_words
 from kdlib.results import Record, Recorded
-from kdlib.stats import estimate
+from kdlib.stats import bound_of, estimate
 
 RUNS, EXPLORER = "../runs.html", "../explorer.html"  # the pages of all recorded runs, seen from a chapter
 # what the page of runs says of each, where a run has it
@@ -112,8 +112,11 @@ def _table(cell: str, r: Results, numbers: dict) -> str:
         return " ".join(f'<a href="{place(record.key)}">{_trial(record)}</a>' if record.key in known
                         else f"<code>{record.key}</code>" for record in r.rows[name])
 
+    def estimated(name, metric):
+        return estimate(r.values(name, metric), bound=bound_of(metric)).text(digits=3)
+
     rows = "".join(f"<tr><td>{html.escape(in_words(name))}</td>" + "".join(
-        f"<td>{estimate(r.values(name, metric)).text(digits=3) if (name, metric) in numbers else ''}</td>"
+        f"<td>{estimated(name, metric) if (name, metric) in numbers else ''}</td>"
         for metric in metrics) + f"<td>{runs(name)}</td></tr>" for name in names)
     head = "".join(f"<th>{html.escape(metric.replace('_', ' '))}</th>" for metric in metrics)
     return (f'<div class="scroll" tabindex="0" role="region" aria-label="numbers of {cell}, {r.profile.name}">'

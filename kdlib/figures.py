@@ -111,37 +111,40 @@ class _Placed(Artist):
         self.place(self.axes, renderer)
 
 
-def _intervals(values, width, name):
-    """[trials, k] -> mean [k] and half-width [k]; NaN, not drawn, for a column of NaN, a half-width also for one
-    trial."""
+def _intervals(values, width, name, bound=100.0):
+    """[trials, k] -> mean [k] and how far its interval reaches, [below and above, k]; NaN, not drawn, for a column of
+    NaN, the interval also for one trial. `bound`: what no value can lie beyond (most are in percent)."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or values.shape[1] != width:
         raise ValueError(f"{name} must be [trials, {width}] (got {list(values.shape)})")
-    mean, half = np.full((2, width), np.nan)
+    mean, ends = np.full(width, np.nan), np.full((2, width), np.nan)
     for i, column in enumerate(values.T):
         if not np.isnan(column).all():
-            e = estimate(column)
-            mean[i], half[i] = e.mean, e.high - e.mean if np.isfinite(e.high) else np.nan
-    return mean, half
+            e = estimate(column, bound=bound)
+            mean[i] = e.mean
+            if np.isfinite(e.high):
+                ends[:, i] = e.mean - e.low, e.high - e.mean
+    return mean, ends
 
 
-def line(ax, x, values, key: str, label: str | None = None, style: str = "-") -> None:
+def line(ax, x, values, key: str, label: str | None = None, style: str = "-", bound: float = 100) -> None:
     """Mean over x [k] of values [trials, k] with its interval, labelled at its right end.
 
     `key` names in _KEYS what is drawn, and is its label unless there is another; a dashed `style` is the same student
     against an unseen teacher, whose interval is a bar, not a band, since six bands on each other cannot be told apart.
+    No value, and no interval, lies beyond +-`bound`.
     ValueError if the shapes do not match.
     """
     colour, _ = _look(key)
-    mean, half = _intervals(values, len(x), "values")
+    mean, ends = _intervals(values, len(x), "values", bound)
     if _ring:
         return _rings(ax, x, mean, colour)
     ax.plot(x, mean, style, **_mark(key), clip_on=False)  # a mean of 100 % lies on the axes' edge
     if style == "-":
-        ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+        ax.fill_between(x, mean - ends[0], mean + ends[1], color=colour, alpha=0.18, linewidth=0)
         _own(ax, [("line", np.asarray(x, dtype=float), mean)] if not key.startswith("unseen") else [])
     else:
-        ax.errorbar(x, mean, half, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
+        ax.errorbar(x, mean, ends, fmt="none", color=colour, elinewidth=0.9, capsize=2, alpha=0.7)
     text = ax.annotate(key if label is None else label, (x[-1], mean[-1]), xytext=(8, 0), textcoords="offset points",
                        va="center", color=dark(colour), fontsize=9, annotation_clip=False)
     _placed(ax, "_kdlib_labels", [text], _spread)
@@ -205,16 +208,17 @@ def _spread(ax, _, gap=11.0):
         text.set_position((8, place + shift - wanted))
 
 
-def points(ax, labels, groups: dict) -> None:
-    """Horizontal dot plot: a row per label; groups {name: values [trials, len(labels)]}, means and bars."""
+def points(ax, labels, groups: dict, bound: float = 100) -> None:
+    """Horizontal dot plot: a row per label; groups {name: values [trials, len(labels)]}, means and bars, none of which
+    lies beyond +-`bound`."""
     rows = np.arange(len(labels))
     offsets = np.linspace(-1, 1, len(groups)) * (0.1 + 0.06 * len(groups)) if len(groups) > 1 else [0]
     for offset, (name, values) in zip(offsets, groups.items(), strict=True):
-        mean, half = _intervals(values, len(labels), f"values of {name}")
+        mean, ends = _intervals(values, len(labels), f"values of {name}", bound)
         if _ring:
             _rings(ax, mean, rows + offset, _look(name)[0])
             continue
-        drawn = ax.errorbar(mean, rows + offset, xerr=half, linestyle="none", capsize=2, label=name,
+        drawn = ax.errorbar(mean, rows + offset, xerr=ends, linestyle="none", capsize=2, label=name,
                             **_mark(name, 5 if len(groups) > 2 else 6))
         drawn[0].set_clip_on(False)
         if not name.startswith("unseen"):
@@ -234,17 +238,18 @@ def ways(rows) -> Axes:
     one [trials]) in percent: their means and intervals, and the rest of the way to 100, shaded."""
     _, ax = plt.subplots(figsize=(WIDTH, 0.72 * len(rows) + 0.8))
     for i, (label, unseen, own) in enumerate(rows):
-        (a, half_a), (b, half_b) = ((e.mean, e.high - e.mean) for e in (estimate(unseen), estimate(own)))
+        (a, ends_a), (b, ends_b) = ((m[0], e[:, :1]) for m, e in (
+            _intervals(np.reshape(v, (-1, 1)), 1, label) for v in (unseen, own)))
         ax.barh(i, 100 - b, left=b, height=0.4, color=GAP, linewidth=0)
         ax.plot([a, b], [i, i], color=_look("own teacher")[0], linewidth=2.2)
-        for x, half, key in ((a, half_a, "unseen"), (b, half_b, "own teacher")):
+        for x, ends, key in ((a, ends_a, "unseen"), (b, ends_b, "own teacher")):
             colour, marker = _look(key)
-            ax.errorbar(x, i, xerr=half if np.isfinite(half) else None, fmt=marker, color=colour, capsize=2)
+            ax.errorbar(x, i, xerr=ends, fmt=marker, color=colour, capsize=2)
         at, side = (99, "right") if b > 80 else ((b + 100) / 2, "center")  # a narrow gap: clear of the interval
         ax.text(at, i, f"gap {100 - b:.0f}", ha=side, va="center", fontsize=9)
         ax.text(0.5, i - 0.36, label, va="bottom", fontsize=9)
-        ax.annotate(f"{a:.0f}", (a - half_a, i), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
-                    fontsize=9)
+        ax.annotate(f"{a:.0f}", (a - np.nan_to_num(ends_a[0, 0]), i), xytext=(-4, 0), textcoords="offset points",
+                    ha="right", va="center", fontsize=9)
         ax.annotate(f"{b:.0f}", (b, i), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
     ax.axvline(100, color="black", linewidth=1.2)
     ax.set(xlim=(0, 101), ylim=(len(rows) - 0.6, -0.75), yticks=[],
@@ -258,27 +263,27 @@ def scatter(ax, x, y, labels, key: str, joined: bool = False) -> None:
     """Means of x against y (both [trials, k]) with both intervals; `labels` names the k points, which a line joins in
     their order where they are steps of one way."""
     colour, _ = _look(key)
-    mean_x, half_x = _intervals(x, len(labels), "x")
-    mean_y, half_y = _intervals(y, len(labels), "y")
+    mean_x, ends_x = _intervals(x, len(labels), "x")
+    mean_y, ends_y = _intervals(y, len(labels), "y")
     if _ring:
         return _rings(ax, mean_x, mean_y, colour)
-    ax.errorbar(mean_x, mean_y, xerr=half_x, yerr=half_y, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.4)
+    ax.errorbar(mean_x, mean_y, xerr=ends_x, yerr=ends_y, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.4)
     ax.plot(mean_x, mean_y, **_mark(key, 5.5), linestyle="-" if joined else "none", linewidth=1)
     _own(ax, [("points", mean_x, mean_y)] if not key.startswith("unseen") else [])
     ax._kdlib_points = [*getattr(ax, "_kdlib_points", []), *zip(mean_x, mean_y, strict=True)]
-    ax._kdlib_strokes = [*getattr(ax, "_kdlib_strokes", []), *_strokes(mean_x, mean_y, half_x, half_y, joined)]
+    ax._kdlib_strokes = [*getattr(ax, "_kdlib_strokes", []), *_strokes(mean_x, mean_y, ends_x, ends_y, joined)]
     texts = [ax.annotate(label, (a, b), xytext=(0, 0), textcoords="offset points", fontsize=9, color=dark(colour),
                          arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3})
              for label, a, b in zip(labels, mean_x, mean_y, strict=True) if label]
     _placed(ax, "_kdlib_names", texts, _apart)
 
 
-def _strokes(x, y, half_x, half_y, joined):
+def _strokes(x, y, ends_x, ends_y, joined):
     """Both ends of what is drawn between points: intervals, and the line that joins them in short pieces, whose boxes
     are no larger than it."""
-    for a, b, across, up in zip(x, y, np.nan_to_num(half_x), np.nan_to_num(half_y), strict=True):
-        yield (a - across, b), (a + across, b)
-        yield (a, b - up), (a, b + up)
+    for a, b, across, up in zip(x, y, np.nan_to_num(ends_x).T, np.nan_to_num(ends_y).T, strict=True):
+        yield (a - across[0], b), (a + across[1], b)
+        yield (a, b - up[0]), (a, b + up[1])
     if joined:
         steps = np.linspace(0, len(x) - 1, 8 * (len(x) - 1) + 1)
         yield from pairwise(zip(*(np.interp(steps, np.arange(len(x)), along) for along in (x, y)), strict=True))

@@ -15,7 +15,7 @@ from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.figure_map import FIGURES
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME
 from kdlib.explorer import Source
-from kdlib.stats import Standing, estimate, rule
+from kdlib.stats import Standing, percent, rule
 
 WHERE = {p.name: p.where for p in PROFILES.values()}
 PAPER = {"title": "Does Knowledge Distillation Really Work?", "venue": "NeurIPS 2021", "arxiv": "2106.05945"}
@@ -139,7 +139,7 @@ def gaps(found, stands) -> str:
         except NotRecorded:
             continue
         rows.append((WHERE[profile], f"{name[2]:g}", len(own),
-                     *(estimate(values).text(100) for values in (own, unseen, 1 - own))))
+                     *(percent(values) for values in (own, unseen, 1 - own))))
     return table(("data", "times the teacher's data", "trials", "agreement with its own teacher (%)",
                   "with an unseen one (%)", "gap (%)"), rows)
 

@@ -4,6 +4,7 @@ A claim is declared (`Claim`, of `Statistic`s); on results it has a `Standing`, 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,6 +34,8 @@ class Estimate:
 
 
 LEVEL = 0.05  # of every interval and of every test
+# metrics of 0 to 1, by their names
+SHARE = re.compile(r"(agreement|accuracy|ece|_top(_real|_\d)?|(cka|columns|places)\d)$")
 RESAMPLES = 10_000
 
 
@@ -63,6 +66,16 @@ def estimate(values, confidence: float = 1 - LEVEL, bound: float = math.inf) -> 
         low, high = np.quantile(resampled(values), (0.5 - confidence / 2, 0.5 + confidence / 2))
         return Estimate(mean, float(low), float(high), n)
     return Estimate(mean, mean - half, mean + half, n)
+
+
+def bound_of(metric: str) -> float:
+    """What neither a metric nor a difference of two lies beyond, for `estimate`: 1 if it is a share."""
+    return 1.0 if SHARE.search(metric) else math.inf
+
+
+def percent(shares, digits: int = 1) -> str:
+    """The estimate of shares, or of differences of shares, as text in percent: none lies beyond 100."""
+    return estimate(shares, bound=1.0).text(100, digits)
 
 
 def _half(values, confidence: float = 1 - LEVEL) -> float:

@@ -30,7 +30,22 @@ workers = None  # one-thread worker processes; None: one per core
 from collections import defaultdict
 
 from kdlib import figures
-from kdlib.chapter import STAYS, all_runs, drawn, follows, glue, moves, open_chapter, say, verdicts, your_run
+from kdlib.chapter import (
+    FALLS,
+    RISES,
+    STAYS,
+    all_runs,
+    drawn,
+    follows,
+    glue,
+    moves,
+    open_chapter,
+    say,
+    states,
+    trials_shown,
+    verdicts,
+    your_run,
+)
 from kdlib.evidence import evidence
 from kdlib.experiments import paradox, so_far
 
@@ -66,52 +81,67 @@ _ = drawn(leads, cifar, 3, 2.7)
 evidence("fig-paradox-cifar", cifar)
 
 # %% tags=["remove-input"]
-def lead(of, row):
-    return of(row, "accuracy") - of(row, "teacher_accuracy")
+def lead(r, row):
+    return r(row, "accuracy") - r(row, "teacher_accuracy")
 
 
 both, leading = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
-for key, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
-    first, last, most = of.profile.gap.factors[0], of.profile.gap.factors[-1], of.profile.paradox.members[-1]
-    glue(f"{key}factor", f"{last:g}", display=False)
+
+
+def tell(key, where, of):
+    last, most = of.profile.gap.factors[-1], of.profile.paradox.members[-1]
     glue(f"{key}most", str(most), display=False)
-    for m in (1, 3):
-        say(f"{key}lead-{m}", lead(of, ("size", m, first)))
-        say(f"{key}lead-{m}-last", lead(of, ("size", m, last)))
-        leading[f"loses-{m}"][where] = lead(of, ("size", m, last)) - lead(of, ("size", m, first))
-        both[f"agrees-{m}"][where] = of(("size", m, last), "agreement") - of(("size", m, first), "agreement")
-        both[f"accuracy-{m}"][where] = of(("size", m, last), "accuracy") - of(("size", m, first), "accuracy")
-    leading["near"][where] = lead(of, ("lambda", 1.0)) - lead(of, ("lambda", 0.125))
-    both["near-agrees"][where] = of(("lambda", 1.0), "agreement") - of(("lambda", 0.125), "agreement")
+    say(f"{key}lead-1-last", of.most(lambda r: lead(r, ("size", 1, last))))
+    leading["near"][where] = of.most(lambda r: lead(r, ("lambda", 1.0)) - lead(r, ("lambda", 0.125)))
+    both["near-agrees"][where] = of.most(lambda r: r(("lambda", 1.0), "agreement") - r(("lambda", 0.125), "agreement"))
     one, many = ("members", 1), ("members", most)
-    both["members"][where] = of(many, "agreement") - of(one, "agreement")
-    both["members-unseen"][where] = of.unseen(many) - of.unseen(one)
-    both["members-accuracy"][where] = of(many, "accuracy") - of(one, "accuracy")
-    both["members-teacher"][where] = of(many, "teacher_accuracy") - of(one, "teacher_accuracy")
-    say(f"{key}members-own-1", of.specific(one))
-    say(f"{key}members-own", of.specific(many))
-    for name, pair in {"": ("agreement", "ece"), "-unseen": ("independent_agreement", "ece"),
-                       "-accuracy": ("agreement", "accuracy")}.items():
-        say(f"{key}rank{name}", paradox.rank_correlation(of, *pair), 1, 2)
-    say(f"{key}rank-1", paradox.rank_correlation(of, "agreement", "ece", 1.0), 1, 2)
+    both["members"][where] = of.most(lambda r: r(many, "agreement") - r(one, "agreement"))
+    both["members-unseen"][where] = of.most(lambda r: r.unseen(many) - r.unseen(one))
+    both["members-accuracy"][where] = of.most(lambda r: r(many, "accuracy") - r(one, "accuracy"))
+    both["members-teacher"][where] = of.most(lambda r: r(many, "teacher_accuracy") - r(one, "teacher_accuracy"))
+    say(f"{key}members-own-1", of.most(lambda r: r.specific(one)))
+    say(f"{key}members-own", of.most(lambda r: r.specific(many)))
+    for name, pair in {"-unseen": ("independent_agreement", "ece"), "-accuracy": ("agreement", "accuracy")}.items():
+        say(f"{key}rank{name}", of.most(lambda r, pair=pair: paradox.rank_correlation(r, *pair)), 1, 2, 1)
+    say(f"{key}rank-1", of.most(lambda r: paradox.rank_correlation(r, "agreement", "ece", 1.0)), 1, 2, 1)
     glue(f"{key}recipes", str(len(of.profile.distillation_data.recipes)), display=False)
-    for m in (1, 5):
-        labels, none = ("alpha", m, 0.7), ("alpha", m, 0.0)
-        both[f"alpha-{m}"][where] = of(labels, "agreement") - of(none, "agreement")
-        both[f"alpha-accuracy-{m}"][where] = of(labels, "accuracy") - of(none, "accuracy")
-        both[f"alpha-ece-{m}"][where] = of(labels, "ece") - of(none, "ece")
+    for m, metric in ((1, "accuracy"), (5, "ece")):
+        both[f"alpha-{metric}"][where] = of.most(
+            lambda r, m=m, metric=metric: r(("alpha", m, 0.7), metric) - r(("alpha", m, 0.0), metric))
+
+
+tell("", "on signals", r)
+tell("cifar-", "on photographs", cifar)
 for key in both:
     moves(key, both[key])
 for key in leading:
     follows(key, leading[key], "grows by {} points", "shrinks by {} points", STAYS)
+HALF = "less than half of it", "more than half of it", "on no clear side of half of it"
+APART = "less than ten points ({})", "more than ten points ({})", "{} points, on no clear side of ten,"
+states("04_paradox", r, {
+    "lead": ("P1", 0, "ahead by {} points", "behind by {} points", "neither ahead nor behind, as far as these trials tell,"),
+    "loses": ("P2", 0, "shrinks by {} points", "grows by {} points", STAYS),
+    "agrees": ("P2", 1, RISES, FALLS, STAYS), "accuracy-3": ("P3", 0, RISES, FALLS, STAYS),
+    "agrees-3": ("P3", 1, RISES, FALLS, STAYS),
+    "flat": ("P4", 0, *HALF), "late": ("P4", 1, RISES, FALLS, STAYS),
+    "flat-warm": ("P4", 2, *HALF), "late-warm": ("P4", 3, RISES, FALLS, STAYS),
+    "rank": ("P6a", 0, "{share}, below zero,", "{share}, above zero,", "{share}, on no clear side of zero,"),
+    "rank-kl": ("P6b", 0, "{share}, above zero,", "{share}, below zero,", "{share}, on no clear side of zero,"),
+    "calibrated": ("P6c", 0, "less than a point ({signed}) above the least", "{signed} points above the least",
+                   "{signed} points above the least, on no clear side of one,"),
+    "labels": ("P7", 0, "by {signed} points, no help,", "by {signed} points, a help,", "by {signed} points, on no clear side of one,"),
+    "three": ("D5", 0, "{signed} points higher, less than one,", "{signed} points higher, more than one,",
+              "{signed} points higher, on no clear side of one,"),
+    "apart": ("F4", 1, *APART), "apart-largest": ("F4", 3, *APART), "apart-longer": ("F4", 5, *APART)})
+trials_shown(r)
 
 # %% [markdown]
-# As the data of a self-distilled student grow, its lead {glue:text}`loses-1`. Its {term}`agreement`
-# {glue:text}`agrees-1`.
+# Beside its teacher a student on the teacher's own data is, in accuracy, **{glue:text}`lead`**. With every doubling of the data this
+# lead {glue:text}`loses`. {term}`Agreement <agreement>` {glue:text}`agrees`.
 #
-# On signals the lead is **{glue:text}`lead-1`** points at x1 and {glue:text}`lead-1-last` at x{glue:text}`factor`. On photographs it is {glue:text}`cifar-lead-1` and, at x{glue:text}`cifar-factor`, {glue:text}`cifar-lead-1-last`. Starts near the teacher are another way ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = .125 to 1 agreement {glue:text}`near-agrees`. The lead {glue:text}`near`. (A look after the fact; no claim rests on it.)
+# At the largest set the lead is {glue:text}`lead-1-last` points on signals and {glue:text}`cifar-lead-1-last` on photographs. Starts near the teacher are another way to agreement ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = .125 to 1 agreement {glue:text}`near-agrees`. The lead {glue:text}`near`. (A look after the fact; no claim rests on it.)
 #
-# With a teacher of three and more data, agreement {glue:text}`agrees-3`. Accuracy {glue:text}`accuracy-3`. With generated images in the place of fresh ones see
+# With a teacher of three, agreement {glue:text}`agrees-3` with every doubling. Accuracy {glue:text}`accuracy-3`. With generated images in the place of fresh ones see
 # {doc}`The generator <06_generator>`.
 #
 # ## More members
@@ -146,6 +176,11 @@ evidence("fig-members-cifar", cifar)
 # {term}`specific <specific agreement>` to the own teacher is {glue:text}`members-own-1` points for one member and
 # {glue:text}`members-own` for {glue:text}`most` on signals.
 #
+# In the paper accuracy is flat past four members while agreement rises. Here, beside its change from one member to four, that of accuracy past four is
+# {glue:text}`flat`. Agreement past four {glue:text}`late`. At τ = 4 the change of accuracy is {glue:text}`flat-warm`. Agreement {glue:text}`late-warm`.
+#
+# In its appendix the paper has a student of three confident teachers no better than one of one, at τ = 1. Here its accuracy is {glue:text}`three`.
+#
 # ## Calibration
 
 # %% mystnb={"figure": {"caption": "Signals: expected calibration error of the student against its agreement with its own teacher of five (above) and with an unseen one (below, grey); a point is one recipe.", "name": "fig-calibration"}, "image": {"alt": "Two scatter plots on MNIST-1D of calibration error against test agreement, with the own and with an unseen teacher: a point for each recipe, a mark for each temperature.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
@@ -175,10 +210,12 @@ evidence("fig-calibration-cifar", cifar)
 
 # %% [markdown]
 # Over the {glue:text}`recipes` recipes of {doc}`chapter 3 <03_distillation_data>` the rank correlation of agreement and calibration
-# error ({term}`ECE`) is {glue:text}`rank` on signals; that of agreement with an *unseen* ensemble is {glue:text}`rank-unseen`. On
-# photographs it is {glue:text}`cifar-rank`, and {glue:text}`cifar-rank-1` among recipes at τ = 1. (A look after the fact; the claim's
-# rule pools the temperatures.) Agreement and accuracy correlate by {glue:text}`rank-accuracy` on signals and
-# {glue:text}`cifar-rank-accuracy` on photographs.
+# error ({term}`ECE`) is {glue:text}`rank`. That of {term}`predictive KL` and calibration error is {glue:text}`rank-kl`. In the paper the most faithful student is
+# *always* the best calibrated; here the calibration error of the most faithful recipe is {glue:text}`calibrated`.
+#
+# Agreement with an *unseen* ensemble and calibration error correlate by {glue:text}`rank-unseen` on signals. On photographs agreement and calibration error correlate
+# by {glue:text}`cifar-rank-1` among recipes at τ = 1. (Looks after the fact; the claim's rule pools the temperatures.) Agreement and accuracy correlate by
+# {glue:text}`rank-accuracy` on signals and {glue:text}`cifar-rank-accuracy` on photographs.
 #
 # ## True labels
 
@@ -207,8 +244,14 @@ _ = drawn(labels, cifar, 2, (3.7, 2.4))
 evidence("fig-alpha-cifar", cifar)
 
 # %% [markdown]
-# From {term}`α` = 0 to .7 agreement in self-distillation {glue:text}`alpha-1`. Accuracy {glue:text}`alpha-accuracy-1`. The calibration error of a student of five
-# {glue:text}`alpha-ece-5`: a label is sure where the teacher knew to be less so.
+# From {term}`α` = 0 to 1, along a straight line, agreement changes {glue:text}`labels`. From 0 to .7 accuracy in self-distillation {glue:text}`alpha-accuracy`. The calibration error of a student of five
+# {glue:text}`alpha-ece`: a label is sure where the teacher knew to be less so.
+#
+# ## What is left of the paradox
+#
+# In the paper a student that could copy its teacher does not, and to be closer is not always better. How much of an agreement is owed to the own teacher at all? On the
+# teacher's own data it is {glue:text}`apart`. That is so of students who have not come far. With the largest set it is {glue:text}`apart-largest`. With ten times
+# the steps as well it is {glue:text}`apart-longer`.
 #
 # ## Verdicts on the paradox
 
@@ -244,7 +287,7 @@ your_run("04_paradox", r)
 # ```
 #
 # ```{dropdown} Change this and predict
-# - `papermill notebooks/04_paradox.ipynb out.ipynb -p seeds 10`: which of P1 to P4 will settle, and on which side?
+# - Which of P1 to P4 would five trials have left open? `kdlib claims P1 P2 P3 P4 --profile laptop` has them.
 # - In `kdlib/experiments/profiles/laptop.py` give the teacher 4,000 signals. Does the student's lead grow or vanish?
 # ```
 

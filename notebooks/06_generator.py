@@ -38,7 +38,7 @@ from kdlib.chapter import STAYS, claim_table, drawn, follows, glue, moves, open_
 from kdlib.evidence import evidence
 from kdlib.experiments import so_far
 from kdlib.experiments.claims import CLAIMS, P2_GENERATED
-from kdlib.stats import estimate
+from kdlib.stats import estimate, percent
 
 open_page()
 r = so_far("01_fidelity_gap", "workstation")
@@ -158,7 +158,7 @@ table(("measure", "generated", "real", "what it says"), [
      "0: the same features. Real: of the training images, which the judge knows"),
     ("judge-IS", *(estimate(r("generator", k)).text(1, 1) for k in ("judge_is", "judge_is_real")),
      "up to 100: each image of one class, all classes alike. Real: of the test images"),
-    ("judge's mean largest probability (%)", *(estimate(r("generator", k)).text(100) for k in ("judge_top", "judge_top_real")),
+    ("judge's mean largest probability (%)", *(percent(r("generator", k)) for k in ("judge_top", "judge_top_real")),
      "how sure a teacher is of an image"),
     ("distance to the nearest training image", *(estimate(r("generator", k)).text(1, 3) for k in ("nearest", "nearest_real")),
      "root mean square of pixels in [0, 1]; 0: copies")],
@@ -182,7 +182,7 @@ evidence("Generated and real images", r)
 #
 # ```{dropdown} Limits
 # One size of generator, trained on 2,000 images; the paper's sees 50,000. The judge itself knows only {glue:text}`judge` % of the test set. Three
-# trials. A generator of the paper's size, trained on 25 times as many images, makes better ones; these runs do not explain the paper's figure.
+# trials. A generator of the paper's size, trained on 25 times as many images, may make better ones; these runs do not explain the paper's figure.
 # ```
 #
 # ```{dropdown} Change this and predict

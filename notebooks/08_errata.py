@@ -33,7 +33,7 @@ from collections import defaultdict
 import numpy as np
 
 from kdlib import defects, figures
-from kdlib.chapter import all_runs, drawn, follows, glue, moves, open_chapter, say, table, your_run
+from kdlib.chapter import all_runs, drawn, follows, glue, moves, open_chapter, say, table, trials_shown, your_run
 from kdlib.evidence import evidence
 from kdlib.experiments import optimization as opt
 from kdlib.experiments import paradox, so_far
@@ -51,9 +51,9 @@ def similarities(r, axes):
     for ax, stage in zip(axes, STAGES, strict=True):
         figures.points(ax, list(pairs), {
             label: np.stack([r(small, f"{name}{key}{stage}") for name in pairs.values()], 1)
-            for label, key in FORMULAS.items()})
-        low, high = ax.get_xlim()
-        ax.set(xlabel=f"CKA, stage {stage}", xlim=(min(low, -0.02), max(high, 1.02)))  # an interval may pass 1
+            for label, key in FORMULAS.items()}, bound=1)
+        low, _ = ax.get_xlim()
+        ax.set(xlabel=f"CKA, stage {stage}", xlim=(min(low, -0.02), 1.02))
         if stage > 1 and ax.get_legend():
             ax.get_legend().remove()
 
@@ -90,7 +90,7 @@ last, test = defects.BATCH, d.profile.test
 glue("weight-paper", f"{10_000 / (10_000 % last) / -(-10_000 // last):.1f}", display=False)
 glue("weight-here", f"{test / (test % last) / -(-test // last):.1f}", display=False)
 for name, key in (("images", "columns"), ("images-elsewhere", "elsewhere_columns"), ("images-right", "places")):
-    say(name, [pair[f"{key}3"] for pair in defects.untrained_images()], 1, 2)
+    say(name, [pair[f"{key}3"] for pair in defects.untrained_images()], 1, 2, 1)
 say("batches", r(small, "nll_batches") - r(small, "nll"), 1, 4)
 tells, gains = defaultdict(dict), {}
 for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
@@ -98,14 +98,14 @@ for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifa
     glue(f"{name}factor", f"{s.gap.factors[-1]:g}", display=False)
     for pair in ("own", "unseen", "untrained", "shuffled"):
         for key in FORMULAS.values():
-            say(f"{name}{pair}-{key}", mean_cka(of, small, f"{'' if pair == 'own' else pair + '_'}{key}"), 1, 2)
+            say(f"{name}{pair}-{key}", mean_cka(of, small, f"{'' if pair == 'own' else pair + '_'}{key}"), 1, 2, 1)
     for key in ("columns", "places"):
         tells[f"tells-{key}"][where] = mean_cka(of, small, key) - mean_cka(of, small, f"untrained_{key}")
     tells["order"][where] = mean_cka(of, small, "columns") - mean_cka(of, small, "shuffled_columns")
     for run, row in (("small", small), ("large", large)):
         say(f"{name}nll-{run}", of(row, "nll"), 1, 2)
         say(f"{name}table-{run}", of(row, "nll_table"), 1, 1)
-    say(f"{name}rank", paradox.rank_correlation(of, "nll", "nll_table"), 1, 2)
+    say(f"{name}rank", paradox.rank_correlation(of, "nll", "nll_table"), 1, 2, 1)
     glue(f"{name}recipes", str(len(s.distillation_data.recipes)), display=False)
     glue(f"{name}turned", str(turned(of)), display=False)
     for key, metric in (("best", "nll"), ("best-table", "nll_table")):
@@ -119,6 +119,7 @@ moves("gain", gains)
 for key in ("tells-columns", "tells-places"):
     follows(key, tells[key], "{} higher", "{} lower", "no different, as far as these trials tell,", 1, 2)
 follows("order", tells["order"], "lowers it", "raises it", "changes nothing")
+trials_shown(r)
 
 # %% [markdown]
 # On signals a student and an *untrained* net have a {term}`CKA` of **{glue:text}`untrained-columns`** through the official code's lines, and

@@ -48,7 +48,7 @@ WAIT = "–"
 def shown(values, scale=100, digits=1):
     """An estimate as text; `values` is a function of no arguments."""
     try:
-        return estimate(values()).text(scale, digits)
+        return estimate(values(), bound=1 if scale == 100 else np.inf).text(scale, digits)
     except NotRecorded:
         return WAIT
 

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.colors import to_hex
 
 from kdlib import chapter, experiments, figures
@@ -21,7 +23,9 @@ from kdlib.book import cells, check_pictures
 from kdlib.chapter import STAYS, together
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, from_records, judged
+from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Beside, Design, NotRecorded, Results
+from kdlib.experiments.profiles import PROFILES
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, checksum
 
@@ -201,6 +205,22 @@ def test_a_number_that_a_profile_does_not_have_says_so_in_the_text(monkeypatch):
     assert chapter.say("b", lacking) is None and glued["b"] == glued["b-mean"] == "(not run at this profile)"
 
 
+def test_the_text_is_of_the_trials_that_decide_where_these_have_all_runs_that_it_asks_for(monkeypatch, store_here):
+    monkeypatch.setattr(chapter, "trained", made_up)
+    monkeypatch.setattr(chapter, "_announce", lambda *of: None)
+    _, r = chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
+    small, decides, alone = ("size", 1, 1), r.judging, ("size", 5, 1)
+    assert alone in r.rows and alone not in decides.rows and len(decides.rows[small]) > len(r.rows[small])
+    assert np.array_equal(r.most(lambda r: r.gap(small)), decides.gap(small))
+    for lacking in (lambda r: r.gap(alone), lambda r: r(alone, "agreement") - r(small, "agreement")):
+        assert np.array_equal(r.most(lacking), lacking(r))  # never some of these and some of those
+    said = chapter.trials_shown(r).data
+    assert "5 recorded trials (numbers 5 to 9)" in said and f"(numbers 100 to {99 + len(decides.rows[small])})" in said
+    for of_others in (("01_fidelity_gap", "smoke", None), ("01_fidelity_gap", "laptop", 3)):
+        _, r = chapter.open_chapter(*of_others, 1)
+        assert r.judging is None and not chapter.trials_shown(r).data
+
+
 # What only an interval may say: such words come from `chapter.word`, or a sentence is about the paper, or asks.
 JUDGING = re.compile(r"\b(certain(ly)?|plain(ly)?|hardly|nearly|clearly|settled|wins?|loses|most (accurate|faithful)|"
                      r"rises|falls|grows|shrinks|gains|higher|lower|better|worse|best|worst|flat|steep\w*|closes|helps|hurts|"
@@ -242,11 +262,17 @@ def test_what_is_so_of_two_data_sets_is_one_text_that_says_it_once(said, text):
     assert together(dict(zip(("on signals", "on photographs"), said, strict=True)), STAYS) == text
 
 
+def glued_in(notebook):
+    """{key: text} of what a notebook glues."""
+    outputs = [o for c in notebook.cells for o in c.get("outputs", ()) if "scrapbook" in o.get("metadata", {})]
+    return {o.metadata["scrapbook"]["name"]: ast.literal_eval(text) for o in outputs for kind, text in o.data.items()
+            if kind.endswith("text/plain")}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_numbers_and_judgements_of_a_page_come_from_its_results(path):
     notebook = jupytext.read(path.with_suffix(".ipynb"))
-    glued = {o.metadata["scrapbook"]["name"]: text for c in notebook.cells for o in c.get("outputs", ())
-             if "scrapbook" in o.get("metadata", {}) for kind, text in o.data.items() if kind.endswith("text/plain")}
+    glued = {key: str(value) for key, value in glued_in(notebook).items()}
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     for cell in notebook.cells:
         if "figure" in cell.metadata.get("mystnb", {}):
@@ -264,6 +290,123 @@ def test_numbers_and_judgements_of_a_page_come_from_its_results(path):
 def test_each_check_of_the_prose_can_fail(fault, text):
     found = list(faults_of_prose(text, {"a": "84.7 [84.1, 85.3]", "b": "12"}))
     assert [one.partition(":")[0] for one in found] == [fault] * bool(fault)
+
+
+def told(path):
+    """[(key, where its real data is, claim, number of its statistic, words)] of what a page says of claims: the tables
+    that it gives to `chapter.states`, as written."""
+    cells = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
+    tree, names = ast.parse(re.sub("^%.*", "", "\n".join(cells), flags=re.M)), dict(vars(chapter))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with suppress(ValueError):
+                names[node.targets[0].id] = ast.literal_eval(node.value)
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "states":
+            real = ast.literal_eval(call.args[3]) if len(call.args) > 3 else "on photographs"
+            for key, (claim, number, *words) in eval(ast.unparse(call.args[2]), names).items():  # literals and names
+                yield key, real, claim, number, words
+
+
+def faults_of_claims(told, glued):
+    """What a page says that is not what the verdict on its claim allows, by the records that verdicts rest on."""
+    number = r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+; n = \d+\]"
+    for key, real, claim, i, words in told:
+        allowed = {}
+        for where, profile in (("on signals", "signals"), (real, "workstation")):
+            label = CLAIMS[claim].statistics[i].label.format(**Results(PROFILES[profile], {}).words)
+            for part in chapter.on_record(profile)[claim].parts:
+                if part.label == label:
+                    said = words[("holds", "does not hold", "undecided").index(part.verdict)]
+                    allowed[where] = re.sub(r"\{\w*\}", f"#{where}#", said)
+        wanted = together(allowed, words[2])
+        if not re.fullmatch(re.sub("#[^#]*#", lambda _: number, re.escape(wanted)), glued[key]):
+            yield f"{key} says {glued[key]!r} of {claim}, whose verdict allows {wanted!r}"
+        sizes = {len(part.values) for profile in ("signals", "workstation")
+                 for part in chapter.on_record(profile)[claim].parts}
+        if not {int(n) for n in re.findall(r"n = (\d+)", glued[key])} <= sizes:
+            yield f"{key} is of other trials than the verdict on {claim}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_sentence_contradicts_the_card_of_its_claim_and_every_claim_of_a_chapter_is_told(path):
+    notebook = jupytext.read(path.with_suffix(".ipynb"))
+    glued, found = glued_in(notebook), list(told(path))
+    assert list(faults_of_claims(found, glued)) == []
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert [key for key, *_ in found if f"{{glue:text}}`{key}`" not in text] == []
+    stem = path.stem.partition("_")[2]
+    tested = {c.id for c in CLAIMS.values() if c.chapter == stem and any(
+        chapter.on_record(profile)[c.id].tested for profile in ("signals", "workstation"))}
+    assert tested <= {claim for _, _, claim, *_ in found}
+
+
+def test_a_sentence_that_contradicts_its_card_is_found():
+    """As page 4 did once: five trials showed no change where the verdict, from thirty, was that the lead shrinks."""
+    path = project_root() / "notebooks" / "04_paradox.py"
+    [about] = [row for row in told(path) if row[0] == "loses"]
+    right = glued_in(jupytext.read(path.with_suffix(".ipynb")))["loses"]
+    assert not list(faults_of_claims([about], {"loses": right}))
+    for wrong in (f"{STAYS} on signals or on photographs", right.replace("shrinks", "grows")):
+        [fault] = faults_of_claims([about], {"loses": wrong})
+        assert fault.startswith("loses says") and "of P2" in fault
+    [fault] = faults_of_claims([about], {"loses": re.sub(r"n = \d+", "n = 5", right)})
+    assert "other trials" in fault
+
+
+# What is a share of inputs, and no difference of two, lies between 0 and 100 %, and so does its interval.
+SHARES = re.compile(r"agreement|accuracy|teacher$|first class|largest probability|ece|calibration", re.IGNORECASE)
+DIFFERENCES = re.compile(r"minus|specific|slope|rise|per |room|/|\u2212|-|correlation|difference|change", re.IGNORECASE)
+
+
+def beyond(html):
+    """Intervals of shares in the tables of a page that end below 0 or above 100 %."""
+    for table in BeautifulSoup(html, "html.parser").select("table"):
+        heads = [cell.get_text() for cell in table.select("thead th")]
+        most = 1.0005 if table.find_parent(class_="evidence") else 100.05
+        for row in table.select("tbody tr"):
+            cells = [cell.get_text() for cell in row.select("td")]
+            if len(cells) != len(heads):
+                continue
+            for head, cell in zip(heads, cells, strict=True):
+                name = cells[heads.index("statistic")] if head.startswith("estimate") else head
+                if SHARES.search(name) and not DIFFERENCES.search(name):
+                    for low, high in re.findall(r"\[(-?[\d.]+), (-?[\d.]+)\]", cell):
+                        if float(low) < 0 or float(high) > most:
+                            yield f"{name}: {cell}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_interval_of_a_share_goes_beyond_its_bounds(path):
+    notebook = jupytext.read(path.with_suffix(".ipynb"))
+    outputs = [o.data for c in notebook.cells for o in c.get("outputs", ()) if "data" in o]
+    assert [fault for data in outputs for fault in beyond(data.get("text/html", ""))] == []
+    for key, text in glued_in(notebook).items():  # a share of the room alone may be below 0
+        for _, high in re.findall(r"\[(-?[\d.]+), (-?[\d.]+); n = \d+\] %", str(text)):
+            assert float(high) <= 100, key
+
+
+def test_an_interval_beyond_its_bounds_is_found():
+    def page(head, cell, kind=""):
+        return (f'<div class="{kind}"><table><thead><tr><th>m</th><th>{head}</th></tr></thead><tbody><tr><td>1</td>'
+                f"<td>{cell}</td></tr></tbody></table></div>")
+
+    assert not list(beyond(page("agreement", "99.2 [98.1, 100.0]")))
+    assert list(beyond(page("agreement", "99.2 [98.1, 100.3]"))) == ["agreement: 99.2 [98.1, 100.3]"]
+    assert list(beyond(page("train accuracy", "0.992 [0.981, 1.003]", "evidence")))
+    assert not list(beyond(page("own minus unseen agreement", "0.2 [-0.1, 0.3]")))
+
+
+def test_bands_and_bars_of_a_figure_end_where_shares_end():
+    near = np.array([[99.0], [99.9], [100.0], [100.0]]) @ np.ones((1, 2))
+    _, [line, row] = figures.panels(2)
+    figures.line(line, [1, 2], near, "own teacher")
+    figures.points(row, ["a", "b"], {"own teacher": near})
+    [band] = line.collections
+    assert band.get_paths()[0].vertices[:, 1].max() <= 100
+    bars = [path.vertices[:, 0].max() for collection in row.collections for path in collection.get_paths()]
+    assert max(bars) <= 100 and min(path.vertices[:, 0].min() for path in row.collections[0].get_paths()) < 99.7
+    plt.close()
 
 
 def test_every_figure_has_its_account_of_runs_and_titles_are_unique():

@@ -229,9 +229,9 @@ def test_a_page_that_is_too_heavy_or_too_long_is_found(browser, tmp_path):
 
 
 def test_an_interval_is_told_by_the_number_in_the_text():
-    page = '<p><span class="pasted-text">falls by 3.1 [1.0, 5.2] points</span> [1.0, 2.0]</p>'
+    page = '<p><span class="pasted-text">falls by 3.1 [1.0, 5.2; n = 30] points</span> [1.0, 2.0]</p>'
     assert tidy.numbers(page) == ('<p><span class="pasted-text">falls by <span class="number" title="95 % interval: '
-                                  '1.0 to 5.2">3.1</span> points</span> [1.0, 2.0]</p>')
+                                  '1.0 to 5.2, 30 trials">3.1</span> points</span> [1.0, 2.0]</p>')
 
 
 def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():

@@ -47,10 +47,10 @@ def named(html: str) -> str:
 
 
 def numbers(html: str) -> str:
-    """In the text a number is its estimate; its interval shows when one asks for it, and stands under the figures."""
+    """In the text a number is its estimate; interval and trials show when one asks for them."""
     def shorter(match):
-        return re.sub(r"(-?[\d.,]+) \[(-?[\d.]+), (-?[\d.]+)\]",
-                      r'<span class="number" title="95 % interval: \2 to \3">\1</span>', match[0])
+        return re.sub(r"(-?[\d.,]+) \[(-?[\d.]+), (-?[\d.]+); n = (\d+)\]",
+                      r'<span class="number" title="95 % interval: \2 to \3, \4 trials">\1</span>', match[0])
 
     return re.sub(r'<span class="pasted-text">[^<]*</span>', shorter, html)
 

@@ -224,6 +224,7 @@ class Results:
     `planned` are the names of all conditions, also of those without records; `needed` are all records and those they
     need, the teachers; `read` collects the records that were asked for, and `numbers` what was asked of them, so that a
     figure can say which runs it shows, and give its numbers. `live`: the same trained here, beside recorded ones.
+    `judging`: the trials that verdicts rest on, where these are others; they lack what no claim reads.
     """
 
     profile: Profile
@@ -233,6 +234,7 @@ class Results:
     read: dict = field(default_factory=dict)
     numbers: dict = field(default_factory=dict)  # {(condition, metric): None}, in the order in which they were asked
     live: "Results | None" = None
+    judging: "Results | None" = None
 
     @classmethod
     def of(cls, profile: Profile, runs: dict, records: dict) -> "Results":
@@ -263,6 +265,16 @@ class Results:
         """[trials] values of one metric in one condition."""
         self.numbers[name, metric] = None
         return np.array([record.metrics[metric] for record in self._row(name)])
+
+    def most(self, values: Callable[["Results"], np.ndarray]) -> np.ndarray:
+        """[trials] `values` of the trials that verdicts rest on where these have all runs that it reads, else of these
+        trials: what a text says of a claim's condition is of the trials that decide the claim."""
+        if self.judging is not None:
+            try:
+                return values(self.judging)
+            except NotRecorded:
+                pass
+        return values(self)
 
     def curves(self, name, curve: str) -> list:
         """One curve (a list, or a dict of a plane) per trial."""

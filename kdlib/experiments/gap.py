@@ -44,7 +44,6 @@ def sizes(d: "Design") -> dict:
     """Fig 1, for teachers of one, three and five members."""
     factors = d.profile.gap.factors
     out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}
-    # not tied to a claim, added when laptop's trials had been seen: is the gap at the largest set a want of steps?
     out["longer"] = d.students(1, factors[-1], times=10)
     out["teacher"] = [d.members(trial, 0, 1)[0] for trial in d.trials]
     return out
