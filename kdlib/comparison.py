@@ -302,7 +302,7 @@ def compare(*, teacher, student, data=None, unseen=(), labels=None, modules=(), 
     else:
         each = [of_student(s, torch.ones(n, 1, dtype=torch.double)) for s in names]
         found = _bootstrap(of_teachers, n, resamples, seed) | {
-            key: _over_students([float(one[key]) for one in each]) for key in each[0]}
+            key: _over_students([float(one[key]) for one in each], key[0]) for key in each[0]}
     order = [*ALONE, *FIDELITY, *(CKA + label for label in entries)]
     estimates = {(m, of): found[m, of] for m in order for of in (*NETS, *SIDES) if (m, of) in found}
     return Comparison(n, classes, len(names), len(others), int(resamples), estimates, _notes(estimates, bool(others)))
@@ -514,9 +514,10 @@ def _interval(point: float, draws: torch.Tensor, n: int) -> Estimate:
     return Estimate(point, float(low), float(high), n)
 
 
-def _over_students(values: list[float]) -> Estimate:
+def _over_students(values: list[float], measure: str) -> Estimate:
     if np.isfinite(values).all():
-        return estimate(values, CONFIDENCE)
+        share = measure.startswith(CKA) or _measure(measure).scale == 100
+        return estimate(values, CONFIDENCE, bound=1 if share else np.inf)
     mean = float(np.mean(values))
     return Estimate(mean, mean, mean, len(values))
 

@@ -11,11 +11,11 @@ from kdlib import __version__
 from kdlib.cards import MARK, chip
 from kdlib.experiments import CHAPTERS, so_far, standing
 from kdlib.experiments.claims import CLAIMS
-from kdlib.experiments.design import NotRecorded
+from kdlib.experiments.design import NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES
-from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME
+from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
 from kdlib.explorer import Source
-from kdlib.stats import Standing, percent, rule
+from kdlib.stats import Claim, Standing, percent, rule
 
 WHERE = {p.name: p.where for p in PROFILES.values()}
 PAPER = {"title": "Does Knowledge Distillation Really Work?", "venue": "NeurIPS 2021", "arxiv": "2106.05945"}
@@ -57,12 +57,19 @@ def plain(stands: dict[str, dict[str, Standing]]) -> dict:
 
 def _claim(name, stands):
     claim = CLAIMS[name]
-    changed = {"earlier_rules": [f"{s.label} {rule(s)}" for s in claim.before], "changed_since": claim.why}
-    return {"id": name, "chapter": claim.chapter, "paper": claim.found, **(changed if claim.why else {}),
-            "stands": {profile: _stands(claims[name]) for profile, claims in stands.items() if name in claims}}
+    return {"id": name, "chapter": claim.chapter, "paper": claim.found,
+            **({"changed_since": claim.why} if claim.why else {}),
+            "stands": {profile: _stands(claims[name], _earlier(claim, profile))
+                       for profile, claims in stands.items() if name in claims}}
 
 
-def _stands(claim: Standing) -> dict:
+def _earlier(claim: Claim, profile: str) -> list[str]:
+    """Its earlier rules in a profile's words."""
+    words = Results(PROFILES[profile], {}).words
+    return [f"{s.label.format(**words)} {rule(s)}" for s in claim.before]
+
+
+def _stands(claim: Standing, earlier: list[str]) -> dict:
     def end(value):
         return float(value) if abs(value) != float("inf") else None
 
@@ -74,7 +81,7 @@ def _stands(claim: Standing) -> dict:
                            "verdict": part.verdict, "trials": [float(value) for value in part.values]})
     return {"statement": claim.statement, "source": claim.source, "verdict": claim.verdict,
             "beside_all_others": claim.corrected or None, "reason": claim.reason or None,
-            "statistics": statistics, "without_runs": list(claim.absent)}
+            "statistics": statistics, "without_runs": list(claim.absent), "earlier_rules": earlier}
 
 
 def as_json(stands: dict[str, dict[str, Standing]]) -> bytes:
@@ -118,8 +125,15 @@ def cost(found, stands) -> str:
                      "devices"), rows))
 
 
+def that_decide(stands: dict) -> dict:
+    """Without the live trials, an example, where there are those that verdicts on signals rest on."""
+    return {profile: claims for profile, claims in stands.items() if profile != LIVE or VERDICTS not in stands}
+
+
 def verdicts(found, stands) -> str:
     """Which claims hold, do not, are open, by profile."""
+    stands = that_decide(stands)
+
     def cell(claims, verdict):
         names = [name for name, claim in claims.items() if claim.verdict == verdict]
         return f"{len(names)}: {list_of(names)}" if names else "none"
@@ -131,7 +145,7 @@ def verdicts(found, stands) -> str:
 def gaps(found, stands) -> str:
     """What is left to 100 % in the largest condition of chapter 1, by profile."""
     rows = []
-    for profile in stands:
+    for profile in that_decide(stands):
         results = so_far("01_fidelity_gap", profile)
         name = "size", 1, (results.profile.gap or PROFILES[LIVE].gap).factors[-1]
         try:
@@ -146,6 +160,7 @@ def gaps(found, stands) -> str:
 
 def claims(found, stands) -> str:
     """Every claim with its verdicts."""
+    stands = that_decide(stands)
     whole = next(iter(stands.values()), {})
     return table(("claim", "statement", "paper", *(WHERE[profile] for profile in stands)), [
         (list_of([name]), claim.statement, claim.source, *(chip(there[name].verdict) for there in stands.values()))

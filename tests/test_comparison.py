@@ -157,6 +157,14 @@ def test_intervals_of_several_students_are_over_students():
     assert "over students" in repr(found) and "3 students and their teacher" in repr(found)
 
 
+def test_no_interval_over_students_goes_beyond_all_inputs():
+    near = T.clone()
+    near[0] = -T[0]
+    own = compare(teacher=T, student=[T, T, near], unseen=[U], **QUICK).own
+    assert own["agreement"].mean < 1 == own["agreement"].high and own["agreement"].low > 0.9
+    assert own["kl"].high > own["kl"].mean > 0
+
+
 def test_a_list_is_an_ensemble_where_a_teacher_is_meant():
     whole = ensemble_logits(torch.stack([T, U]))
     expected = compare(teacher=whole, student=S, labels=Y, **QUICK)

@@ -40,6 +40,14 @@ def test_every_claim_has_one_verdict_per_profile_and_the_one_that_it_has(stands)
     assert sorted(re.findall(r">(\w+)</a>", by_verdict)) == sorted(CLAIMS)
 
 
+def test_the_live_trials_are_an_example_beside_those_that_verdicts_rest_on():
+    made_up = {profile: {"F1": Standing("F1", profile, "Fig 2", "found", reason="no runs")}
+               for profile in ("laptop", "signals", "workstation")}
+    for part in (report.verdicts, report.claims):
+        assert "the book's live trials" not in part({}, made_up) and "MNIST-1D" in part({}, made_up)
+        assert "the book's live trials" in part({}, {"laptop": made_up["laptop"]})
+
+
 def test_the_gap_is_what_is_left_of_agreement(found, stands):
     [row] = report.gaps(found, stands).splitlines()[2:]
     _, _, times, n, own, unseen, gap, _ = (cell.strip() for cell in row.split("|"))
@@ -68,7 +76,9 @@ def test_claims_json_has_the_numbers_behind_a_verdict_and_no_infinity():
     assert (single["low"], single["high"], single["verdict"]) == (None, None, "undecided")
     assert two["stands"]["laptop"] == {"statement": "statement", "source": "Fig 1", "verdict": "not tested",
                                        "beside_all_others": None, "reason": "no runs", "statistics": [],
-                                       "without_runs": []}
+                                       "without_runs": [], "earlier_rules": two["stands"]["laptop"]["earlier_rules"]}
+    [earlier] = two["stands"]["laptop"]["earlier_rules"]  # in words of the profile
+    assert earlier == "1 - test agreement, m = 1, x33 > 5 points"
 
 
 def test_the_command_writes_the_claims_that_it_prints(tmp_path, capsys):
