@@ -190,7 +190,7 @@ def calibration(r, axes):
             runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
             figures.scatter(ax, 100 * r.table(runs, metric), 100 * r.table(runs, "ece"), [""] * len(runs), f"{before}τ = {t:g}")
         figures.legend(ax, [f"{before}τ = 1", f"{before}τ = 4"])
-        ax.set(xlabel="test agreement (%)", ylabel="calibration error (points)")
+        ax.set(xlabel="agreement with an unseen ensemble (%)" if before else "test agreement (%)", ylabel="calibration error (points)")
     low = min(ax.get_xlim()[0] for ax in axes)
     for ax in axes:
         ax.set_xlim(low, 100)
