@@ -183,8 +183,9 @@ def compare(profile, workers) -> dict[str, str]:
     A distance is in half-widths of the 95 % interval over all recorded trials, since that of the few which a chapter
     trains is of any width, 0 too: 0 on the machine that made the records, small on others.
     """
-    from kdlib.experiments import CHAPTERS, few_trials, judged, published, trained
+    from kdlib.experiments import CHAPTERS, few_trials, published, trained
     from kdlib.experiments.design import Design
+    from kdlib.experiments.standings import judged
 
     out = {}
     for name in CHAPTERS:

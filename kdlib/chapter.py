@@ -23,19 +23,20 @@ from kdlib import cards, figures
 from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.evidence import line
-from kdlib.experiments import CHAPTERS, by_both_rules, few_trials, judged, published, so_far, standing, trained
+from kdlib.evidence import provenance
+from kdlib.experiments import CHAPTERS, few_trials, published, so_far, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
-from kdlib.experiments.design import BRIEF, UNSEEN, Beside, Design, NotRecorded, Results
+from kdlib.experiments.design import BRIEF, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profile import Profile
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
+from kdlib.experiments.standings import by_both_rules, judged, standing
 from kdlib.results import has_records
 from kdlib.settings import settings
 from kdlib.spec import levels
 from kdlib.stats import BOUNDED, Estimate, Part, Standing, estimate, rule
 
-COMPARED = ("agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run with the records
+COMPARED = ("unseen_agreement", "agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run and the records
 ROUNDING = 1e-3  # beside a recorded interval, which may be empty: of a share, a few inputs of the test set
 OPEN = "neither more nor less, as far as these trials tell"
 
@@ -392,7 +393,7 @@ def your_run(name: str, r: Results) -> HTML:
         return HTML('<p class="provenance">Written from the committed records: nothing was trained for this page. '
                     "Executed with training, it says here how far your own runs lie from them.</p>"
                     if settings().from_records else "")
-    inside = [_inside(r.values(*number), r.live.values(*number)) for row in r.live.rows for number in _compared(r, row)]
+    inside = [_inside(r(*number), r.live(*number)) for row in r.live.rows for number in _compared(r, row)]
     differ = [f"{a.id}: {marked(a.verdict)} in the records, {marked(b.verdict)} here"
               for a, b in zip(judged(name, r.beside(r.live)), judged(name, r.live), strict=True)
               if a.verdict != b.verdict]
@@ -433,9 +434,7 @@ def _inside(recorded, live) -> bool:
 
 def _compared(r: Results, name) -> list[tuple]:
     """What a condition's runs are compared by."""
-    there = r.rows[name][0].metrics
-    unseen = [(name, f"{UNSEEN}agreement")] if "independent_agreement" in there else []
-    return unseen + [(name, metric) for metric in COMPARED if metric in there]
+    return [(name, metric) for metric in r.rows[name][0].numbers(COMPARED)]
 
 
 def all_claims(columns: dict[str, dict[str, Standing]]) -> HTML:
@@ -483,7 +482,7 @@ def all_runs(name: str, r: Results) -> HTML:
         other += f" -p data {r.profile.data_set}"
     return HTML(f"<p>Run this page again: <code>papermill notebooks/{name}.ipynb out.ipynb{other}</code>. From nothing "
                 f"that takes about {math.ceil(half / 10) * 10} seconds on two CPU cores like those that made these "
-                "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + line(records))
+                "records, from the run store a few seconds. It has not been timed on a GPU.</p>" + provenance(records))
 
 
 def cost(chapters: dict[str, Results], caption: str, key: str = "runs") -> HTML:

@@ -118,8 +118,8 @@ def _each_once(pairs, path):
 
 def _list(records):
     for r in records:
-        numbers = " ".join(f"{k}={r.metrics[k]:.4g}" for k in (
-            "accuracy", "agreement", "independent_agreement", "barrier", "judge_fid", "judge_is") if k in r.metrics)
+        numbers = " ".join(f"{metric}={value:.4g}" for metric, value in r.numbers((
+            "accuracy", "agreement", "unseen_agreement", "barrier", "judge_fid", "judge_is")).items())
         print(f"{r.key} {r.spec['kind']:9} {r.seconds:7.2f} s  {numbers}")
 
 
@@ -184,8 +184,8 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
            json: Annotated[Path | None, typer.Option(help="write them here too, with every trial")] = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
     lacks of the runs that they read is trained)."""
-    from kdlib.experiments import by_both_rules, claims_of
     from kdlib.experiments.profiles import VERDICTS
+    from kdlib.experiments.standings import by_both_rules, claims_of
     from kdlib.results import check_there, has_records
 
     profile = profile or (VERDICTS if recorded and has_records(VERDICTS) else LIVE)
@@ -220,7 +220,7 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
 
 
 def _earlier(claim, stands):
-    from kdlib.experiments import CLAIMS
+    from kdlib.experiments.claims import CLAIMS
 
     if claim in stands and stands[claim].tested:
         rules = "; ".join(f"{row['statistic']} {row['rule']}" for row in stands[claim].to_rows())
@@ -230,8 +230,8 @@ def _earlier(claim, stands):
 
 def _train_for(asked, profile, workers):
     from kdlib.compute import compute
-    from kdlib.experiments import chapters_of, runs_read_by
     from kdlib.experiments.design import Design
+    from kdlib.experiments.standings import chapters_of, runs_read_by
     from kdlib.plan import lacking
 
     design = Design(profile)

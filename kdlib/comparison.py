@@ -376,15 +376,16 @@ def _labels(sources: dict, n: int, classes: int):
 
 def _alone(z, labels) -> dict[str, torch.Tensor]:
     """What the measures of one net need of each input."""
-    nll, place, gap, right = [], [], [], []
+    nll, place, error, right = [], [], [], []
     for part, y in zip(z.split(ROWS), labels.split(ROWS), strict=True):
         part = part.double()
-        index, distance = metrics.calibration_gaps(part, y)
+        index, distance = metrics.calibration_errors(part, y)
         nll.append(-part.log_softmax(1).gather(1, y[:, None])[:, 0])
         place.append(index)
-        gap.append(distance)
+        error.append(distance)
         right.append((part.argmax(1) == y).double())
-    return {"means": torch.stack([torch.cat(right), torch.cat(nll)]), "bin": torch.cat(place), "gap": torch.cat(gap)}
+    return {"means": torch.stack([torch.cat(right), torch.cat(nll)]), "bin": torch.cat(place),
+            "error": torch.cat(error)}
 
 
 def _pair(s, t, labels) -> dict[str, torch.Tensor]:
@@ -424,8 +425,8 @@ def _quality(a, w) -> dict[str, torch.Tensor]:
     """{measure: [r]} of one net."""
     total = w.sum(0)
     accuracy, nll = a["means"] @ w / total
-    gaps = _sums(a["bin"], w * a["gap"][:, None], int(a["bin"].max()) + 1)
-    return {"accuracy": accuracy, "nll": nll, "ece": gaps.abs().sum(0) / total}
+    errors = _sums(a["bin"], w * a["error"][:, None], int(a["bin"].max()) + 1)
+    return {"accuracy": accuracy, "nll": nll, "ece": errors.abs().sum(0) / total}
 
 
 def _fidelity(p, w) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ from kdlib.stats import bound_of, estimate
 
 RUNS, EXPLORER = "../runs.html", "../explorer.html"  # the pages of all recorded runs, seen from a chapter
 # what the page of runs says of each, where a run has it
-METRICS = ("agreement", "independent_agreement", "train_agreement", "accuracy", "kl", "ece", "barrier", "judge_fid")
+METRICS = ("agreement", "unseen_agreement", "train_agreement", "accuracy", "kl", "ece", "barrier", "judge_fid")
 
 
 def evidence(cell: str, *results: Results) -> HTML:
@@ -40,7 +40,7 @@ def evidence(cell: str, *results: Results) -> HTML:
         f'<details class="evidence" id="evidence-{name}"><summary>Numbers, CSV and the {len(records)} runs behind this'
         f'</summary><p><a download="{name}.csv" href="{address}">The numbers as CSV</a>, a line a run.</p>{tables}'
         f"<p>Planned by {plans}. Trained again, with the rest of its chapter, by {again}; one run alone, beside its "
-        f"record, by <code>kdlib audit --key {records[-1].key[:12]}</code>.</p>{line(records)}</details>")
+        f"record, by <code>kdlib audit --key {records[-1].key[:12]}</code>.</p>{provenance(records)}</details>")
 
 
 def measured(cell: str, rows: list[dict], made: dict, file: str, command: str) -> HTML:
@@ -64,7 +64,7 @@ def slug(cell: str) -> str:
 
 
 def planned_by(cell: str, r: Results) -> list[str]:
-    """The functions that plan the runs of a figure or table, as "kdlib/experiments/gap.py: sizes"."""
+    """The functions that plan the runs of a figure or table, as "kdlib/experiments/fidelity_gap.py: sizes"."""
     plans = [plan for shown in FIGURES if cell in shown.signals + shown.real
              for plan in (shown.plans if isinstance(shown.plans, tuple) else (shown.plans,))]
     plans = plans or [CHAPTERS[chapter_of(cell, r)].plan]
@@ -85,7 +85,7 @@ def csv_of(parts) -> str:
     metrics = list(dict.fromkeys(metric for _, numbers, _ in parts for _, metric in numbers))
     lines = [("profile", "condition", "trial", *(metric.replace(" ", "_") for metric in metrics), "key")]
     for r, numbers, read in parts:
-        found, left = {number: r.values(*number) for number in numbers}, dict(read)
+        found, left = {number: r(*number) for number in numbers}, dict(read)
         for name in dict.fromkeys(name for name, _ in numbers):
             for i, record in enumerate(r.rows[name]):
                 left.pop(record.key, None)
@@ -113,7 +113,7 @@ def _table(cell: str, r: Results, numbers: dict) -> str:
                         else f"<code>{record.key}</code>" for record in r.rows[name])
 
     def estimated(name, metric):
-        return estimate(r.values(name, metric), bound=bound_of(metric)).text(digits=3)
+        return estimate(r(name, metric), bound=bound_of(metric)).text(digits=3)
 
     rows = "".join(f"<tr><td>{html.escape(in_words(name))}</td>" + "".join(
         f"<td>{estimated(name, metric) if (name, metric) in numbers else ''}</td>"
@@ -124,7 +124,7 @@ def _table(cell: str, r: Results, numbers: dict) -> str:
             f"<tbody>{rows}</tbody></table></div>")
 
 
-def line(records: Iterable[Record]) -> str:
+def provenance(records: Iterable[Record]) -> str:
     """Where numbers come from, in a line."""
     records = list(records)
     if not records:
@@ -162,8 +162,7 @@ def _row(record: Record) -> str:
              if name not in others and value not in (None, "", 0, usual.get(name))}
     said = ", ".join(str(value) if name in ("kind", "data", "model", "policy") else f"{name.replace('_', ' ')} {value}"
                      for name, value in words.items())
-    found = ", ".join(f"{metric.replace('independent', 'unseen').replace('_', ' ')} {record.metrics[metric]:.4g}"
-                      for metric in METRICS if metric in record.metrics)
+    found = ", ".join(f"{metric.replace('_', ' ')} {value:.4g}" for metric, value in record.numbers(METRICS).items())
     key = f"<code>{record.key}</code>"
     if spec.kind == "student":  # which the explorer shows among all others
         key = f'<a href="explorer.html?run={record.key[:KEY]}">{key}</a>'

@@ -11,7 +11,6 @@ from collections import Counter
 from typing import NamedTuple
 
 from kdlib import figures
-from kdlib.experiments.design import with_unseen
 from kdlib.experiments.profiles import PROFILES
 from kdlib.reading import described
 from kdlib.results import Record, Recorded, check_there
@@ -97,7 +96,7 @@ def condition(profile: str, record: Record) -> dict:
 
 def values(record: Record) -> list[float]:
     """METRICS of a student, to four digits behind the point."""
-    metrics = record.metrics | {f"unseen_{name}": with_unseen(record.metrics, name) for name in ("agreement", "kl")}
+    metrics = record.metrics | record.numbers(("unseen_agreement", "unseen_kl"))
     return [round(metrics[name], 4) for name in METRICS]
 
 

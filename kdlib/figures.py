@@ -163,7 +163,7 @@ def _own(ax, found):
     ax._kdlib_own = [*getattr(ax, "_kdlib_own", []), *found]
 
 
-def gap(ax) -> None:
+def shade_gap(ax) -> None:
     """Shade what is left of the way to an agreement of 100 %, which the axes then reach: above the highest line, right
     of the last point of each row, or of all points. Agreement with unseen teachers does not count."""
     if _ring:
@@ -194,14 +194,14 @@ def _placed(ax, name, texts, place):
     setattr(ax, name, [*getattr(ax, name, []), *texts])
 
 
-def _spread(ax, _, gap=11.0):
-    """Move the end labels of an axes apart: at least `gap` points between neighbours, in their order."""
+def _spread(ax, _, apart=11.0):
+    """Move the end labels of an axes apart: at least `apart` points between neighbours, in their order."""
     to_points = 72 / ax.figure.dpi
     texts = sorted(ax._kdlib_labels, key=lambda t: t.xy[1])
     own = [ax.transData.transform(t.xy)[1] * to_points for t in texts]
     places = list(own)
     for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + gap)
+        places[i] = max(places[i], places[i - 1] + apart)
     # centred on where they belong, so that the lowest does not keep its place at the others' cost
     shift = np.mean(np.subtract(own, places))
     for text, wanted, place in zip(texts, own, places, strict=True):

@@ -217,7 +217,7 @@ class Features:
         self.kept[name, label] = {}
         return module.register_forward_hook(note)
 
-    def draw(self, n: int) -> list[tuple[int, int]]:
+    def sample(self, n: int) -> list[tuple[int, int]]:
         """(place in the sample, row) of those of the next n inputs that are taken in."""
         taken = []
         for row, at in enumerate(range(self.seen, self.seen + n)):
@@ -279,7 +279,7 @@ def of_nets(nets: dict[str, list[nn.Module]], data, features: Features, modules:
                 stack.callback(features.watch(name, label, module_of(nets[name][0], path, name)).remove)
         for x, y in batches(data):
             labels.append(y)
-            taken = features.draw(len(x)) if modules else []
+            taken = features.sample(len(x)) if modules else []
             for name, members in nets.items():
                 features.now = name
                 for net, out in zip(members, outputs[name], strict=True):

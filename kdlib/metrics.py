@@ -1,6 +1,6 @@
 """Metrics of a whole set, from its logits at once: float64 inside, Python floats out, shares in [0, 1].
 
-What is a mean over inputs has its values by input beside it (`*_rows`, `log_odds`, `calibration_gaps`), for those who
+What is a mean over inputs has its values by input beside it (`*_rows`, `log_odds`, `calibration_errors`), for those who
 weigh inputs otherwise; these check nothing, and take logits of -inf for classes that are ruled out.
 
 ValueError where logits are not [n, classes] with n > 0 and of one shape, or labels are not n whole numbers below
@@ -66,13 +66,13 @@ def nll(logits, labels) -> float:
 def ece(logits, labels, bins: int = 15) -> float:
     """Expected calibration error (Guo et al., 2017): |confidence - accuracy| over equal-width bins (a, b]."""
     z, labels = labelled(logits, labels)
-    index, gap = calibration_gaps(z, labels, bins)
-    gaps = torch.zeros(bins, dtype=torch.double)
-    gaps.index_add_(0, index.cpu(), gap.cpu())
-    return float(gaps.abs().sum() / len(gap))
+    index, error = calibration_errors(z, labels, bins)
+    errors = torch.zeros(bins, dtype=torch.double)
+    errors.index_add_(0, index.cpu(), error.cpu())
+    return float(errors.abs().sum() / len(error))
 
 
-def calibration_gaps(z, labels, bins: int = 15) -> tuple[torch.Tensor, torch.Tensor]:
+def calibration_errors(z, labels, bins: int = 15) -> tuple[torch.Tensor, torch.Tensor]:
     """(bin of its confidence, confidence less 1 where the guess is right) of each row of logits [n, c]."""
     confidence, guess = z.softmax(1).max(1)
     return (confidence * bins).ceil().long().clamp(1, bins) - 1, confidence - (guess == labels).double()

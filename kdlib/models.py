@@ -19,7 +19,7 @@ from kdlib.losses import ensemble_logits
 from kdlib.streams import seed_of
 
 if TYPE_CHECKING:  # `kdlib.compare` needs no pydantic
-    from kdlib.spec import Draw
+    from kdlib.spec import Initialization
 
 
 def safe_channels_last(net: nn.Module) -> bool:
@@ -412,7 +412,7 @@ class Together(nn.Module):
                 p.data, p.grad = p.data.clone(), None
 
 
-def build(name: str, data: str, *stream_name, draw: "Draw" = "torch") -> nn.Module:
+def build(name: str, data: str, *stream_name, draw: "Initialization" = "torch") -> nn.Module:
     """A net for the inputs and classes of a data set, with weights drawn from the named stream (the global stream is
     left as it was). ValueError names the nets that there are."""
     net, classes = catalog.net(name), catalog.data_set(data).classes

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from kdlib import experiments
 from kdlib.catalog import DRAWN_BY
-from kdlib.experiments.design import Design, with_unseen
+from kdlib.experiments.design import Design
 from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.results import Record, Recorded, StoreError, check_there
 from kdlib.spec import Run, levels
@@ -186,10 +186,8 @@ def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) ->
 
 
 def _row(profile: str, spec: Run, record: Record, chapters: list[str], conditions: list[str]) -> dict:
-    derived = {}
-    if "independent_agreement" in record.metrics:
-        unseen = with_unseen(record.metrics, "agreement")
-        derived = {"unseen_agreement": unseen, "specific_agreement": record.metrics["agreement"] - unseen}
+    if derived := record.numbers(["unseen_agreement"]):
+        derived["specific_agreement"] = record.number("agreement") - derived["unseen_agreement"]
     return {"profile": profile, "chapters": " ".join(chapters), "condition": "; ".join(conditions),
             **described(spec), **derived, **record.metrics, **record.versions,
             **{name: getattr(record, name) for name in ("key", "seconds", "device", "processor", "commit", "weights")},

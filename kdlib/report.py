@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from kdlib import __version__
 from kdlib.cards import MARK, chip
-from kdlib.experiments import CHAPTERS, so_far, standing
+from kdlib.experiments import CHAPTERS, so_far
 from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
+from kdlib.experiments.standings import standing
 from kdlib.explorer import Source
 from kdlib.stats import Claim, Standing, percent, rule
 
@@ -147,7 +148,7 @@ def gaps(found, stands) -> str:
     rows = []
     for profile in that_decide(stands):
         results = so_far("01_fidelity_gap", profile)
-        name = "size", 1, (results.profile.gap or PROFILES[LIVE].gap).factors[-1]
+        name = "size", 1, (results.profile.fidelity_gap or PROFILES[LIVE].gap).factors[-1]
         try:
             own, unseen = results(name, "agreement"), results.unseen(name)
         except NotRecorded:

@@ -9,6 +9,7 @@ import lzma
 import math
 import re
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ def _numbers(curve):
     raise ValueError("a curve is made of finite numbers")
 
 
+UNSEEN = "unseen_"  # before a metric: with a teacher that the student never saw
 COMPRESSED = ".xz"  # the end of the name of a file of records that was compressed, of metrics alone
 
 # of sixty-four bits: what NumPy takes as a number
@@ -80,6 +82,25 @@ class Record:
         """One line of JSON, closed by a checksum over all of it."""
         body = {name: value for name, value in vars(self).items() if value is not None}
         return json.dumps(body | {"checksum": checksum(body)})
+
+    def number(self, metric: str) -> float:
+        """One of its metrics; KeyError where it has none of that name. After UNSEEN it is the same with a teacher that
+        the student never saw, the mean over all such: the independent-student baseline (paper, Sec 3.2)."""
+        if metric in self.metrics or not metric.startswith(UNSEEN):
+            return self.metrics[metric]
+        name = re.compile(rf"independent\d*_{metric.removeprefix(UNSEEN)}")  # as runs record it, a number each
+        values = [value for known, value in self.metrics.items() if name.fullmatch(known)]
+        if not values:
+            raise KeyError(metric)
+        return float(np.mean(values))
+
+    def numbers(self, metrics) -> dict[str, float]:
+        """Those of these metrics that it has, by name."""
+        found = {}
+        for metric in metrics:
+            with suppress(KeyError):
+                found[metric] = self.number(metric)
+        return found
 
     @property
     def planned(self) -> Run:

@@ -165,7 +165,7 @@ class Training(Frozen):
 
 # of initial weights: PyTorch's own, or the official code's, N(0, 2 / (k^2 x filters out)) for every convolution (He et
 # al., 2015, by fan-out)
-Draw = Literal["torch", "he-fan-out"]
+Initialization = Literal["torch", "he-fan-out"]
 
 
 class Run(Frozen):
@@ -196,7 +196,7 @@ class Teacher(Run):
     model: Architecture
     training: Training
     member: Index
-    draw: Draw = added("torch")
+    draw: Initialization = added("torch")
 
     @model_validator(mode="after")
     def _fits(self):
@@ -291,7 +291,7 @@ class Student(Run):
     toward_teacher: Share = 0.0  # lambda of Fig 6b: start = lambda * teacher + (1 - lambda) * start
     model: Architecture
     training: Training
-    draw: Draw = added("torch")
+    draw: Initialization = added("torch")
 
     @model_validator(mode="after")
     def _consistent(self):

@@ -38,8 +38,8 @@ on_signals = VERDICTS if trials_of(VERDICTS) else LIVE
 signals, images = so_far("01_fidelity_gap", on_signals), so_far("01_fidelity_gap", REAL)
 columns = {f"MNIST-1D, {trials_of(on_signals)} trials": on_record(on_signals), "real data, small": on_record(REAL)}
 for name, r in (("signals", signals), ("images", images)):
-    large = ("size", 1, r.profile.gap.factors[-1])
-    glue(f"{name}-factor", f"{r.profile.gap.factors[-1]:g}", display=False)
+    large = ("size", 1, r.profile.fidelity_gap.factors[-1])
+    glue(f"{name}-factor", f"{r.profile.fidelity_gap.factors[-1]:g}", display=False)
     say(f"{name}-gap", r.gap(large))
     say(f"{name}-own", r(large, "agreement"))
     say(f"{name}-unseen", r.unseen(large))
@@ -66,7 +66,7 @@ rows = []
 for title, r in (("MNIST-1D signals", signals), ("CIFAR-100 photographs", images)):
     r.read.clear()
     r.numbers.clear()
-    for factor in (r.profile.gap.factors[0], r.profile.gap.factors[-1]):
+    for factor in (r.profile.fidelity_gap.factors[0], r.profile.fidelity_gap.factors[-1]):
         rows.append((f"{title}, on {factor:g} times its teacher's data" if factor != 1 else f"{title}, on its teacher's data",
                      100 * r.unseen(("size", 1, factor)), 100 * r(("size", 1, factor), "agreement")))
 figures.ways(rows)

@@ -49,7 +49,7 @@ from kdlib.chapter import (
     your_run,
 )
 from kdlib.evidence import evidence
-from kdlib.experiments import gap, so_far
+from kdlib.experiments import fidelity_gap, so_far
 
 d, r = open_chapter("01_fidelity_gap", profile, seeds, workers, data=data)
 cifar = so_far("01_fidelity_gap", "workstation")
@@ -57,13 +57,13 @@ cifar = so_far("01_fidelity_gap", "workstation")
 
 def data_axis(r, ax, ylabel):
     ax.set_xscale("log", base=2)
-    ax.set_xticks(r.profile.gap.factors, [f"x{f:g}" for f in r.profile.gap.factors])
+    ax.set_xticks(r.profile.fidelity_gap.factors, [f"x{f:g}" for f in r.profile.fidelity_gap.factors])
     ax.minorticks_off()
     ax.set(xlabel=f"distillation inputs (multiples of the teacher's {r.profile.train:,})", ylabel=ylabel)
 
 
 def against_data(r, ax, m, metric, key, label=None, style="-", scale=100):
-    factors = r.profile.gap.factors
+    factors = r.profile.fidelity_gap.factors
     figures.line(ax, factors, scale * r.table([("size", m, f) for f in factors], metric), key, label, style)
 
 
@@ -72,8 +72,8 @@ def self_distilled(r, axes):
     [ax] = axes
     data_axis(r, ax, "test agreement (%)")
     against_data(r, ax, 1, "agreement", "own teacher")
-    against_data(r, ax, 1, "independent_agreement", "unseen", "unseen teacher", "--")
-    figures.gap(ax)
+    against_data(r, ax, 1, "unseen_agreement", "unseen", "unseen teacher", "--")
+    figures.shade_gap(ax)
 
 
 _ = drawn(self_distilled, r)
@@ -92,7 +92,7 @@ fuller, both = {}, defaultdict(dict)  # by what is said: where it is seen
 
 
 def tell(name, where, of):
-    first, last = of.profile.gap.factors[0], of.profile.gap.factors[-1]
+    first, last = of.profile.fidelity_gap.factors[0], of.profile.fidelity_gap.factors[-1]
     base, large = ("size", 1, first), ("size", 1, last)
     glue(f"{name}factor", f"{last:g}", display=False)
     say(f"{name}gap", of.most(lambda r: r.gap(large)))
@@ -110,7 +110,7 @@ follows("fuller", fuller, "more", "less", "neither clearly more nor less")
 
 
 def largest(r):
-    return r.gap(("size", 1, r.profile.gap.factors[-1]))
+    return r.gap(("size", 1, r.profile.fidelity_gap.factors[-1]))
 
 
 follows("answer", np.minimum(r.most(largest).min(), largest(cifar)), "It does not.", "It does.", "These trials do not tell.")
@@ -118,9 +118,9 @@ if "longer" in r.rows:
     say("longer", r.most(lambda r: r.gap("longer")))
     moves("patience", r.most(lambda r: largest(r) - r.gap("longer")))
 say("cifar-teacher", cifar("teacher", "accuracy"))
-easy = gap.easy_rows(r.profile)[-1]
+easy = fidelity_gap.easy_rows(r.profile)[-1]
 say("easy-unseen", r.most(lambda r: r.unseen(easy)))
-say("mnist-own", cifar.specific(gap.easy_rows(cifar.profile)[-1]))
+say("mnist-own", cifar.specific(fidelity_gap.easy_rows(cifar.profile)[-1]))
 APART = "apart by {} points, less than ten,", "apart by {} points, more than ten,", "apart by {} points, on no clear side of ten,"
 states("01_fidelity_gap", r, {
     "fills": ("F2", 0, "less than half, {} %,", "more than half, {} %,", "about half, {} %, as far as these trials tell,"),
@@ -157,10 +157,10 @@ def ensembles(r, axes):
     for ax, (metric, label, scale) in zip(axes, (("agreement", "test agreement (%)", 100),
                                                  ("kl", "predictive KL (nats)", 1)), strict=True):
         data_axis(r, ax, label)
-        for m in gap.ENSEMBLES:
+        for m in fidelity_gap.ENSEMBLES:
             against_data(r, ax, m, metric, f"m={m}", f"m = {m}", scale=scale)
-            against_data(r, ax, m, f"independent_{metric}", f"m={m}", f"unseen, {m}", "--", scale)
-    figures.gap(axes[0])
+            against_data(r, ax, m, f"unseen_{metric}", f"m={m}", f"unseen, {m}", "--", scale)
+    figures.shade_gap(axes[0])
 
 
 _ = drawn(ensembles, r, 2)
@@ -184,16 +184,16 @@ evidence("fig-gap-ensembles-cifar", cifar)
 
 # %% mystnb={"figure": {"caption": "Signals made easy: little varies but the class. The dotted line is the threshold of claim F1.", "name": "fig-easy"}, "image": {"alt": "Line chart on easy MNIST-1D of test agreement over the amount of distillation data with the own teacher and, dashed, with an unseen one; a dotted line at 99 percent.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def easy_task(r, axes):
-    [ax], rows, unit = axes, gap.easy_rows(r.profile), r.profile.gap.easy.unit
+    [ax], rows, unit = axes, fidelity_gap.easy_rows(r.profile), r.profile.fidelity_gap.easy.unit
     factors = [size for _, size in rows]
     ax.set_xscale("log")
     figures.line(ax, factors, 100 * r.table(rows, "agreement"), "own teacher")
-    figures.line(ax, factors, 100 * r.table(rows, "independent_agreement"), "unseen", "unseen teacher", "--")
+    figures.line(ax, factors, 100 * r.table(rows, "unseen_agreement"), "unseen", "unseen teacher", "--")
     figures.level(ax, 99, "", ":")
     ax.set_xticks(factors, [f"x{f:g}" for f in factors])
     ax.minorticks_off()
     ax.set(xlabel=f"distillation inputs (multiples of {unit:,})", ylabel="test agreement (%)")
-    figures.gap(ax)
+    figures.shade_gap(ax)
 
 
 _ = drawn(easy_task, r)
@@ -247,8 +247,8 @@ optimizer = next(name for name, training in p.optimization.optimizers.items() if
 folded("Sizes on signals", table(("what", "value"), [
     ("trials shown", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
-    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.gap.factors)),
-    ("ensemble sizes m", ", ".join(map(str, gap.ENSEMBLES))),
+    ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.fidelity_gap.factors)),
+    ("ensemble sizes m", ", ".join(map(str, fidelity_gap.ENSEMBLES))),
     ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals: as few as fit 95 % of the training set"),
     ("student", f"{d.training.steps} steps of {d.training.batch}, three times the teacher's, as in the paper"),
     ("optimizer of both", f"{optimizer}, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),

@@ -66,23 +66,23 @@ cifar = so_far("02_optimization", "workstation")
 # %% mystnb={"figure": {"caption": "Signals: agreement on the distillation data itself, as seen in training, by its amount, by which half of the data it is, and by augmentation policy, for teachers of 1, 3 and 5 members. Dashed, and grey for m = 1: an unseen teacher on the same inputs.", "name": "fig-train-agreement"}, "image": {"alt": "Three panels on MNIST-1D of train agreement for teachers of 1, 3 and 5 members and for unseen teachers: by the amount of data, by which half of the data, by augmentation policy.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def train_agreement(r, axes):
     sizes, halves, policies = axes
-    factors = r.profile.gap.factors
+    factors = r.profile.fidelity_gap.factors
     sizes.set_xscale("log", base=2)
     sizes.set_xticks(factors, [f"x{f:g}" for f in factors])
     sizes.minorticks_off()
     for m in opt.ENSEMBLES:
         runs = [("size", m, f) for f in factors]
         figures.line(sizes, factors, 100 * r.table(runs, "train_agreement"), f"m={m}", f"m = {m}")
-        figures.line(sizes, factors, 100 * r.table(runs, "independent_train_agreement"), f"m={m}", f"unseen, {m}", "--")
+        figures.line(sizes, factors, 100 * r.table(runs, "unseen_train_agreement"), f"m={m}", f"unseen, {m}", "--")
     sizes.set(xlabel="distillation inputs", ylabel="train agreement (%)")
     for ax, names, labels in ((halves, lambda m: [("recycle", s, m) for s in HALVES], list(HALVES.values())),
                               (policies, lambda m: [("policy", m, p) for p in opt.policies(r.profile)],
                                opt.policies(r.profile))):
         groups = {f"m={m}": 100 * r.table(names(m), "train_agreement") for m in opt.ENSEMBLES}
-        figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(1), "independent_train_agreement")})
+        figures.points(ax, labels, groups | {"unseen": 100 * r.table(names(1), "unseen_train_agreement")})
         ax.set_xlabel("train agreement (%)")
     for ax in axes:
-        figures.gap(ax)
+        figures.shade_gap(ax)
 
 
 _ = drawn(train_agreement, r, 3, 2.9)
@@ -101,10 +101,10 @@ both, init = defaultdict(dict), defaultdict(dict)  # by what is said: where it i
 
 
 def tell(name, where, of):
-    s, first, last = of.profile.optimization, ("size", 1, of.profile.gap.factors[0]), ("size", 1, of.profile.gap.factors[-1])
+    s, first, last = of.profile.optimization, ("size", 1, of.profile.fidelity_gap.factors[0]), ("size", 1, of.profile.fidelity_gap.factors[-1])
     adam, longest = next(o for o in s.optimizers if o.startswith("Adam")), s.lengths[-1]
     combined, start, other = ("policy", 1, "combined"), ("start", "teacher-initial"), ("start", "random")
-    glue(f"{name}factor", f"{of.profile.gap.factors[-1]:g}", display=False)
+    glue(f"{name}factor", f"{of.profile.fidelity_gap.factors[-1]:g}", display=False)
     glue(f"{name}longest", f"{longest:.3g}", display=False)
     for key, values in {
         "train": lambda r: r(last, "train_agreement"),
@@ -182,8 +182,8 @@ def patience(r, axes):
         for name in r.profile.optimization.optimizers:
             runs, key = [(name, k) for k in lengths], name.removesuffix("W")
             figures.line(ax, lengths, 100 * r.table(runs, metric), key, name)
-            figures.line(ax, lengths, 100 * r.table(runs, f"independent_{metric}"), key, f"unseen, {name}", "--")
-        figures.gap(ax)
+            figures.line(ax, lengths, 100 * r.table(runs, f"unseen_{metric}"), key, f"unseen, {name}", "--")
+        figures.shade_gap(ax)
 
 
 _ = drawn(patience, r, 2, 2.9)
@@ -217,10 +217,10 @@ def start_near(r, axes):
     figures.line(above, opt.LAMBDAS, r.table(runs, "train_kl"), "train KL", "")
     for key, metric in (("train", "train_agreement"), ("test", "agreement")):
         figures.line(below, opt.LAMBDAS, 100 * r.table(runs, metric), key)
-        figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"independent_{metric}"), key, f"{key}, unseen", "--")
+        figures.line(below, opt.LAMBDAS, 100 * r.table(runs, f"unseen_{metric}"), key, f"{key}, unseen", "--")
     above.set(xlabel="λ", ylabel="train KL (nats)")
     below.set(xlabel="λ", ylabel="agreement (%)")
-    figures.gap(below)
+    figures.shade_gap(below)
 
 
 _ = drawn(start_near, r, 2, 2.9)
@@ -324,7 +324,7 @@ def moved(r, axes):
             rows = [("moved", x, "decay", rate, name, DRAW) for x in opt.LAMBDAS]
             figures.line(ax, opt.LAMBDAS, 100 * r.table(rows, "train_agreement"), key, rate)
         ax.set(xlabel="λ", ylabel="train agreement (%)", title=name)
-        figures.gap(ax)
+        figures.shade_gap(ax)
 
 
 _ = drawn(moved, many, 2, 2.9)
@@ -379,7 +379,7 @@ def starts(r, caption):
         (start, other, *(estimate(r(name, f"{prefix}{metric}"), bound=bound_of(metric)).text(scale, digits)
                          for metric, scale, digits in METRICS))
         for start, name in (("random", ("start", "random")), ("teacher's own start", ("start", "teacher-initial")))
-        for other, prefix in (("own teacher", ""), ("unseen teacher", "independent_"))], caption)
+        for other, prefix in (("own teacher", ""), ("unseen teacher", "unseen_"))], caption)
 
 
 starts(r, "Table 1 here: mean and 95 % interval over trials")

@@ -71,12 +71,12 @@ def policies(r, axes):
     above, below = axes
     names = r.profile.distillation_data.policies
     figures.points(above, names, {
-        "τ = 1": at(r, 1.0, "agreement"), "unseen, τ = 1": at(r, 1.0, "independent_agreement"),
-        "τ = 4": at(r, 4.0, "agreement"), "unseen, τ = 4": at(r, 4.0, "independent_agreement")})
+        "τ = 1": at(r, 1.0, "agreement"), "unseen, τ = 1": at(r, 1.0, "unseen_agreement"),
+        "τ = 4": at(r, 4.0, "agreement"), "unseen, τ = 4": at(r, 4.0, "unseen_agreement")})
     figures.points(below, names, {"τ = 1": at(r, 1.0, "accuracy"), "τ = 4": at(r, 4.0, "accuracy")})
     above.set_xlabel("test agreement (%)")
     below.set_xlabel("test accuracy (%)")
-    figures.gap(above)
+    figures.shade_gap(above)
 
 
 _ = drawn(policies, r, 2, 4.2)
@@ -173,10 +173,10 @@ def by_members(r, axes):
             ("ece", "student's calibration error (points)", 100)), strict=True):
         rows = {f"m={m}": r.table([("policy", m, *cell) for cell in cells], metric) for m in distillation_data.ENSEMBLES}
         if metric in ("agreement", "kl"):
-            rows["unseen"] = r.table([("policy", 1, *cell) for cell in cells], f"independent_{metric}")
+            rows["unseen"] = r.table([("policy", 1, *cell) for cell in cells], f"unseen_{metric}")
         figures.points(ax, names, {key: scale * values for key, values in rows.items()})
         ax.set_xlabel(label)
-    figures.gap(axes[0])
+    figures.shade_gap(axes[0])
 
 
 _ = drawn(by_members, r, 3, 3.8)
@@ -208,11 +208,11 @@ def recycling(values, condition, xlabel):
                 rows = [condition(s, v) for v in values]
                 figures.line(ax, values, 100 * r.table(rows, metric), half)
                 if metric == "agreement":
-                    figures.line(ax, values, 100 * r.table(rows, "independent_agreement"), half, f"unseen, {half[-1]}" if s != "D0+D1" else "unseen, both", "--")
+                    figures.line(ax, values, 100 * r.table(rows, "unseen_agreement"), half, f"unseen, {half[-1]}" if s != "D0+D1" else "unseen, both", "--")
                 elif metric == "accuracy" and s == "D0":
                     figures.line(ax, values, 100 * r.table(rows, "teacher_accuracy"), "teacher")
             ax.set(xlabel=xlabel, ylabel=label, xticks=values)
-        figures.gap(axes[0])
+        figures.shade_gap(axes[0])
 
     return draw
 
@@ -264,7 +264,7 @@ def temperatures(r, caption):
     r.numbers.clear()
     return table(("m", "τ", "accuracy", "agreement", "with an unseen teacher", "train agreement"), [
         (m, f"{t:g}", *(percent(r(("tau", m, t), k))
-                        for k in ("accuracy", "agreement", "independent_agreement", "train_agreement")))
+                        for k in ("accuracy", "agreement", "unseen_agreement", "train_agreement")))
         for m in distillation_data.ENSEMBLES for t in distillation_data.TAUS], caption)
 
 

@@ -55,10 +55,10 @@ cifar = so_far("04_paradox", "workstation")
 # %% mystnb={"figure": {"caption": "Signals: student accuracy less its teacher's, against test agreement, as the distillation data grow from x1 on. Grey crosses: the same students with an unseen teacher. Above the line the student beats its teacher.", "name": "fig-paradox"}, "image": {"alt": "Three scatter plots on MNIST-1D for teachers of 1, 3 and 5 members: the student's lead over its teacher against test agreement, a point for each amount of data.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def leads(r, axes):
     for ax, m in zip(axes, paradox.ENSEMBLES, strict=True):
-        runs = [("size", m, f) for f in r.profile.gap.factors]
+        runs = [("size", m, f) for f in r.profile.fidelity_gap.factors]
         gain = 100 * (r.table(runs, "accuracy") - r.table(runs, "teacher_accuracy"))
-        ends = [f"x{f:g}" if f in (r.profile.gap.factors[0], r.profile.gap.factors[-1]) else "" for f in r.profile.gap.factors]
-        figures.scatter(ax, 100 * r.table(runs, "independent_agreement"), gain, [""] * len(runs), "unseen", joined=True)
+        ends = [f"x{f:g}" if f in (r.profile.fidelity_gap.factors[0], r.profile.fidelity_gap.factors[-1]) else "" for f in r.profile.fidelity_gap.factors]
+        figures.scatter(ax, 100 * r.table(runs, "unseen_agreement"), gain, [""] * len(runs), "unseen", joined=True)
         figures.scatter(ax, 100 * r.table(runs, "agreement"), gain, ends, f"m={m}", joined=True)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(title=f"m = {m}", xlabel="test agreement (%)", ylabel="lead over the teacher (points)")
@@ -66,7 +66,7 @@ def leads(r, axes):
     sides = [ax.get_ylim() for ax in axes]
     for ax in axes:
         ax.set(xlim=(low, 100), ylim=(min(a for a, _ in sides), max(b for _, b in sides)))
-        figures.gap(ax)
+        figures.shade_gap(ax)
 
 
 _ = drawn(leads, r, 3, 2.7)
@@ -89,7 +89,7 @@ both, leading = defaultdict(dict), defaultdict(dict)  # by what is said: where i
 
 
 def tell(key, where, of):
-    last, most = of.profile.gap.factors[-1], of.profile.paradox.members[-1]
+    last, most = of.profile.fidelity_gap.factors[-1], of.profile.paradox.members[-1]
     glue(f"{key}most", str(most), display=False)
     say(f"{key}lead-1-last", of.most(lambda r: lead(r, ("size", 1, last))))
     leading["near"][where] = of.most(lambda r: lead(r, ("lambda", 1.0)) - lead(r, ("lambda", 0.125)))
@@ -101,7 +101,7 @@ def tell(key, where, of):
     both["members-teacher"][where] = of.most(lambda r: r(many, "teacher_accuracy") - r(one, "teacher_accuracy"))
     say(f"{key}members-own-1", of.most(lambda r: r.specific(one)))
     say(f"{key}members-own", of.most(lambda r: r.specific(many)))
-    for name, pair in {"-unseen": ("independent_agreement", "ece"), "-accuracy": ("agreement", "accuracy")}.items():
+    for name, pair in {"-unseen": ("unseen_agreement", "ece"), "-accuracy": ("agreement", "accuracy")}.items():
         say(f"{key}rank{name}", of.most(lambda r, pair=pair: paradox.rank_correlation(r, *pair)), 1, 2, 1)
     say(f"{key}rank-1", of.most(lambda r: paradox.rank_correlation(r, "agreement", "ece", 1.0)), 1, 2, 1)
     glue(f"{key}recipes", str(len(of.profile.distillation_data.recipes)), display=False)
@@ -153,10 +153,10 @@ def members(r, axes):
     figures.line(above, x, 100 * r.table(runs, "teacher_accuracy"), "teacher")
     figures.line(above, x, 100 * r.table(runs, "accuracy"), "student")
     figures.line(below, x, 100 * r.table(runs, "agreement"), "own teacher", "own")
-    figures.line(below, x, 100 * r.table(runs, "independent_agreement"), "unseen", style="--")
+    figures.line(below, x, 100 * r.table(runs, "unseen_agreement"), "unseen", style="--")
     for ax, label in ((above, "test accuracy (%)"), (below, "test agreement (%)")):
         ax.set(xlabel="members m", ylabel=label, xticks=x)
-    figures.gap(below)
+    figures.shade_gap(below)
 
 
 _ = drawn(members, r, 2, 2.7)
@@ -185,7 +185,7 @@ evidence("fig-members-cifar", cifar)
 
 # %% mystnb={"figure": {"caption": "Signals: expected calibration error of the student against its agreement with its own teacher of five (above) and with an unseen one (below, grey); a point is one recipe.", "name": "fig-calibration"}, "image": {"alt": "Two scatter plots on MNIST-1D of calibration error against test agreement, with the own and with an unseen teacher: a point for each recipe, a mark for each temperature.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def calibration(r, axes):
-    for ax, metric, before in zip(axes, ("agreement", "independent_agreement"), ("", "unseen, "), strict=True):
+    for ax, metric, before in zip(axes, ("agreement", "unseen_agreement"), ("", "unseen, "), strict=True):
         for t in (1.0, 4.0):
             runs = [("policy", 5, *cell) for cell in r.profile.distillation_data.recipes if cell[1] == t]
             figures.scatter(ax, 100 * r.table(runs, metric), 100 * r.table(runs, "ece"), [""] * len(runs), f"{before}τ = {t:g}")
@@ -194,7 +194,7 @@ def calibration(r, axes):
     low = min(ax.get_xlim()[0] for ax in axes)
     for ax in axes:
         ax.set_xlim(low, 100)
-    figures.gap(axes[0])
+    figures.shade_gap(axes[0])
 
 
 _ = drawn(calibration, r, 2, 2.9)
@@ -225,11 +225,11 @@ def labels(r, axes):
     for m in paradox.ENSEMBLES:
         runs = [("alpha", m, a) for a in paradox.ALPHAS]
         figures.line(above, paradox.ALPHAS, 100 * r.table(runs, "agreement"), f"m={m}", f"m = {m}")
-        figures.line(above, paradox.ALPHAS, 100 * r.table(runs, "independent_agreement"), f"m={m}", f"unseen, {m}", "--")
+        figures.line(above, paradox.ALPHAS, 100 * r.table(runs, "unseen_agreement"), f"m={m}", f"unseen, {m}", "--")
         figures.line(below, paradox.ALPHAS, 100 * r.table(runs, "accuracy"), f"m={m}", f"m = {m}")
     above.set(xlabel="α", ylabel="test agreement (%)")
     below.set(xlabel="α", ylabel="test accuracy (%)")
-    figures.gap(above)
+    figures.shade_gap(above)
 
 
 _ = drawn(labels, r, 2, (3.7, 2.4))

@@ -62,9 +62,9 @@ def capacity(r, axes):
     for ax, m in zip(axes, scale.CAPACITY_M, strict=True):
         rows = [("capacity", m, *pair) for pair in r.profile.scale.capacity]
         figures.points(ax, names, {f"m={m}": 100 * r.table(rows, "agreement"),
-                                   "unseen": 100 * r.table(rows, "independent_agreement")})
+                                   "unseen": 100 * r.table(rows, "unseen_agreement")})
         ax.set(xlabel="test agreement (%)")
-        figures.gap(ax)
+        figures.shade_gap(ax)
 
 
 _ = drawn(capacity, r, 2, 2.4)
@@ -139,12 +139,12 @@ def architecture(r, axes):
     cells = [("architecture", *cell) for cell in r.profile.scale.another.recipes]
     names = [f"{name}, τ = {t:g}" for _, name, t in cells]
     figures.points(above, names, {"m=5": 100 * r.table(cells, "agreement"),
-                                  "unseen": 100 * r.table(cells, "independent_agreement")})
+                                  "unseen": 100 * r.table(cells, "unseen_agreement")})
     figures.points(below, names, {"student": 100 * r.table(cells, "accuracy"),
                                   "teacher": 100 * r.table(cells, "teacher_accuracy")})
     above.set(xlabel="test agreement (%)")
     below.set(xlabel="accuracy (%)")
-    figures.gap(above)
+    figures.shade_gap(above)
 
 
 _ = drawn(architecture, r, 2, 2.8)
@@ -171,7 +171,7 @@ real.read.clear()
 real.numbers.clear()
 table(("m", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
     (m, *(percent(real(("text", m), k)) for k in (
-        "teacher_accuracy", "accuracy", "agreement", "independent_agreement")),
+        "teacher_accuracy", "accuracy", "agreement", "unseen_agreement")),
      estimate(real(("text", m), "kl")).text(1, 3)) for m in scale.ENSEMBLES],
     "IMDB, a small LSTM (recorded): mean and 95 % interval over three trials, shares in percent")
 

@@ -52,15 +52,15 @@ def either_kind(r, axes):
         above, below = axes[2 * i:2 * i + 2]
         for ax, label in ((above, "test agreement (%)"), (below, "test accuracy (%)")):
             ax.set_xscale("log", base=2)
-            ax.set_xticks(p.gap.factors, [f"x{f}" for f in p.gap.factors])
+            ax.set_xticks(p.fidelity_gap.factors, [f"x{f}" for f in p.fidelity_gap.factors])
             ax.set(title=f"m = {m}", ylabel=label)
         for kind, name in (("size", "fresh"), ("gan", "generated")):
-            rows = [("size", m, 1), *((kind, m, f) for f in p.gap.factors[1:])]
-            figures.line(above, p.gap.factors, 100 * r.table(rows, "agreement"), name)
-            figures.line(above, p.gap.factors, 100 * r.table(rows, "independent_agreement"), name, f"unseen, {name}", "--")
-            figures.line(below, p.gap.factors, 100 * r.table(rows, "accuracy"), name)
-        figures.line(below, p.gap.factors, 100 * r.table([("size", m, f) for f in p.gap.factors], "teacher_accuracy"), "teacher")
-        figures.gap(above)
+            rows = [("size", m, 1), *((kind, m, f) for f in p.fidelity_gap.factors[1:])]
+            figures.line(above, p.fidelity_gap.factors, 100 * r.table(rows, "agreement"), name)
+            figures.line(above, p.fidelity_gap.factors, 100 * r.table(rows, "unseen_agreement"), name, f"unseen, {name}", "--")
+            figures.line(below, p.fidelity_gap.factors, 100 * r.table(rows, "accuracy"), name)
+        figures.line(below, p.fidelity_gap.factors, 100 * r.table([("size", m, f) for f in p.fidelity_gap.factors], "teacher_accuracy"), "teacher")
+        figures.shade_gap(above)
     axes[-1].set_xlabel(f"distillation inputs (multiples of the teacher's {p.train:,})")
 
 
@@ -80,7 +80,7 @@ follows("near", r("generator", "nearest") - r("generator", "nearest_real"), "fur
         "as far from it, as far as these trials tell, as", 1, 3)
 follows("sure", r("generator", "judge_top") - r("generator", "judge_top_real"), "surer of them than of", "less sure of them than of",
         "as sure of them, as far as these trials tell, as of")
-first, last = p.gap.factors[0], p.gap.factors[-1]
+first, last = p.fidelity_gap.factors[0], p.fidelity_gap.factors[-1]
 glue("last", f"{last:g}", display=False)
 MORE = ("leads by {} points", "is behind by {} points", "is neither ahead nor behind that these trials resolve")
 changes: dict = defaultdict(dict)
@@ -97,7 +97,7 @@ for m in MEMBERS:
         changes[m][f"with {name} images"] = lead(row) - lead(start)
     follows(f"change-{m}", changes[m], "grows by {} points", "shrinks by {} points", STAYS)
 moves("made-early", r(("gan", 1, 2), "agreement") - r(("size", 1, first), "agreement"))
-moves("made-late", r(("gan", 1, last), "agreement") - r(("gan", 1, p.gap.factors[-2]), "agreement"))
+moves("made-late", r(("gan", 1, last), "agreement") - r(("gan", 1, p.fidelity_gap.factors[-2]), "agreement"))
 follows("ahead-2", r(("size", 1, 2), "agreement") - r(("gan", 1, 2), "agreement"), *MORE)
 follows("answer", r(("size", 1, last), "agreement") - r(("gan", 1, last), "agreement"), "They do not.", "They do better.", "These trials do not tell.")
 for metric in ("agreement", "accuracy"):

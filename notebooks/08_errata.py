@@ -94,8 +94,8 @@ for name, key in (("images", "columns"), ("images-elsewhere", "elsewhere_columns
 say("batches", r(small, "nll_batches") - r(small, "nll"), 1, 4)
 tells, gains = defaultdict(dict), {}
 for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
-    s, large = of.profile, ("size", 1, of.profile.gap.factors[-1])
-    glue(f"{name}factor", f"{s.gap.factors[-1]:g}", display=False)
+    s, large = of.profile, ("size", 1, of.profile.fidelity_gap.factors[-1])
+    glue(f"{name}factor", f"{s.fidelity_gap.factors[-1]:g}", display=False)
     for pair in ("own", "unseen", "untrained", "shuffled"):
         for key in FORMULAS.values():
             say(f"{name}{pair}-{key}", mean_cka(of, small, f"{'' if pair == 'own' else pair + '_'}{key}"), 1, 2, 1)
@@ -185,7 +185,7 @@ def two_sweeps(r, axes):
             figures.line(ax, opt.LAMBDAS, scale * r.table(runs, metric), key, label)
     for ax, label in zip(axes, ("train KL (nats)", "test agreement (%)"), strict=True):
         ax.set(xlabel="λ", ylabel=label)
-    figures.gap(axes[1])
+    figures.shade_gap(axes[1])
 
 
 _ = drawn(two_sweeps, r, 2, 2.7)

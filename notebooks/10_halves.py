@@ -33,9 +33,10 @@ import numpy as np
 from kdlib import figures
 from kdlib.chapter import claim_table, drawn, folded, glue, open_page, table
 from kdlib.evidence import evidence
-from kdlib.experiments import CHAPTERS, Design, halves, judged, so_far
+from kdlib.experiments import CHAPTERS, Design, halves, so_far
 from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.distillation_data import HALVES
+from kdlib.experiments.standings import judged
 from kdlib.results import Recorded
 from kdlib.stats import estimate
 
@@ -71,7 +72,7 @@ def cell_by_cell(r, axes):
         "paper": np.array([[halves.PAPER[cell][1] for cell in cells]]),
         "own teacher": column(lambda name: r(name, "agreement")), "unseen": column(r.unseen)})
     ax.set_xlabel("test agreement (%)")
-    figures.gap(ax)
+    figures.shade_gap(ax)
 
 
 _ = drawn(cell_by_cell, r)

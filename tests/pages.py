@@ -13,7 +13,6 @@ from urllib.parse import unquote, urldefrag
 import axe_playwright_python
 from bs4 import BeautifulSoup
 
-from kdlib.experiments.design import with_unseen
 from kdlib.printing import chromium, published
 from kdlib.reading import committed
 
@@ -66,8 +65,8 @@ def _figures(article):
 
 @cache
 def recorded() -> dict:
-    """The metrics of every committed run, by key."""
-    return {record.key: record.metrics for records in committed().values() for record in records}
+    """Every committed run, by key."""
+    return {record.key: record for records in committed().values() for record in records}
 
 
 def _numbers(article):
@@ -77,15 +76,14 @@ def _numbers(article):
         if not rows:
             yield f"{link['download']} has no lines"
         for row in (row for row in rows if "key" in row):
-            metrics = recorded().get(row["key"])
-            if metrics is None:
+            record = recorded().get(row["key"])
+            if record is None:
                 yield f"{link['download']} has a run that is not recorded: {row['key']}"
                 continue
             for name, shown in row.items():
                 if name in ("profile", "condition", "trial", "key") or not shown:
                     continue
-                unseen = name.startswith("unseen_") and name not in metrics
-                value = with_unseen(metrics, name.removeprefix("unseen_")) if unseen else metrics[name]
+                value = record.number(name)
                 if abs(float(shown) - value) > 1e-5 * max(1, abs(value)):
                     yield f"{link['download']} says {name} {shown} of {row['key']}, its record {value:g}"
 

@@ -223,7 +223,7 @@ def test_writing_the_notebooks_leaves_the_environment_as_it_was(monkeypatch, bef
 def test_a_run_equal_to_the_records_is_no_distance_from_them(monkeypatch):
     """The same trials are compared, of which a chapter trains fewer than are recorded."""
     def recorded(name, design, workers):
-        return experiments.from_records(experiments.CHAPTERS[name].runs(design), "laptop")
+        return experiments.as_recorded(experiments.CHAPTERS[name].runs(design), "laptop")
 
     monkeypatch.setattr(experiments, "trained", recorded)
     found = book.compare("laptop", None)

@@ -15,18 +15,14 @@ from kdlib.compute import compute
 from kdlib.experiments import (
     CHAPTERS,
     PAGES,
-    by_both_rules,
-    claims_of,
     figure_map,
     halves,
     in_order,
-    judged,
     optimization,
-    runs_read_by,
-    standing,
 )
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
+from kdlib.experiments.standings import asked_by, by_both_rules, claims_of, judged, runs_read_by, standing
 from kdlib.paths import project_root, results_dir
 from kdlib.results import Record, Recorded
 from kdlib.stats import Claim, Statistic
@@ -302,7 +298,7 @@ def test_the_judged_trials_are_fresh_and_their_unseen_teachers_all_that_exist():
 
 
 def test_the_judged_trials_have_the_runs_that_claims_read_and_no_others():
-    asked = {name for claim in CLAIMS.values() for name in experiments.asked_by([claim], JUDGED)}
+    asked = {name for claim in CLAIMS.values() for name in asked_by([claim], JUDGED)}
     planned = {name for rows in PLANNED.values() for name in rows}
     assert {name for name in planned if name[0] != "moved"} == asked - {("imagenet", 5), ("text", 5)}
 

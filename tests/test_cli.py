@@ -15,6 +15,7 @@ from kdlib import audit, cli, experiments
 from kdlib.cli import ProfileOption, read_specs
 from kdlib.compute import levels
 from kdlib.devices import processor
+from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Design
 from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.results import Record, StoreError
@@ -161,24 +162,24 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     assert done.returncode == 2 and "KDLIB_STORE" in done.stderr and done.stderr.count("\n") == 1
 
 
-CLAIMS = "import sys; sys.argv = ['kdlib', 'claims', 'F4']; from kdlib.cli import main; main()"
+READS = "import sys; sys.argv = ['kdlib', 'claims', 'F4']; from kdlib.cli import main; main()"
 
 
 def test_letters_that_the_output_cannot_show_are_spelled_out():
-    done = subprocess.run([sys.executable, "-c", CLAIMS], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", READS], capture_output=True, text=True,
                           env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0 and "within \\xb1 20 points" in done.stdout and not done.stderr
 
 
 def test_output_that_cannot_be_written_is_not_the_stores_fault():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", CLAIMS], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, "-c", READS], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == "kdlib: standard output cannot be used: No space left on device\n"
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_in_silence():
-    process = subprocess.Popen([sys.executable, "-c", CLAIMS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-c", READS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == ("", 1)
@@ -189,8 +190,8 @@ def test_claims_are_told_by_name_or_chapter(kdlib):
         return [line.split()[0] for line in kdlib("claims", *names)[1].splitlines()[:-1] if line[0] != " "]
 
     assert told("F4") == ["F4"] and told("P2", "F1") == ["F1", "P2"]
-    assert told("04_paradox") == [claim.id for claim in experiments.CLAIMS.values() if claim.chapter == "paradox"]
-    assert told() == list(experiments.CLAIMS)
+    assert told("04_paradox") == [claim.id for claim in CLAIMS.values() if claim.chapter == "paradox"]
+    assert told() == list(CLAIMS)
 
 
 def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_path):

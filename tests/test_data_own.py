@@ -199,7 +199,7 @@ def test_chapter_1_is_of_as_many_images_as_there_are():
     np.savez("a.npz", x_train=pictures(48)[0], y_train=pictures(48)[1], x_test=pictures(9)[0], y_test=pictures(9)[1])
     own.import_new("mine", "a.npz")
     d = Design("smoke", 1, "mine")
-    last = d.student(5, 1, d.profile.gap.factors[-1])
+    last = d.student(5, 1, d.profile.fidelity_gap.factors[-1])
     assert (d.profile.train, d.profile.test, last.size) == (12, 9, 48) and d.with_seeds(2).profile == d.profile
     for name, says in (("no", "there is no data set 'no'"), ("mnist", "colour images, and mnist has images")):
         with pytest.raises(DesignError, match=says):

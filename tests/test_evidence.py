@@ -58,7 +58,7 @@ def test_it_names_what_plans_the_runs_and_what_trains_them_again(results):
     results(SMALL, "agreement")
     soup, rows = shown("fig-gap", results)
     text = soup.get_text(" ")
-    assert "kdlib/experiments/gap.py: sizes" in text and "kdlib run 01_fidelity_gap --profile laptop" in text
+    assert "kdlib/experiments/fidelity_gap.py: sizes" in text and "kdlib run 01_fidelity_gap --profile laptop" in text
     assert f"kdlib audit --key {rows[-1]['key'][:12]}" in text and "s of training on one core" in text
 
 

@@ -6,7 +6,6 @@ import pages
 import pytest
 
 from kdlib import explorer, figures
-from kdlib.experiments.design import with_unseen
 from kdlib.paths import project_root
 
 STATIC = project_root() / "book" / "_static"
@@ -31,7 +30,7 @@ def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(d
     assert sorted(run[3] for run in data["runs"]) == sorted(recorded)  # a beginning of a key is of one run alone
     for place, file, trial, key, *numbers in data["runs"]:
         record, fields = recorded[key], explorer.setting(data, [place])
-        metrics = record.metrics | {f"unseen_{name}": with_unseen(record.metrics, name) for name in ("agreement", "kl")}
+        metrics = record.metrics | record.numbers(("unseen_agreement", "unseen_kl"))
         assert numbers == pytest.approx([metrics[name] for name in explorer.METRICS], abs=5.1e-5)
         assert (fields["m"], fields["temperature"], fields["policy"], fields["lambda"], fields["steps"], trial) == (
             len(record.spec["teachers"]), record.spec["temperature"], record.spec["policy"],

@@ -74,7 +74,7 @@ def test_names_of_points_lie_on_no_point_and_no_interval_and_within_the_axes():
 def test_a_mean_at_the_edge_of_its_axes_is_drawn_whole():
     _, [ax] = figures.panels()
     figures.points(ax, ["a"], {"m=1": np.array([[100.0]]), "m=3": np.array([[60.0]])})
-    figures.gap(ax)
+    figures.shade_gap(ax)
     marks = [line for line in ax.get_lines() if line.get_marker() in "os"]
     assert ax.get_xlim()[1] == 100 and ax.get_xlim()[0] < 60 and not any(line.get_clip_on() for line in marks)
 
@@ -116,17 +116,17 @@ def test_the_gap_reaches_from_the_mean_agreement_to_all_of_the_inputs():
     figures.line(ax, [1, 2], np.array([[60.0, 70.0], [80.0, 90.0]]), "own teacher")
     figures.line(ax, [1, 2], np.array([[50.0, 50.0], [52.0, 52.0]]), "m=1")
     figures.line(ax, [1, 2], np.array([[99.0, 99.0]]), "unseen", style="--")
-    figures.gap(ax)
+    figures.shade_gap(ax)
     corners = ax.collections[-1].get_paths()[0].vertices
     assert {(1, 70), (2, 80), (1, 100), (2, 100)} <= {tuple(c) for c in corners} and ax.get_ylim()[1] == 100
     _, [ax] = figures.panels()
     figures.points(ax, ["a"], {"m=1": np.array([[60.0]]), "m=3": np.array([[70.0]]), "unseen": np.array([[90.0]])})
-    figures.gap(ax)
+    figures.shade_gap(ax)
     [bar] = ax.patches
     assert (bar.get_x(), bar.get_width(), ax.get_xlim()[1]) == (70, 30, 100)
     _, [ax] = figures.panels()
     figures.scatter(ax, np.array([[60.0, 80.0]]), np.array([[1.0, 2.0]]), ["", ""], "m=1")
-    figures.gap(ax)
+    figures.shade_gap(ax)
     assert ax.get_xlim()[1] == 100 and ax.patches[0].get_x() == 80
     shown = figures.ways([("one", np.array([50.0, 50.0]), np.array([70.0, 72.0]))])
     [bar] = shown.patches
@@ -139,7 +139,7 @@ def test_another_machines_runs_are_rings_over_what_is_drawn_and_nothing_else():
     before = len(ax.lines), len(ax.texts), len(ax.collections)
     with figures.over():
         figures.line(ax, [1, 2], np.array([[61.0, 71.0]]), "own teacher")
-        figures.gap(ax)
+        figures.shade_gap(ax)
     ring = ax.lines[-1]
     assert (len(ax.lines), len(ax.texts), len(ax.collections)) == (before[0] + 1, *before[1:])
     assert list(ring.get_ydata()) == [61, 71] and ring.get_markerfacecolor() == "none"

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kdlib.experiments import CHAPTERS, Design, halves, judged, standing
+from kdlib.experiments import CHAPTERS, Design, halves
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Results
+from kdlib.experiments.standings import judged, standing
 from kdlib.spec import Student, Teacher
 
 D = Design("halves")

@@ -305,7 +305,7 @@ def test_every_input_is_as_likely_to_be_in_the_sample():
     counts = np.zeros(40)
     for seed in range(300):
         features = logits.Features(10, seed)
-        features.draw(15), features.draw(25)
+        features.sample(15), features.sample(25)
         counts[features.rows] += 1
     assert counts.sum() == 3000 and 45 < counts.min() and counts.max() < 105  # 75 each, of a spread of 7.5
 

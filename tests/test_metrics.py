@@ -107,7 +107,7 @@ def test_values_by_input_have_the_metrics_as_their_means():
     z, other = Z.log_softmax(1), logits(97, 10, seed=1).log_softmax(1)
     assert float(metrics.kl_rows(z, other).mean()) == pytest.approx(metrics.predictive_kl(Z, other))
     assert float(metrics.jensen_shannon_rows(z, other).mean()) == pytest.approx(metrics.jensen_shannon(Z, other))
-    index, gap = metrics.calibration_gaps(Z, Y)
+    index, gap = metrics.calibration_errors(Z, Y)
     assert float(gap.mean()) == pytest.approx(float(z.exp().amax(1).mean()) - metrics.accuracy(Z, Y))
     assert index.min() >= 0 and index.max() <= 14
     assert torch.allclose(metrics.log_odds(Z, Y), z.gather(1, Y[:, None])[:, 0].exp().logit())

@@ -22,10 +22,11 @@ from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
 from kdlib.chapter import STAYS, together
 from kdlib.compute import levels
-from kdlib.experiments import CHAPTERS, from_records, judged
+from kdlib.experiments import CHAPTERS, as_recorded
 from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Beside, Design, NotRecorded, Results
 from kdlib.experiments.profiles import PROFILES
+from kdlib.experiments.standings import judged
 from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, checksum
 
@@ -70,7 +71,7 @@ class MadeUp(dict):
     def __init__(self, key):
         self.key = key
         for metric in ("agreement", "kl", "train_agreement", "train_kl", "cka1", "cka2", "cka3", "cka4"):
-            self[f"independent_{metric}"] = self[f"independent_{metric}"]
+            self[f"unseen_{metric}"] = self[f"unseen_{metric}"]
 
     def __missing__(self, name):
         draws = np.random.default_rng(list(f"{self.key}{name}".encode()))
@@ -129,7 +130,7 @@ def test_an_axis_of_agreement_that_hides_the_gap_is_found():
     figures.line(ax, [1, 2], np.array([[50.0, 60.0], [52.0, 62.0]]), "own teacher")
     ax.set_ylabel("test agreement (%)")
     assert len(list(short_of_all(figure))) == 1
-    figures.gap(ax)
+    figures.shade_gap(ax)
     assert not list(short_of_all(figure))
     plt.close()
 
@@ -173,8 +174,8 @@ def test_beside_records_a_page_trains_nothing_that_takes_long():
 
 def test_rings_of_a_part_of_the_conditions_leave_the_others_out():
     design = Design("laptop")
-    recorded = from_records(CHAPTERS["02_optimization"].runs(design), "laptop")
-    few = from_records(CHAPTERS["02_optimization"].runs(design.few()), "laptop")
+    recorded = as_recorded(CHAPTERS["02_optimization"].runs(design), "laptop")
+    few = as_recorded(CHAPTERS["02_optimization"].runs(design.few()), "laptop")
     live = Beside(few.profile, few.rows, recorded.planned)
     names = [("SGD", 3), ("SGD", 10)]
     table = live.table(names, "agreement")
@@ -187,7 +188,7 @@ def test_rings_of_a_part_of_the_conditions_leave_the_others_out():
 def test_verdicts_of_your_run_are_compared_with_those_of_the_same_trials(monkeypatch, store_here):
     """Two trials decide less than five: that alone is no difference."""
     design = Design("laptop")
-    r = from_records(CHAPTERS["04_paradox"].runs(design), "laptop")
+    r = as_recorded(CHAPTERS["04_paradox"].runs(design), "laptop")
     few = replace(r, rows={name: row[:2] for name, row in r.rows.items()})
     assert [c.verdict for c in judged("04_paradox", few)] != [c.verdict for c in judged("04_paradox", r)]
     said = chapter.your_run("04_paradox", replace(r, live=few)).data

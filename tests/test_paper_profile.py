@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 from kdlib import data
 from kdlib.compute import levels
 from kdlib.data import draws
-from kdlib.experiments import CHAPTERS, judged
+from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import PROFILES, Design, Results
 from kdlib.experiments.profile import FIRST
+from kdlib.experiments.standings import judged
 from kdlib.results import Record, Recorded
 from kdlib.runs import execute
 from kdlib.runs import teacher as teachers

@@ -18,21 +18,21 @@ SIGNAL_LENGTH = SIGNAL.shape[1]
 CHUNK = 1000  # draws are made and cached in chunks, so that a larger draw reuses what a smaller one made
 
 
-def drawn(name: str, draw: tuple, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first `n` MNIST-1D signals [n, 1, 40] and labels [n] of a draw; made once, cached on disk. DataError names a
-    damaged file."""
-    parts = np.concatenate([_signal_chunk(name, draw, i) for i in range(-(-n // CHUNK))])[:n]
+def drawn(name: str, of: tuple, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first `n` MNIST-1D signals [n, 1, 40] and labels [n] of the draw `of`; made once, cached on disk. DataError
+    names a damaged file."""
+    parts = np.concatenate([_signal_chunk(name, of, i) for i in range(-(-n // CHUNK))])[:n]
     return torch.from_numpy(parts[:, :-1].copy())[:, None], torch.from_numpy(parts[:, -1]).long()
 
 
-def _signal_chunk(name, draw, index):
-    path = data_dir() / DRAWN_BY / version() / f"{name}-{'-'.join(map(str, draw))}-{index}.npy"
+def _signal_chunk(name, of, index):
+    path = data_dir() / DRAWN_BY / version() / f"{name}-{'-'.join(map(str, of))}-{index}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 with atomic(path) as file:
-                    np.save(file, generate(name, seed_of(DRAWN_BY, name, *draw, index) % 2**32, CHUNK))
+                    np.save(file, generate(name, seed_of(DRAWN_BY, name, *of, index) % 2**32, CHUNK))
     values = read_array(path, mend := "delete it and it is drawn again")
     if values.shape != (CHUNK, SIGNAL_LENGTH + 1) or values.dtype != np.float32:
         raise DataError(f"{path} holds {values.dtype} {list(values.shape)} and no signals; {mend}")

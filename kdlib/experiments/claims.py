@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from kdlib.catalog import BASELINE
-from kdlib.experiments import gap, halves, optimization
+from kdlib.experiments import fidelity_gap, halves, optimization
 from kdlib.experiments.distillation_data import chosen, policy_table
-from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.fidelity_gap import ENSEMBLES
 from kdlib.experiments.paradox import ALPHAS, rank_correlation
 from kdlib.experiments.profile import Profile
 from kdlib.stats import Claim, Side, Statistic, leave_one_out_best, slope
@@ -70,7 +70,7 @@ def at(*name) -> Callable:
 
 def largest(m: int) -> Callable:
     """The condition with the most distillation data."""
-    return lambda r: ("size", m, r.profile.gap.factors[-1])
+    return lambda r: ("size", m, r.profile.fidelity_gap.factors[-1])
 
 
 def with_largest(m: int) -> Callable:
@@ -80,23 +80,23 @@ def with_largest(m: int) -> Callable:
 
 def easiest(metric: str) -> Callable:
     """In the easy task, the largest set."""
-    return lambda r: r(gap.easy_rows(r.profile)[-1], metric)
+    return lambda r: r(fidelity_gap.easy_rows(r.profile)[-1], metric)
 
 
 def per_doubling(metric: str, m: int, more: str = "size") -> Callable:
     """The slope of a metric over the logarithm of the amount of data. `more`: rows whose inputs are added to the
     teacher's own; "gan", the generated images of chapter 1, as in the paper."""
     def values(r):
-        first, *others = r.profile.gap.factors
+        first, *others = r.profile.fidelity_gap.factors
         rows = [("size", m, first), *((more, m, f) for f in others)]
-        return slope(np.log2(r.profile.gap.factors), r.table(rows, metric))
+        return slope(np.log2(r.profile.fidelity_gap.factors), r.table(rows, metric))
 
     return values
 
 
 def specific_per_doubling(r) -> np.ndarray:
     """The slope of own minus unseen agreement on new inputs over the logarithm of the amount of data, m = 1."""
-    factors = r.profile.gap.factors
+    factors = r.profile.fidelity_gap.factors
     return slope(np.log2(factors), np.stack([r.specific(("size", 1, f)) for f in factors], 1))
 
 

@@ -7,7 +7,6 @@ profile halves they share a split, and a foil is another trial's teacher: `exper
 
 import copy
 import functools
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,9 @@ from kdlib.errors import KdlibError, short
 from kdlib.experiments.profile import Profile, Task
 from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.experiments.profiles.own import on_data
-from kdlib.results import Recorded
+from kdlib.results import UNSEEN, Recorded
 from kdlib.settings import settings
-from kdlib.spec import Data, Defects, Draw, Generator, Student, Surface, Teacher, Training, levels
+from kdlib.spec import Data, Defects, Generator, Initialization, Student, Surface, Teacher, Training, levels
 
 POOL = 12
 BRIEF = 3  # times the usual steps: what takes longer is shown as recorded, where a page trains a few trials beside that
@@ -110,13 +109,13 @@ class Design:
         return other
 
     def members(self, trial: int, first: int, count: int, net: str | None = None, teaching: Training | None = None,
-                draw: Draw | None = None) -> tuple[Teacher, ...]:
+                draw: Initialization | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
         return _pool(_data(p.data_set, trial, p.train, p.test), net or p.net, teaching or self.teaching,
                      draw or p.draw)[first : first + count]
 
-    def unseen(self, trial: int, m: int, pool) -> dict:
+    def foils(self, trial: int, m: int, pool) -> dict:
         """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
         (`pool`: all but the first two arguments of `members`)."""
         p = self.profile
@@ -140,7 +139,7 @@ class Design:
         if p.every_foil:
             options.setdefault("measures", "function")
         pool = teacher, teaching, options.setdefault("draw", p.draw)
-        return _student(teachers=self.members(trial, 0, m, *pool), **self.unseen(trial, m, pool), **options)
+        return _student(teachers=self.members(trial, 0, m, *pool), **self.foils(trial, m, pool), **options)
 
     def elsewhere(self, task: Task, trial: int, m: int = 1, **more) -> Student:
         """A student of an m-member teacher on another task; `more`: what its set adds to its teacher's."""
@@ -194,7 +193,7 @@ def _data(name: str, trial: int, train: int, test: int) -> Data:
 
 
 @functools.lru_cache(10_000)
-def _pool(data: Data, net: str, teaching: Training, draw: Draw = "torch") -> tuple[Teacher, ...]:
+def _pool(data: Data, net: str, teaching: Training, draw: Initialization = "torch") -> tuple[Teacher, ...]:
     return tuple(Teacher(data=data, model=net, training=teaching, member=i, draw=draw) for i in range(2 * POOL))
 
 
@@ -206,15 +205,6 @@ def _of_steps(training: Training, steps: int) -> Training:
 @functools.lru_cache(100_000)  # chapters share students
 def _student(**fields) -> Student:
     return Student(**fields)
-
-
-UNSEEN = "unseen "  # before a metric with a teacher that the student never saw, the mean over all such
-
-
-def with_unseen(metrics: dict, metric: str) -> float:
-    """A run's metric with a teacher that the student never saw, the mean over all such."""
-    names = [name for name in metrics if re.fullmatch(rf"independent\d*_{metric}", name)]
-    return float(np.mean([metrics[name] for name in names or [f"independent_{metric}"]]))
 
 
 @dataclass(frozen=True)
@@ -246,9 +236,9 @@ class Results:
     def words(self) -> dict:
         """What differs from profile to profile in the words of a claim."""
         p, usual = self.profile, PROFILES[LIVE]  # of a chapter that the profile does not have
-        gap, optimization = p.gap or usual.gap, p.optimization or usual.optimization
-        return {"largest": gap.factors[-1], "longest": f"{optimization.lengths[-1]:.3g}",
-                "optimizers": list(optimization.optimizers), "easy": gap.easy.title,
+        sizes, optimization = p.fidelity_gap or usual.fidelity_gap, p.optimization or usual.optimization
+        return {"largest": sizes.factors[-1], "longest": f"{optimization.lengths[-1]:.3g}",
+                "optimizers": list(optimization.optimizers), "easy": sizes.easy.title,
                 "other": (p.scale or usual.scale).another.net}
 
     def beside(self, live: "Results") -> "Results":
@@ -262,9 +252,9 @@ class Results:
         return self.rows[name]
 
     def __call__(self, name, metric: str) -> np.ndarray:
-        """[trials] values of one metric in one condition."""
+        """[trials] values of one metric in one condition, as `results.Record.number` has it."""
         self.numbers[name, metric] = None
-        return np.array([record.metrics[metric] for record in self._row(name)])
+        return np.array([record.number(metric) for record in self._row(name)])
 
     def most(self, values: Callable[["Results"], np.ndarray]) -> np.ndarray:
         """[trials] `values` of the trials that verdicts rest on where these have all runs that it reads, else of these
@@ -280,12 +270,6 @@ class Results:
         """One curve (a list, or a dict of a plane) per trial."""
         return [record.curves[curve] for record in self._row(name)]
 
-    def values(self, name, metric: str) -> np.ndarray:
-        """[trials] of a metric or, as `numbers` names it, of "unseen " and a metric: with teachers that the student
-        never saw, the mean over all."""
-        unseen = metric.startswith(UNSEEN)
-        return self.unseen(name, metric.removeprefix(UNSEEN)) if unseen else self(name, metric)
-
     def table(self, names, metric: str) -> np.ndarray:
         """[trials, conditions]."""
         return np.stack([self(name, metric) for name in names], 1)
@@ -297,8 +281,7 @@ class Results:
     def unseen(self, name, metric="agreement") -> np.ndarray:
         """[trials] the same metric with a teacher that the student never saw, the mean over all such: the
         independent-student baseline (paper, Sec 3.2)."""
-        self.numbers[name, f"{UNSEEN}{metric}"] = None
-        return np.array([with_unseen(record.metrics, metric) for record in self._row(name)])
+        return self(name, f"{UNSEEN}{metric}")
 
     def specific(self, name, metric="agreement") -> np.ndarray:
         """[trials] what is specific to the student's own teacher: the metric with it minus that with an unseen one, the
@@ -320,7 +303,7 @@ class Beside(Results):
     def _row(self, name):
         if name in self.rows or name not in self.planned:
             return super()._row(name)
-        return [SimpleNamespace(metrics=defaultdict(lambda: np.nan), curves=defaultdict(dict))
+        return [SimpleNamespace(number=lambda _: np.nan, curves=defaultdict(dict))
                 for _ in next(iter(self.rows.values()))]
 
 
@@ -333,4 +316,4 @@ class Asked(Results):
     def _row(self, name):
         self.read[name] = None
         draws = np.random.default_rng(list(str(name).encode()))
-        return [SimpleNamespace(metrics=defaultdict(lambda: draws.uniform(0.4, 0.6))) for _ in range(3)]
+        return [SimpleNamespace(number=lambda _: draws.uniform(0.4, 0.6)) for _ in range(3)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.fidelity_gap import ENSEMBLES
 from kdlib.experiments.page import Chapter
 from kdlib.stats import leave_one_out_best
 

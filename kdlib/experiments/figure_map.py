@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from kdlib.experiments import PAGES, distillation_data, gap, halves, optimization, paradox, scale
+from kdlib.experiments import PAGES, distillation_data, fidelity_gap, halves, optimization, paradox, scale
 from kdlib.paths import atomic, project_root
 
 BEGIN, END = "<!-- the map: written by python -m kdlib.experiments.figure_map -->\n", "<!-- end of the map -->\n"
@@ -25,10 +25,10 @@ class Shown:
 
 
 FIGURES = (
-    Shown("Fig 1", "fidelity and accuracy over the amount of data", gap.sizes,
+    Shown("Fig 1", "fidelity and accuracy over the amount of data", fidelity_gap.sizes,
           ("fig-gap", "fig-gap-ensembles", "fig-paradox"),
           ("fig-gap-cifar", "fig-gap-ensembles-cifar", "fig-paradox-cifar", "fig-generated")),
-    Shown("Fig 2", "an easy task, MNIST", gap.easy, ("fig-easy",), ("fig-easy-mnist",)),
+    Shown("Fig 2", "an easy task, MNIST", fidelity_gap.easy, ("fig-easy",), ("fig-easy-mnist",)),
     Shown("Fig 3", "augmentation policies, m = 5", distillation_data.policies, ("fig-policies",),
           ("fig-policies-cifar",)),
     Shown("Fig 4", "recycled data over m and τ", (distillation_data.recycling, halves.recycling),
@@ -43,7 +43,7 @@ FIGURES = (
           ("fig-lambda-cifar", "fig-errata-lambda-cifar")),
     Shown("Fig 6c", "the loss between them", optimization.starts_near, ("fig-planes", "fig-barrier"),
           ("fig-planes-cifar", "fig-barrier-cifar")),
-    Shown("Fig 7", "generated images", gap.generated, (), ("fig-samples",)),
+    Shown("Fig 7", "generated images", fidelity_gap.generated, (), ("fig-samples",)),
     Shown("Fig 8", "what the labels say", scale.labels, ("fig-labels",),
           ("fig-labels-cifar", "CIFAR-100 (recorded): mean largest probability")),
     Shown("Fig 9", "temperature and m", (distillation_data.temperatures, halves.temperatures), ("Fig 9 here",),

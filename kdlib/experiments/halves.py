@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.page import Chapter
-from kdlib.spec import Data, Draw, Student, Teacher
+from kdlib.spec import Data, Initialization, Student, Teacher
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -24,7 +24,7 @@ class Settings:
     """The chapter's sizes in a profile."""
 
     split: int  # the number of the division into halves, which all trials share
-    draw: Draw  # of initial weights
+    draw: Initialization  # of initial weights
     members: int  # of the largest ensemble
     cells: tuple  # (m, temperature) of Fig 9
     enough: float  # accuracy of the pilot on D1: it is trained long enough

@@ -9,10 +9,10 @@ import numpy as np
 
 from kdlib.catalog import BASELINE
 from kdlib.experiments.distillation_data import SETS
-from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.fidelity_gap import ENSEMBLES
 from kdlib.experiments.page import Chapter
 from kdlib.experiments.profile import Profile
-from kdlib.spec import Draw, Training
+from kdlib.spec import Initialization, Training
 from kdlib.stats import leave_one_out_best
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FLOOR = 1e-6  # the least learning rate to which the official code scales
 class AsInThePaper:
     """Fig 6 where the paper's draw of weights, its lambda axis and its weight decay count (claims O3, O4, O5)."""
 
-    draw: Draw  # of teachers and students
+    draw: Initialization  # of teachers and students
     teaching: Training  # until the teachers fit their images
     optimizers: dict
     lengths: tuple  # times the student's training; without weight decay where they are longer than once
@@ -57,7 +57,7 @@ class Settings:
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
     return (train_agreement(d) | passes(d) | optimizers(d)
-            | {"longer": d.students(factor=d.profile.gap.factors[-1], times=10)}  # chapter 1's
+            | {"longer": d.students(factor=d.profile.fidelity_gap.factors[-1], times=10)}  # chapter 1's
             | starts_near(d) | as_in_the_paper(d) | moves(d) | initial_weights(d))
 
 
@@ -66,7 +66,7 @@ CHAPTER = Chapter(2, "optimization", "Optimization", runs, ("optimization",), sh
 
 def train_agreement(d: "Design") -> dict:
     """Fig 5: agreement on the distillation inputs themselves, by their amount, by policy and on halves of the data."""
-    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}
+    out = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.fidelity_gap.factors}
     out |= {("policy", m, name): d.students(m, policy=name) for m in ENSEMBLES for name in policies(d.profile)}
     return out | {("recycle", s, m): d.halved.recycled(s, m, 4.0) for s in SETS for m in ENSEMBLES}
 
@@ -100,7 +100,7 @@ def toward(d: "Design", x: float, **options) -> Sequence:
     return d.students(toward_teacher=x, factor=s.factor, teacher=s.net, **options)
 
 
-def own_lambda(paper: float, draw: Draw) -> float:
+def own_lambda(paper: float, draw: Initialization) -> float:
     """The share of the teacher's weights in a start that stands to the random ones as in the paper's: PyTorch's draw is
     sqrt(6) times smaller than the official code's, so that of the same start less is the teacher's."""
     larger = 1.0 if draw == "he-fan-out" else 6**0.5

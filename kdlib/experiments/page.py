@@ -33,7 +33,8 @@ class Chapter:
         rows = {name: row for name, row in self.plan(d).items() if d.has(row)}
         if d.profile.demonstrates:
             return rows
-        from kdlib.experiments import asked_by, claims_at  # which know all chapters
+        from kdlib.experiments.claims import claims_at  # which know all chapters
+        from kdlib.experiments.standings import asked_by
 
         asked = asked_by([claim for claim in claims_at(d.profile).values() if claim.chapter == self.stem], d)
         return {name: row for name, row in rows.items() if name in asked or name[0] in self.shown}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdlib import stats
-from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.fidelity_gap import ENSEMBLES
 from kdlib.experiments.optimization import LAMBDAS, toward
 from kdlib.experiments.page import Chapter
 
@@ -26,7 +26,8 @@ class Settings:
 
 def runs(d: "Design") -> dict:
     """All runs of the chapter: {condition: [one spec per trial]}."""
-    out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in d.profile.gap.factors}  # chapter 1's
+    factors = d.profile.fidelity_gap.factors
+    out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}  # chapter 1's
     out |= members(d) | true_labels(d)
     out |= {("lambda", x): toward(d, x) for x in LAMBDAS}  # chapter 2's
     return out | {("policy", 5, name, t): d.students(5, policy=name, temperature=t)  # chapter 3's

@@ -7,10 +7,10 @@ were chosen.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdlib.spec import Draw, Training
+from kdlib.spec import Initialization, Training
 
 if TYPE_CHECKING:
-    from kdlib.experiments import distillation_data, gap, halves, optimization, paradox, scale
+    from kdlib.experiments import distillation_data, fidelity_gap, halves, optimization, paradox, scale
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Profile:
     teaching: Training  # of a teacher
     training: Training  # of a student
     # each chapter's own
-    gap: "gap.Settings" = ABSENT
+    fidelity_gap: "fidelity_gap.Settings" = ABSENT
     optimization: "optimization.Settings" = ABSENT
     distillation_data: "distillation_data.Settings" = ABSENT
     paradox: "paradox.Settings" = ABSENT
     scale: "scale.Settings" = ABSENT
     halves: "halves.Settings" = ABSENT
-    draw: Draw = "torch"  # of the weights of nets on the profile's own data
+    draw: Initialization = "torch"  # of the weights of nets on the profile's own data
     first: int = FIRST  # the number of its first trial
     live: int | None = None  # how many of its trials a page trains that shows the recorded ones; None: all
     demonstrates: bool = True  # what figures show; else it has only what claims rest on, and nothing live

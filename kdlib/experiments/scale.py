@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdlib.experiments.gap import ENSEMBLES
+from kdlib.experiments.fidelity_gap import ENSEMBLES
 from kdlib.experiments.page import Chapter
 from kdlib.experiments.profile import Task
 from kdlib.spec import Labels, Training

@@ -47,8 +47,8 @@ def labeller(spec: Student, teacher: Ensemble, inputs, draws: torch.Generator, p
     if spec.data.inputs.fixed(spec.policy):
         return once(teacher, inputs)
     if outcomes := _outcomes(spec):
-        return table(teacher, inputs, draws, outcomes)
-    return live(teacher, inputs, draws, spec.policy, pool, images and spec.generated, images)
+        return by_crop(teacher, inputs, draws, outcomes)
+    return by_batch(teacher, inputs, draws, spec.policy, pool, images and spec.generated, images)
 
 
 def once(teacher, inputs):
@@ -57,7 +57,7 @@ def once(teacher, inputs):
     return lambda rows: (inputs[rows], logits[rows])
 
 
-def table(teacher, inputs, draws, outcomes):
+def by_crop(teacher, inputs, draws, outcomes):
     """Of crops and flips, where there are few: all are labelled before training."""
     logits = torch.stack([logits_of(teacher, augment.cropped(inputs, *augment.draws_of(inputs, k)))
                           for k in range(outcomes)])
@@ -70,7 +70,7 @@ def table(teacher, inputs, draws, outcomes):
     return label
 
 
-def live(teacher, inputs, draws, policy, pool=None, last=0, images=None):
+def by_batch(teacher, inputs, draws, policy, pool=None, last=0, images=None):
     """Of anything else: the teachers see what the student sees. In the place of the `last` of the inputs come `images`
     that were not there before."""
     def label(rows):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
+from kdlib.experiments import distillation_data, fidelity_gap, optimization, paradox, scale
 from kdlib.experiments.profile import Profile, Task
 from kdlib.spec import Training
 
@@ -27,9 +27,9 @@ def mnist1d(name: str, seeds: int, train: int, test: int, steps: int, grid: int,
         net="cnn1d",
         teaching=teaching,
         training=training,
-        gap=gap.Settings(
+        fidelity_gap=fidelity_gap.Settings(
             factors=factors,
-            easy=gap.EasyTask(
+            easy=fidelity_gap.EasyTask(
                 title="easy MNIST-1D",
                 row="easy",
                 task=Task("mnist1d-easy", easy, test, "cnn1d", teaching, training),

@@ -28,4 +28,4 @@ def on_data(profile: Profile, name: str) -> Profile:
 
     return replace(profile, data_set=name, train=train, test=known.total("test"), net=NET,
                    teaching=recipe(profile.teaching), training=recipe(profile.training),
-                   gap=replace(profile.gap, factors=tuple(2**i for i in range(SHARE.bit_length()))))
+                   fidelity_gap=replace(profile.fidelity_gap, factors=tuple(2**i for i in range(SHARE.bit_length()))))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kdlib.experiments import distillation_data, gap, optimization, paradox, scale
+from kdlib.experiments import distillation_data, fidelity_gap, optimization, paradox, scale
 from kdlib.experiments.profile import Profile, Task
 from kdlib.spec import Training
 
@@ -62,9 +62,9 @@ PROFILE = Profile(
     epochs=300,
     generator={"width": 256, "latent": 128, "steps": 100_000, "batch": 128},
     anew=True,
-    gap=gap.Settings(
+    fidelity_gap=fidelity_gap.Settings(
         factors=(1, 1.25, 1.5, 1.75, 2),
-        easy=gap.EasyTask(
+        easy=fidelity_gap.EasyTask(
             title="MNIST",
             row="mnist",
             task=Task("mnist", 200, 10_000, "lenet5", Training(lr=2e-3, weight_decay=1e-4, batch=50, steps=400),

@@ -37,12 +37,12 @@ def runs(d: "Design") -> dict:
     return sizes(d) | generated(d) | easy(d)
 
 
-CHAPTER = Chapter(1, "fidelity_gap", "The fidelity gap", runs, ("gap",))
+CHAPTER = Chapter(1, "fidelity_gap", "The fidelity gap", runs, ("fidelity_gap",))
 
 
 def sizes(d: "Design") -> dict:
     """Fig 1, for teachers of one, three and five members."""
-    factors = d.profile.gap.factors
+    factors = d.profile.fidelity_gap.factors
     out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}
     out["longer"] = d.students(1, factors[-1], times=10)
     out["teacher"] = [d.members(trial, 0, 1)[0] for trial in d.trials]
@@ -56,17 +56,18 @@ def generated(d: "Design") -> dict:
         return {}
     out: dict = {"generator": [d.generator(trial) for trial in d.trials]}
     if p.extra == "fresh":
-        out |= {("gan", m, f): d.students(m, generated=(f - 1) * p.train) for m in (1, 3) for f in p.gap.factors[1:]}
+        out |= {("gan", m, f): d.students(m, generated=(f - 1) * p.train)
+                for m in (1, 3) for f in p.fidelity_gap.factors[1:]}
     return out
 
 
 def easy(d: "Design") -> dict:
     """Fig 2: a teacher that sees little of an easy task, students that see more and more of it."""
-    e = d.profile.gap.easy
+    e = d.profile.fidelity_gap.easy
     return {(row, size): [d.elsewhere(e.task, trial, **more) for trial in d.trials]
             for row, sets in ((e.row, e.sets), (f"{e.row} and letters", e.letters)) for size, more in sets.items()}
 
 
 def easy_rows(p: Profile) -> list[tuple]:
     """The conditions of the easy task, (name, size), the largest last."""
-    return [(p.gap.easy.row, size) for size in p.gap.easy.sets]
+    return [(p.fidelity_gap.easy.row, size) for size in p.fidelity_gap.easy.sets]
