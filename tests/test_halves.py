@@ -7,6 +7,8 @@ from kdlib.experiments import CHAPTERS, Design, halves
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Results
 from kdlib.experiments.standings import judged, standing
+from kdlib.paths import project_root
+from kdlib.results import Record
 from kdlib.spec import Student, Teacher
 
 D = Design("halves")
@@ -54,15 +56,6 @@ def test_targets_are_differences_of_the_printed_cells():
             ] == [7.3, 8.9, 5.9, 7.5]
 
 
-class Made:
-    """A record of made-up metrics."""
-
-    key = "made"
-
-    def __init__(self, metrics):
-        self.metrics = metrics
-
-
 def results(**metrics):
     """{condition: {metric: mean}}: three trials about each mean, the same noise everywhere, so that differences have
     none."""
@@ -70,7 +63,8 @@ def results(**metrics):
     rows = {}
     for name in ROWS:
         own = {key: value(name) if callable(value) else value for key, value in metrics.items()}
-        rows[name] = [Made({key: value + e for key, value in own.items()}) for e in noise]
+        rows[name] = [Record("made", {}, {key: value + e for key, value in own.items()}, {}, 1.0, "", {}, "")
+                      for e in noise]
     return Results(D.profile, rows, frozenset(ROWS))
 
 
@@ -106,9 +100,19 @@ def test_every_rule_can_hold_and_can_fail():
 def test_the_baseline_is_the_mean_over_all_unseen_ensembles():
     r = results(agreement=0.7, independent_agreement=0.5, independent2_agreement=0.6)
     name = ("tau", 1, 4.0)
-    assert r.unseen(name).mean() == pytest.approx(0.55)
+    assert r.unseen(name).mean() == pytest.approx(0.55) == r.table([name], "unseen_agreement").mean()
+    with pytest.raises(KeyError, match="unseen_kl"):
+        r.unseen(name, "kl")
     assert r.specific(name) == pytest.approx(np.full(3, 0.15))
     assert r.room(name).mean() == pytest.approx(0.15 / 0.45, abs=1e-3)
+
+
+def test_nobody_reads_one_of_several_unseen_ensembles_as_if_it_were_all():
+    """Runs record a number each, `independent_` and `independent2_`, which `Record.number` alone puts together."""
+    top = project_root()
+    files = [*top.glob("kdlib/**/*.py"), *top.glob("notebooks/*.py"), *top.glob("tests/pages.py")]
+    naming = {path.relative_to(top).as_posix() for path in files if "independent_" in path.read_text()}
+    assert naming == {"kdlib/runs/student.py"} and "independent\\d*_" in (top / "kdlib/results.py").read_text()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
