@@ -112,7 +112,7 @@ for name, text in (("grid-hours", f"{hours['kdlib']:.0f}"), ("grid-conventional-
 #
 # The grid of [](10_halves.ipynb), ResNet-20 on images of 32 × 32, takes {glue:text}`grid-hours` core-hours at the speeds below, {glue:text}`grid-before-hours`
 # with the code before it was planned and {glue:text}`grid-conventional-hours` with the conventional loop: **{glue:text}`grid-gain`** times as fast, and the aim of
-# {glue:text}`grid-target` is {glue:text}`grid-reached`. The time is in the nets, so that only less work helps: students of one trial that see the same batches
+# {glue:text}`grid-target` is {glue:text}`grid-reached`. The time is in the nets, so that what is left is less work: students of one trial that see the same batches
 # of the same teachers (τ = 1 and 4) ask them once.
 
 # %% tags=["remove-input"]
