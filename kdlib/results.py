@@ -90,9 +90,7 @@ class Record:
             return self.metrics[metric]
         name = re.compile(rf"independent\d*_{metric.removeprefix(UNSEEN)}")  # as runs record it, a number each
         values = [value for known, value in self.metrics.items() if name.fullmatch(known)]
-        if not values:
-            raise KeyError(metric)
-        return float(np.mean(values))
+        return float(np.mean(values)) if values else self.metrics[metric]
 
     def numbers(self, metrics) -> dict[str, float]:
         """Those of these metrics that it has, by name."""
