@@ -201,7 +201,7 @@ evidence("fig-optimizers-cifar", cifar)
 # With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs it {glue:text}`cifar-moves`.
 #
 # The paper's long runs have no weight decay. With SGD and none, {glue:text}`longest` times the steps fill, of the room above an unseen teacher's train agreement,
-# {glue:text}`closed-sgd`. With AdamW they fill {glue:text}`closed-adam`. Is what is left out of reach? Beside a student from a random start, one that starts *as its teacher*
+# {glue:text}`closed-sgd`. With AdamW they fill {glue:text}`closed-adam`. (Claim O3 calls nine tenths of the room closed.) Is what is left out of reach? Beside a student from a random start, one that starts *as its teacher*
 # is, in train agreement, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #
 # What the paper does not show is the test set. There agreement on signals {glue:text}`moves-test`.
