@@ -224,10 +224,11 @@ def faults_of_size(browser, address: str, page: str) -> list[str]:
 
 
 @contextmanager
-def opened(browser, address: str, width: int = 1280, theme: str = "light"):
+def opened(browser, address: str, width: int = 1280, theme: str = "light", touch: bool = False):
     """(page, its faults so far): a page of the book as a reader has it, where nothing but the book can be reached."""
     faults: list[str] = []
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, reduced_motion="reduce",
+                                  has_touch=touch)
     here = address.split("/")[2]
 
     def asked(route):

@@ -3,6 +3,7 @@
 `make test` sees every page once, a different width and theme in turn; `make test-book` all of them in all ways.
 """
 
+import re
 import sys
 from itertools import product
 
@@ -97,6 +98,24 @@ def test_a_figure_on_photographs_is_a_tab_on_a_phone_that_keys_and_addresses_ope
         assert page.locator("#fig-gap-cifar").is_visible()
     with pages.opened(browser, start, 1280) as (page, _):
         assert page.locator("#fig-gap").is_visible() and page.locator("#fig-gap-cifar").is_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["tap", "key"])
+def test_a_numbers_interval_shows_on_a_phone_and_by_key(way, browser, address):
+    with pages.opened(browser, f"{address}/book/executed/04_paradox.html", 375, touch=True) as (page, faults):
+        number = page.locator(".number").first
+        low, high = re.fullmatch(r"95 % interval: (.+) to (.+), \d+ trials", number.get_attribute("title")).groups()
+        assert "[" not in number.inner_text()
+        if way == "tap":
+            number.tap()
+        else:
+            number.evaluate("e => [...document.querySelectorAll('a[href], [tabindex=\"0\"]')].findLast(one => "
+                            "one.compareDocumentPosition(e) & 4 && one.checkVisibility()).focus()")
+            page.keyboard.press("Tab")
+        assert f" [{low}, {high}], " in number.inner_text() and not faults
+        page.locator("article h1").tap()
+        assert "[" not in number.inner_text()
 
 
 @pytest.mark.slow
@@ -203,7 +222,7 @@ def test_words_of_a_figure_that_cannot_be_read_are_found(browser, tmp_path):
     figure, ax = plt.subplots(figsize=(figures.WIDTH, 3), layout="none")
     ax.plot([0, 1], [0, 1], "o-")
     ax.set(xticks=[], yticks=[])
-    wrong = {"one": (0.2, 0.8), "two": (0.21, 0.81), "corner": (0.97, 1), "crossed": (0.45, 0.5), "far": (1.1, 0.5)}
+    wrong = {"one": (0.2, 0.8), "two": (0.21, 0.81), "corner": (0.95, 0.97), "crossed": (0.45, 0.5), "far": (1.15, 0.5)}
     for word, place in wrong.items():
         ax.text(*place, word)
     ax.text(0.6, 0.1, "tiny", fontsize=5)
@@ -230,8 +249,9 @@ def test_a_page_that_is_too_heavy_or_too_long_is_found(browser, tmp_path):
 
 def test_an_interval_is_told_by_the_number_in_the_text():
     page = '<p><span class="pasted-text">falls by 3.1 [1.0, 5.2; n = 30] points</span> [1.0, 2.0]</p>'
-    assert tidy.numbers(page) == ('<p><span class="pasted-text">falls by <span class="number" title="95 % interval: '
-                                  '1.0 to 5.2, 30 trials">3.1</span> points</span> [1.0, 2.0]</p>')
+    assert tidy.numbers(page) == (
+        '<p><span class="pasted-text">falls by <span class="number" tabindex="0" title="95 % interval: 1.0 to 5.2, 30 trials'
+        '">3.1<span class="asked-for"> [1.0, 5.2], 30 trials</span></span> points</span> [1.0, 2.0]</p>')
 
 
 def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():

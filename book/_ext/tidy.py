@@ -47,10 +47,12 @@ def named(html: str) -> str:
 
 
 def numbers(html: str) -> str:
-    """In the text a number is its estimate; interval and trials show when one asks for them."""
+    """In the text a number is its estimate; interval and trials show when one points at it, and stay beside it while the
+    number has the focus: by key, or by a tap, since a phone has no pointer."""
     def shorter(match):
         return re.sub(r"(-?[\d.,]+) \[(-?[\d.]+), (-?[\d.]+); n = (\d+)\]",
-                      r'<span class="number" title="95 % interval: \2 to \3, \4 trials">\1</span>', match[0])
+                      r'<span class="number" tabindex="0" title="95 % interval: \2 to \3, \4 trials">\1'
+                      r'<span class="asked-for"> [\2, \3], \4 trials</span></span>', match[0])
 
     return re.sub(r'<span class="pasted-text">[^<]*</span>', shorter, html)
 
