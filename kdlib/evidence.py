@@ -3,6 +3,7 @@
 import html
 import urllib.parse
 from collections.abc import Iterable
+from itertools import groupby
 
 from IPython.display import HTML
 
@@ -140,17 +141,23 @@ def provenance(records: Iterable[Record]) -> str:
 
 
 def all_runs(sources: dict) -> str:
-    """Every committed run that a figure shows or needs, of {profile: its `records`}: a table for each profile, a row a
-    run, whose key is the row's address on the page."""
+    """Every committed run that a figure shows or needs, of {profile: its `records`}: a row a run, whose key is the
+    row's address on the page. The runs of a kind and trial are a table to open, as the address of one of them does: all
+    in one they would be hundreds of screens, and seconds of work for a browser."""
     out = []
     for profile, source in sources.items():
         if PROFILES[profile].compact:  # the trials that verdicts rest on: thousands, no figure's
             continue
-        records = sorted(source.records, key=lambda r: (r.spec["kind"], int(_trial(r))))
-        out.append(f'<h2 id="runs-{profile}">Profile {profile}</h2><div class="scroll" tabindex="0" role="region" '
-                   f'aria-label="runs of {profile}"><table class="table runs"><thead><tr><th>key</th><th>run</th>'
-                   "<th>found</th><th>s</th><th>commit</th></tr></thead><tbody>"
-                   + "".join(map(_row, records)) + "</tbody></table></div>")
+        def group(record):
+            return record.spec["kind"], int(_trial(record))
+
+        out.append(f'<h2 id="runs-{profile}">Profile {profile}</h2>')
+        for (kind, trial), found in groupby(sorted(source.records, key=group), group):
+            rows, name = [_row(record) for record in found], f"{kind}, trial {trial}"
+            out.append(f'<details class="runs"><summary>{name}: {len(rows)} run{"s" * (len(rows) > 1)}</summary>'
+                       f'<div class="scroll" tabindex="0" role="region" aria-label="{name}, {profile}">'
+                       '<table class="table runs"><thead><tr><th>key</th><th>run</th><th>found</th><th>s</th>'
+                       f"<th>commit</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>")
     return "".join(out)
 
 

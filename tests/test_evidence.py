@@ -89,9 +89,13 @@ def test_every_recorded_run_has_its_place_on_the_page_of_runs():
 
     found = sources(("laptop",))
     soup = BeautifulSoup(evidence.all_runs(found), "html.parser")
-    assert [row["id"] for row in soup.select("tbody tr")] == sorted(
-        (r.key for r in found["laptop"].records), key=[row["id"] for row in soup.select("tbody tr")].index)
-    assert len(soup.select("tbody tr")) == len(found["laptop"].records)
+    rows = {row["id"]: row.find_parent("details") for row in soup.select("tbody tr")}
+    assert rows.keys() == {r.key for r in found["laptop"].records}
+    assert len(soup.select("tbody tr")) == len(rows)
+    for record in found["laptop"].records:
+        named = rows[record.key].summary.get_text()
+        assert named.startswith(f"{record.spec['kind']}, trial {record.planned.subject.data.trial}: ")
+        assert not rows[record.key].has_attr("open")  # what is not laid out costs nothing
 
 
 def test_a_word_of_what_is_not_defined_says_so(monkeypatch):
