@@ -110,8 +110,9 @@ def test_a_numbers_interval_shows_on_a_phone_and_by_key(way, browser, address):
         if way == "tap":
             number.tap()
         else:
-            number.evaluate("e => [...document.querySelectorAll('a[href], [tabindex=\"0\"]')].findLast(one => "
-                            "one.compareDocumentPosition(e) & 4 && one.checkVisibility()).focus()")
+            number.evaluate("""e => [...document.querySelectorAll('a[href], button, summary, [tabindex="0"]')].findLast(
+                one => one.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING && one.checkVisibility()).focus()
+            """)
             page.keyboard.press("Tab")
         assert f" [{low}, {high}], " in number.inner_text() and not faults
         page.locator("article h1").tap()
@@ -250,8 +251,8 @@ def test_a_page_that_is_too_heavy_or_too_long_is_found(browser, tmp_path):
 def test_an_interval_is_told_by_the_number_in_the_text():
     page = '<p><span class="pasted-text">falls by 3.1 [1.0, 5.2; n = 30] points</span> [1.0, 2.0]</p>'
     assert tidy.numbers(page) == (
-        '<p><span class="pasted-text">falls by <span class="number" tabindex="0" title="95 % interval: 1.0 to 5.2, 30 trials'
-        '">3.1<span class="asked-for"> [1.0, 5.2], 30 trials</span></span> points</span> [1.0, 2.0]</p>')
+        '<p><span class="pasted-text">falls by <span class="number" tabindex="0" title="95 % interval: 1.0 to 5.2, 30 '
+        'trials">3.1<span class="asked-for"> [1.0, 5.2], 30 trials</span></span> points</span> [1.0, 2.0]</p>')
 
 
 def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():

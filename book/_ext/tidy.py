@@ -47,8 +47,8 @@ def named(html: str) -> str:
 
 
 def numbers(html: str) -> str:
-    """In the text a number is its estimate; interval and trials show when one points at it, and stay beside it while the
-    number has the focus: by key, or by a tap, since a phone has no pointer."""
+    """In the text a number is its estimate; interval and trials show when one points at it, and stay beside it while
+    the number has the focus: by key, or by a tap, since a phone has no pointer."""
     def shorter(match):
         return re.sub(r"(-?[\d.,]+) \[(-?[\d.]+), (-?[\d.]+); n = (\d+)\]",
                       r'<span class="number" tabindex="0" title="95 % interval: \2 to \3, \4 trials">\1'
