@@ -111,8 +111,8 @@ def test_a_numbers_interval_shows_on_a_phone_and_by_key(way, browser, address):
             number.tap()
         else:
             number.evaluate("""e => [...document.querySelectorAll('a[href], button, summary, [tabindex="0"]')].findLast(
-                one => one.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING && one.checkVisibility()).focus()
-            """)
+                one => one.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING && one.checkVisibility()
+            ).focus()""")
             page.keyboard.press("Tab")
         assert f" [{low}, {high}], " in number.inner_text() and not faults
         page.locator("article h1").tap()
@@ -268,8 +268,15 @@ def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():
 def test_what_no_page_uses_is_not_loaded():
     page = '<script src="a/searchtools.js"></script><script src="b.js"></script><script src="searchindex.js"></script>'
     assert tidy.without_search(page) == '<script src="b.js"></script>'
-    assert tidy.without_glyphs('a{b:c}.fa-x:before,.fa-y::before{content:"\\f1"}.fa-lg{font-size:2em}') == (
-        "a{b:c}.fa-lg{font-size:2em}")
+
+
+def test_a_style_keeps_only_what_some_page_or_script_can_make_it_match():
+    words = tidy.words('<p class="fa-lg open">', "e.classList.add('shown'); f(`tip-${side}`)")
+    css = ('a{b:c}.fa-x:before,.fa-lg::before{content:"\\f1"}.gone .open{d:e}@media (min-width:1px){.gone{f:g}.shown{'
+           'h:i}}:is(.gone,.open) b{j:k}p:not(.gone){l:m}.tip-top{n:o}@font-face{p:q}a[href$=".gone"]{r:s}')
+    assert tidy.without_unmatched(css, words) == (
+        'a{b:c}.fa-lg::before{content:"\\f1"}@media (min-width:1px){.shown{h:i}}'
+        ':is(.gone,.open) b{j:k}p:not(.gone){l:m}.tip-top{n:o}@font-face{p:q}a[href$=".gone"]{r:s}')
 
 
 def test_a_script_or_style_that_finds_nothing_on_its_page_is_not_loaded():

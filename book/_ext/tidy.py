@@ -69,9 +69,25 @@ def without_search(html: str) -> str:
     return re.sub(r'\s*<script[^>]*(searchtools|language_data|searchindex)\.js[^>]*></script>', "", html)
 
 
-def without_glyphs(css: str) -> str:
-    """The theme's style without the two thousand glyphs of an icon font, which no page has: see `icons`."""
-    return re.sub(r"(?:\.fa-[a-z0-9-]+(?:::?before)?,?)+\{(?:--fa:|content:)[^{}]*\}", "", css)
+def words(*texts: str) -> set[str]:
+    """What can be, or, ending in a hyphen, begin, the name of a class."""
+    return set().union(*(re.findall(r"[\w-]+", text) for text in texts))
+
+
+def without_unmatched(css: str, known: set[str]) -> str:
+    """A style without the rules that ask for a class which no page and no script names: of a whole framework, and of
+    the glyphs of an icon font, pages need a small part."""
+    beginnings = tuple(word for word in known if len(word) > 2 and word.endswith("-"))
+
+    def can_match(selector):
+        plain = re.sub(r"\[[^\]]*\]|\([^()]*\)", "", re.sub(r"\([^()]*\)", "", selector))
+        return all(name in known or name.startswith(beginnings) for name in re.findall(r"\.(-?[A-Za-z_][\w-]*)", plain))
+
+    def kept(rule):
+        selectors = [s for s in re.split(r",(?![^()]*\))", rule[1]) if can_match(s)]
+        return f"{','.join(selectors)}{{{rule[2]}}}" if selectors else ""
+
+    return re.sub(r"([^{}@;]+)\{([^{}]*)\}", kept, css)
 
 
 # Scripts and styles that the theme puts on every page, by what a page must have for them to do anything.
@@ -103,14 +119,17 @@ def _finish(app, exception):
     script = out / "_static" / "scripts" / "fontawesome.js"
     if exception or not script.is_file():
         return
+    known: set[str] = set()
     for page in out.rglob("*.html"):
         if "_static" not in page.relative_to(out).parts:
             html = tidy(page.read_text(encoding="utf-8"), script.read_text(encoding="utf-8"))
             page.write_text(html if page.name == "search.html" else without_search(html), encoding="utf-8")
-    for style in (out / "_static" / "styles").glob("pydata-sphinx-theme.css"):
-        style.write_text(without_glyphs(style.read_text(encoding="utf-8")), encoding="utf-8")
+            known |= words(html)
+    for code in (out / "_static").rglob("*.js"):
+        if code.name not in ("fontawesome.js", "explorer-data.js"):  # of these one is not loaded, one has only records
+            known |= words(code.read_text(encoding="utf-8"))
     for style in (out / "_static").rglob("*.css"):
-        style.write_text(packed(style.read_text(encoding="utf-8")), encoding="utf-8")
+        style.write_text(without_unmatched(packed(style.read_text(encoding="utf-8")), known), encoding="utf-8")
     for unused in (*(out / "_static" / "scripts").glob("fontawesome.js*"), *(out / "_static").rglob("*.map"),
                    *(out / "_static").glob("*macros.html")):
         unused.unlink(missing_ok=True)
