@@ -123,6 +123,7 @@ class DataSet:
         return counts if isinstance(counts, int) else sum(counts)
 
 
+USUAL = "mnist1d"  # the data set of a spec that names none
 DRAWN_BY = "mnist1d"  # its version stands for the content of what it draws
 FOLDERS: dict = {"class folders": {}}
 EMNIST = {"test": "test", "sideways": True}
@@ -466,6 +467,8 @@ FAMILIES = [
     Family("lstm", (TEXT,), "LSTM"),
     Family("lstm-small", (TEXT,), "LSTM", always={"embedding": 32, "cell": 32}),
 ]
+
+OFFICIAL = "resnet20-bn", "cifar100"  # a net that the paper has in its figures, and the data set that it was trained on
 
 
 def _listed(values):

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from kdlib import metrics
+from kdlib.catalog import OFFICIAL
 from kdlib.models import build
 from kdlib.streams import stream
 
 BATCH = 128  # as there
-UNTRAINED = "resnet20-bn", "cifar100"  # a net that the paper has in its figures, on images as wide as its own
 
 
 def nll_table(logits, labels) -> float:
@@ -105,7 +105,7 @@ def untrained_images(pairs: int = 5) -> list[dict]:
     x, elsewhere = F.interpolate(coarse, 32, mode="bilinear", align_corners=False).split(BATCH)
     out = []
     for i in range(pairs):
-        one, other = (build(*UNTRAINED, "errata", i, side) for side in "ab")
+        one, other = (build(*OFFICIAL, "errata", i, side) for side in "ab")
         own = maps_of(one, x)
         out.append(similarities(own, maps_of(other, x), BATCH))
         apart = similarities(own, maps_of(other, elsewhere), BATCH)

@@ -7,6 +7,7 @@ differ from machine to machine; its signals are drawn by the generator, as a tes
 import numpy as np
 
 from kdlib import figures
+from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME
 from kdlib.paths import atomic, project_root
 
 PICTURE = project_root() / "book" / "_static" / "inputs.svg"
@@ -29,9 +30,9 @@ def draw():
     """The figure. DataError where CIFAR-100 is not imported."""
     figures.style()
     return figures.examples({
-        SIGNALS: (first_of("mnist1d", DIGITS, 1000), DIGITS),
-        PHOTOGRAPHS: (first_of("cifar100", THINGS, 2000), [thing.replace("_", " ") for thing in THINGS]),
-        SMALL: (first_of("cifar100-16", THINGS, 2000), ()),
+        SIGNALS: (first_of(PROFILES[LIVE].data_set, DIGITS, 1000), DIGITS),
+        PHOTOGRAPHS: (first_of(PROFILES[REGIME].data_set, THINGS, 2000), [thing.replace("_", " ") for thing in THINGS]),
+        SMALL: (first_of(PROFILES[REAL].data_set, THINGS, 2000), ()),
     })
 
 

@@ -121,7 +121,7 @@ class Data(Frozen):
     `split`: the number of a draw that trials share, of sets that are not drawn without end. They then differ in
     weights, order and augmentation alone, as in the official code, and a teacher of another trial is independent."""
 
-    name: DataSet = "mnist1d"
+    name: DataSet = catalog.USUAL
     trial: Index
     train: Size
     test: Size

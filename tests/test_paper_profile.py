@@ -220,7 +220,7 @@ def test_figures_12_and_13_and_table_2():
     other = [s for name, s in rows.items() if name[0] == "architecture"]
     assert len({s.policy for s in other}) == 6
     assert {(s.model, s.teachers[0].model, len(s.teachers)) for s in other} == {("vgg16", "vgg16", 5)}
-    for name in ("text", "imagenet"):
+    for name in ("text", "photographs"):
         assert [len(s.teachers) for n, s in rows.items() if n[0] == name] == [1, 3, 5]
     shown = [s for name, s in rows.items() if name[0] == "labels"]
     assert {(s.teachers[0].model, s.temperatures) for s in shown} == {

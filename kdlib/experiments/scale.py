@@ -65,4 +65,4 @@ def other_domains(d: "Design") -> dict:
     """Table 2; the student sees the teacher's own inputs."""
     s = d.profile.scale
     return {(name, m): [d.elsewhere(task, trial, m) for trial in d.trials]
-            for name, task in (("text", s.text), ("imagenet", s.photographs)) if task for m in ENSEMBLES}
+            for name, task in (("text", s.text), ("photographs", s.photographs)) if task for m in ENSEMBLES}
