@@ -132,9 +132,10 @@ def notice(design: Design) -> None:
         usual = Design(LIVE)
         on = f" on {design.data}" if design.data else ""
         display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
-                     f"<p>The numbers on this page are of profile {html.escape(design.profile.name + on)} with "
-                     f"{design.seeds} trials. What the text says about them was written for profile {LIVE} with "
-                     f"{usual.seeds}, and need not be true here.</p></div>"))
+                     f"<p>The numbers on this page, but for verdicts and what the text says of their claims, are of "
+                     f"profile {html.escape(design.profile.name + on)} with {design.seeds} trials. What the text says "
+                     f"about them was written for profile {LIVE} with {usual.seeds}, and need not be true here.</p>"
+                     "</div>"))
 
 
 def check_parameters(known=("profile", "seeds", "workers")) -> None:
