@@ -1,6 +1,11 @@
+import importlib
+import json
+import random
 import signal
 import sys
+import types
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +14,8 @@ from PIL import Image
 
 from kdlib.cli import main
 from kdlib.data import stored
+from kdlib.paths import project_root
+from kdlib.results import checksum
 from kdlib.spec import Data, Defects, Generator, Student, Surface, Teacher, Training
 from kdlib.store import KeptState, run_now
 
@@ -160,3 +167,60 @@ class Kept:
 
     def save(self, tensors):
         self.tensors = tensors
+
+
+def tree(folder):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in Path(folder).rglob("*")}
+
+
+def made_up(specs, weights_of, kept):
+    """In the place of `execute`: results at once, with every name that a claim may ask for."""
+    names = ["accuracy", "nll", "ece", "train_accuracy", "kl", "train_kl", "barrier", "distance", "agreement", "cka1",
+             "train_agreement", "cka2", "cka3"]
+    names += [f"{who}_{name}" for who in ("teacher", "independent") for name in names]
+    plane = {"x": [0, 1], "y": [0, 1], "points": [[0, 0], [1, 0], [0, 1]], "loss": [[0, 1], [1, 0]]}
+    draw = random.Random(specs[0].key).random
+    return [({name: draw() for name in names}, {"loss": [1.0, 0.5], "segment": [1.0, 0.5], "plane": plane}, None)
+            for _ in specs]
+
+
+def rewritten(path, change):
+    """Write a record anew with `change(body)`, its checksum right."""
+    body = json.loads(path.read_text())
+    body.pop("checksum")
+    change(body)
+    path.write_text(json.dumps(body | {"checksum": checksum(body)}))
+
+
+def on_images(**options):
+    """A run on the images that are stored under the name mnist."""
+    return teacher(model="lenet5", name="mnist", **options)
+
+
+@pytest.fixture
+def stored_images(tmp_path, monkeypatch):
+    """Store `n` made-up images under the name mnist, others for another n; gives their fingerprint."""
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+
+    def keep(n, name="mnist", shape=(1, 28, 28)):
+        store_images(name, n, 10, shape)
+        return stored.info(name)["fingerprint"]
+
+    return keep
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """A single chapter, of two runs on images, and the folder of its records."""
+    monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path / "results"))
+    runs = {"row": [on_images(), on_images(member=1)]}
+    made_up = types.SimpleNamespace(stem="x", runs=lambda design: runs)
+    monkeypatch.setattr("kdlib.experiments.CHAPTERS", {"01_x": made_up})
+    return tmp_path / "results" / "smoke"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """The module of that name in benchmarks/."""
+    monkeypatch.syspath_prepend(str(project_root() / "benchmarks"))
+    return importlib.import_module

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from conftest import student, surface
-from test_faults import made_up
+from conftest import made_up, student, surface
 
 from kdlib import audit, cli, experiments
 from kdlib.cli import ProfileOption, read_specs

@@ -1,5 +1,6 @@
 """Scheduling, and the same runs on a real Ray cluster of two local nodes, whole and with a worker and a node killed."""
 
+import json
 import math
 import os
 import signal
@@ -12,7 +13,13 @@ from threading import Thread
 import psutil
 import pytest
 import torch
-from conftest import defects, same_result, student, surface, teacher
+from conftest import (
+    defects,
+    same_result,
+    student,
+    surface,
+    teacher,
+)
 
 from kdlib import runs
 from kdlib.compute import WorkersError, _in_order, _on_node, cohorts, compute, levels, worker_count
@@ -123,6 +130,8 @@ def test_a_node_that_does_not_share_the_store_is_named_and_trains_nothing(tmp_pa
 
 
 LONG = Training(steps=700, batch=10)
+
+
 PLAN = [teacher(steps=700, model="resnet1d-bn"), surface(),
         *(student(training=LONG, policy=policy, model="resnet1d-ln") for policy in ("baseline", "mixup", "noise")),
         *(student(training=LONG, fresh=n) for n in range(10))]
@@ -273,3 +282,43 @@ def test_a_missing_record_is_an_error_that_counts_and_names(store_here, tmp_path
     monkeypatch.setenv("KDLIB_RESULTS", str(tmp_path))
     with pytest.raises(StoreError, match=teacher().key):
         compute([teacher()], profile="laptop")
+
+
+@pytest.mark.slow
+def test_two_processes_train_every_run_once_and_get_equal_records(tmp_path):
+    file = tmp_path / "specs.json"
+    specs = [student(fresh=n) for n in range(6)] + [student(2), surface(), teacher(7)]
+    file.write_text(json.dumps([s.model_dump(mode="json") for s in specs]))
+    code = (f"import sys; sys.argv = ['kdlib', 'run', {str(file)!r}, '--workers', '1']; "
+            "from kdlib.cli import main; main()")
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             env=os.environ | {"KDLIB_STORE": str(tmp_path / "store")}) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0][:-1] == outputs[1][:-1] and len(outputs[0]) == len(specs) + 1
+    total = sum(map(len, levels(specs)))
+    assert sum(int(lines[-1].split()[0]) for lines in outputs) == total  # "4 runs trained, ..."
+    assert len(list((tmp_path / "store" / "runs").glob("*.json"))) == total
+
+
+def test_a_list_of_runs_that_cannot_be_written_is_a_warning_and_all_runs_go_on(store_here, caplog):
+    (store_here / "runs.log").mkdir(parents=True)  # nobody can write to a folder, not even root
+    assert compute([teacher(i) for i in range(3)], workers=1).trained == 3
+    [warning] = caplog.messages
+    assert f"finished runs are not listed in {store_here / 'runs.log'} (Is a directory)" in warning
+
+
+def test_a_run_is_listed_once_by_whoever_trained_it(store_here, monkeypatch):
+    """Another process trains the second run while this one is at the first."""
+    run = Store.run
+
+    def late(self, specs):
+        if specs == [student()]:
+            run(self, specs)
+        return run(self, specs)
+
+    monkeypatch.setattr(Store, "run", late)
+    done = compute([student()], workers=1)
+    assert (done.trained, done.reused) == (2, 1)
+    listed = [line.split()[2:4] for line in (store_here / "runs.log").read_text().splitlines()]
+    assert sorted(listed) == sorted(["teacher", t.key] for t in (teacher(), teacher(20)))

@@ -169,7 +169,7 @@ def small_disk(tmp_path):
     def mount(*options):
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", folder], capture_output=True)
         if done.returncode:
-            pytest.skip(f"cannot mount a disk here; tests/test_faults.py pretends one: {done.stderr.decode().strip()}")
+            pytest.skip(f"cannot mount a disk here; tests/test_store.py pretends one: {done.stderr.decode().strip()}")
         return folder
 
     yield mount

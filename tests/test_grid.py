@@ -1,29 +1,4 @@
-import importlib
-import json
-
-import pytest
-
-from kdlib.paths import project_root
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """The module of that name in benchmarks/."""
-    monkeypatch.syspath_prepend(str(project_root() / "benchmarks"))
-    return importlib.import_module
-
-
-@pytest.mark.slow
-def test_the_benchmark_of_the_loop_runs_and_takes_every_ratio_within_its_rounds(benchmark, monkeypatch, tmp_path):
-    bench, out = benchmark("bench"), tmp_path / "out.json"
-    monkeypatch.setattr(bench, "modes", lambda work: ["eager"])
-    monkeypatch.setattr("sys.argv", f"bench --rounds 1 --seconds 0.02 --only lenet --out {out}".split())
-    bench.main()
-    rows = json.loads(out.read_text())["rows"]
-    assert [row["teachers"] for row in rows] == [1, 3]
-    for row in rows:
-        rates = row["images_per_second"]
-        assert row["ratio_to_conventional"] == pytest.approx(rates["kdlib"] / rates["conventional"])
+"""The measured cost of the paper's regime, `benchmarks/grid.py`."""
 
 
 def test_every_contender_of_the_grid_trains_at_least_one_batch(benchmark, monkeypatch):
