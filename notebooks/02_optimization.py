@@ -162,7 +162,7 @@ trials_shown(r)
 # {term}`specific <specific agreement>` to the own teacher {glue:text}`data-own`: on the teacher's own data a student learns the labels that any teacher of these data was fitted to. On *new* inputs what is specific {glue:text}`identifies` with every doubling.
 #
 # All augmentations combined leave {glue:text}`combined` % on signals, {glue:text}`combined-own` points of them specific. On photographs they leave {glue:text}`cifar-combined` %, {glue:text}`cifar-combined-own` specific.
-# From the policy of the most test agreement, among those of better train agreement, to all combined, train agreement with a single teacher
+# As the paper compares, from the policy of the most test agreement among those of better train agreement to all combined, train agreement with a single teacher
 # {glue:text}`heavy-train`. Test agreement {glue:text}`heavy-test`; with a teacher of five it {glue:text}`heavy-test-5`.
 #
 # ## Does patience help?
@@ -201,8 +201,7 @@ evidence("fig-optimizers-cifar", cifar)
 # is, in train agreement, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #
 # What the paper does not show is the test set. There agreement on signals {glue:text}`moves-test`.
-# On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`. The two data sets are not
-# like for like: the signals are fixed, an image has as many crops and flips as epochs, each with a label of its own.
+# On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`.
 #
 # ## Starts near the teacher
 
@@ -233,7 +232,7 @@ evidence("fig-lambda-cifar", cifar)
 # %% [markdown]
 # A student that starts at {term}`λ` times the teacher's weights plus 1 − λ times a random draw goes on signals from
 # {glue:text}`far-test` % test agreement at λ = 0 to {glue:text}`near-test` % at λ = .375. On photographs it goes from
-# {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %. The solution exists: the question is whether the same optimizer finds it, or stays near it.
+# {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %.
 #
 # In the paper agreement jumps between .25 and .375, to about 100 %. Its weights are drawn larger than PyTorch's, so that this λ is another one: claims O4
 # and O5 rest on runs of signals at the paper's own λ. Of the train KL that a start as the teacher saves, one eighth of that axis, that which takes most in the other trials, takes
@@ -418,7 +417,8 @@ your_run("02_optimization", r)
 # ```{dropdown} Limits
 # One learning rate per optimizer, none tuned. The plane is shown for one trial; the barrier is counted in all. The distances are
 # those of raw weights, which permuting a layer's channels would change; a barrier between two nets may vanish after such a
-# permutation, and none was tried. Ten times the steps on signals are 240 epochs of fixed inputs.
+# permutation, and none was tried. Ten times the steps on signals are 240 epochs of fixed inputs; an image has as many crops and flips as
+# epochs, each with a label of its own, so that the two data sets are not like for like.
 # ```
 #
 # ```{dropdown} Change this and predict
