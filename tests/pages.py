@@ -194,6 +194,15 @@ def faults_of_picture(tab, picture: Path) -> list[str]:
     return tab.evaluate(CROWDED)
 
 
+CUT = """() => [...document.querySelectorAll('.bd-main :is(a, p, li, td, th, h1, h2, h3, button, svg)')].filter(e => {
+  const at = e.getBoundingClientRect();
+  if (!at.width || at.right <= innerWidth + 1 || !e.checkVisibility({visibilityProperty: true})) return false;
+  for (let box = e.parentElement; box; box = box.parentElement)
+    if (box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX)) return false;
+  return true;
+}).map(e => e.textContent.trim().slice(0, 60) || e.outerHTML.slice(0, 60))"""
+
+
 WEIGHT = {"00_answer": 700, "": 2000}  # kB that a page may load, its pictures too
 SCREENS = 16  # of a phone, that a chapter may be long
 
@@ -259,5 +268,6 @@ def faults_in_browser(browser, address: str, width: int, theme: str) -> list[str
                    for v in found["violations"] if v["id"] not in THEME]
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         faults += [f"is {wider} px wider than the screen"] if wider > 0 else []
+        faults += [f"is cut off at the edge of the screen: {text}" for text in page.evaluate(CUT)]
         page.keyboard.press("Tab")  # from here on focus comes by keyboard
         return faults + [f"focus does not show on {element}" for element in page.evaluate(FOCUS)]

@@ -194,6 +194,8 @@ WRONG_IN_BROWSER = {
     "axe color-contrast": '<p style="color: #ccc">pale</p>',
     "axe label-content-name-mismatch": '<button aria-label="search">find it</button>',
     "px wider than the screen": '<div style="width: 3000px">wide</div>',
+    "is cut off at the edge of the screen: far":
+        '<div class="bd-main" style="overflow: hidden"><p style="width: 3000px">far</p></div>',
     "focus does not show on <button": '<style>button { outline: none !important }</style><button>x</button>',
     "no picture": '<img alt="x" src="gone.png">',
 }
