@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.core
 
 from kdlib.errors import KdlibError, sentence
 from kdlib.processes import stoppable, stopped
@@ -506,6 +507,31 @@ def inputs_under(name: str, only: str = "") -> tuple[dict, dict]:
     return rows, left_out
 
 
+class _Once(typer.core.TyperCommand):
+    """A command that is given each option once, unless it takes several."""
+
+    def parse_args(self, ctx, args):
+        for option in self.params:
+            given = [arg for arg in args if arg.partition("=")[0] in option.opts]
+            if len(given) > 1 and not option.multiple and not option.is_flag:
+                raise KdlibError(f"{given[0].partition('=')[0]} is given {len(given)} times: give it once")
+        return super().parse_args(ctx, args)
+
+
+for command in app.registered_commands + data_app.registered_commands:
+    command.cls = _Once
+USAGE = typer.BadParameter.__mro__[2]  # of a command line that does not parse: click's, or typer's own
+
+
+def _of_usage(error) -> str:
+    """What is wrong with a command line, in a sentence."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # nothing is: all help
+        error.show()
+        sys.exit(error.exit_code)
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}; see `{error.ctx.command_path if error.ctx else 'kdlib COMMAND'} --help`"
+
+
 class _Output(io.FileIO):
     """Standard output whose error says that it is its own, once."""
 
@@ -533,11 +559,13 @@ def main():
     with stoppable():
         try:
             try:
-                app()
+                sys.exit(app(standalone_mode=False) or 0)
             finally:
                 sys.stdout.flush()
         except KdlibError as error:
             message = " ".join(str(error).split())
+        except USAGE as error:
+            message = _of_usage(error)
         except BrokenPipeError:  # `head` has seen enough
             sys.exit(1)
         except OSError as error:

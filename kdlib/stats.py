@@ -30,6 +30,8 @@ class Estimate:
         """For example [59.9, 62.5]."""
         if self.n == 1 and math.isinf(self.low):
             return "(one trial: no interval)"
+        if self.n == 2:  # thirteen standard errors to a side
+            return "(two trials: no interval)"
         return f"[{self.low * scale:z.{digits}f}, {self.high * scale:z.{digits}f}]"
 
 

@@ -310,3 +310,28 @@ def test_a_picture_needs_no_backend_of_the_user(tmp_path):
                            tmp_path / "x.png"], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("args", "says"), [
+    ((), None), (("data",), None), (("nosuch",), "no such command 'nosuch'; see `kdlib --help`"),
+    (("plan",), "missing argument 'chapter'; see `kdlib plan --help`"),
+    (("plan", "all", "--nosuch"), "no such option: --nosuch; see `kdlib plan --help`"),
+    (("plan", "all", "--seeds", "x"), "invalid value for '--seeds': .*; see `kdlib plan --help`"),
+    (("claims", "--json"), "option '--json' requires an argument; see `kdlib COMMAND --help`"),
+    (("data", "import", "x"), "missing argument 'path'; see `kdlib data import --help`"),
+    (("audit", "--sample", "0"), "invalid value for '--sample': .*; see `kdlib audit --help`"),
+    (("plan", "all", "--seeds", "2", "--seeds=3"), "--seeds is given 2 times: give it once"),
+    *(((*command, "--seeds", n), f"seeds must be a whole number from 1 to 1,000 .got {n}.")
+      for command in (("run", "all"), ("plan", "all"), ("record", "all")) for n in ("-1", "0", "1001", "9" * 20))])
+def test_a_wrong_command_line_is_one_sentence(kdlib, args, says):
+    code, out, error = kdlib(*args)
+    assert code == 2
+    if says:
+        assert re.fullmatch(f"kdlib: {says}\n", error) and not out
+    else:
+        assert "Usage: kdlib" in out + error
+
+
+def test_options_that_take_several_may_be_given_again(kdlib, tmp_path):
+    code, _, error = kdlib("export", tmp_path / "x", "--profile", "laptop", "--profile", "nosuch")
+    assert code == 2 and "unknown profile 'nosuch'" in error

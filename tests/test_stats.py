@@ -58,7 +58,7 @@ def test_values_without_an_estimate_are_errors(values):
 
 
 def test_an_estimate_as_text():
-    e = estimate([0.61, 0.61])
+    e = estimate([0.61, 0.61, 0.61])
     assert e.text(scale=100) == "61.0 [61.0, 61.0]"
     assert estimate([0.5]).text(digits=2) == "0.50 (one trial: no interval)"
 
@@ -180,7 +180,7 @@ def test_rows_say_what_was_measured_and_by_which_rule():
         part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
     first, second = claim.to_rows()
     assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
-                     "interval": "[10.0, 10.0]", "n": 2, "rule": "> 5 points", "verdict": "holds",
+                     "interval": "(two trials: no interval)", "n": 2, "rule": "> 5 points", "verdict": "holds",
                      "excluded": ""}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
 
@@ -226,3 +226,8 @@ def test_the_rank_correlation_is_spearmans_with_ties_or_without(values):
 
 def test_a_small_number_below_zero_is_shown_as_zero():
     assert Estimate(-0.0004, -0.0003, 0.0002, 5).text(100) == "0.0 [0.0, 0.0]"
+
+
+def test_two_trials_have_no_interval_worth_the_name():
+    assert estimate([0.1, 0.3]).text(100) == "20.0 (two trials: no interval)"
+    assert estimate([0.1, 0.2, 0.3]).text(100) == "20.0 [-4.8, 44.8]"
