@@ -64,11 +64,11 @@ def test_kills_at_random_moments_leave_no_trace(stops, workers, tmp_path):
                 others = psutil.Process(process.pid).children(recursive=True)
                 send, number = stops[kills % len(stops)]
                 send(process.pid, number)
-                code = process.wait(60)
+                ended = process.wait(60)
                 assert not psutil.wait_procs(others, timeout=30)[1]
-                if code != (-number if number == signal.SIGKILL else 128 + number):
+                if ended != (-number if number == signal.SIGKILL else 128 + number):
                     # its work was done, and it was about to end by itself
-                    assert code in (0, -number) and records(store) == expected
+                    assert ended in (0, -number) and records(store) == expected
                 kills += 1
                 resumed += any((store / "kept").glob("*.safetensors"))
         assert process.returncode == 0
