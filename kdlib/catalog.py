@@ -343,7 +343,7 @@ class OwnError(KdlibError, ValueError):
 
 
 def _chosen(what: str, table: dict, text: str) -> Chosen:
-    if (entry := table.get(text)) and not entry.source:
+    if (entry := table.get(text)) and entry.source is None:  # of ours, by its name alone: the most usual case
         return Chosen(what, text, text, {}, None, entry)
     match = SPELLED.fullmatch(text)
     if not match:

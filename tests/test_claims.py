@@ -176,16 +176,16 @@ def as_the_paper_has_it(name, metric):
     """A number of a condition in a world where every claim holds."""
     kind, *rest = name if isinstance(name, tuple) else (name,)
     number = {"agreement": 0.7, "accuracy": 0.6, "teacher_accuracy": 0.55, "kl": 0.3, "ece": 0.1, "train_kl": 0.1,
-              "train_agreement": 0.9, "independent_train_agreement": 0.7, "independent_agreement": 0.65
+              "train_agreement": 0.9, "unseen_train_agreement": 0.7, "unseen_agreement": 0.65
               }.get(metric, 0.5)
     if kind in ("size", "passes"):
         m, factor = rest if kind == "size" else (1, rest[0])
         doublings = np.log2(factor)
-        return {"agreement": 0.7 + 0.02 * doublings + 0.01 * m, "independent_agreement": 0.66 + 0.015 * doublings,
+        return {"agreement": 0.7 + 0.02 * doublings + 0.01 * m, "unseen_agreement": 0.66 + 0.015 * doublings,
                 "accuracy": 0.6 + (0.001 if m > 1 else -0.001) * doublings,
                 "train_agreement": 0.99 - 0.01 * doublings}.get(metric, number)
     if kind == "longer":
-        return {"agreement": 0.8, "independent_agreement": 0.75}.get(metric, number)
+        return {"agreement": 0.8, "unseen_agreement": 0.75}.get(metric, number)
     if kind == "easy":
         return {"agreement": 0.995, "accuracy": 0.99, "teacher_accuracy": 0.99}.get(metric, number)
     if kind == "members":
@@ -201,7 +201,7 @@ def as_the_paper_has_it(name, metric):
     if kind == "recycle":
         place = ("D0", "D1", "D0+D1").index(rest[0])
         return {"agreement": (0.65, 0.7, 0.75)[place], "kl": 0.3 - 0.1 * place, "ece": 0.2 - 0.05 * place,
-                "accuracy": (0.62, 0.6, 0.64)[place], "independent_agreement": 0.6}.get(metric, number)
+                "accuracy": (0.62, 0.6, 0.64)[place], "unseen_agreement": 0.6}.get(metric, number)
     if kind == "alpha":
         return 0.7 - 0.02 * rest[1] if metric == "agreement" else number
     if kind in ("near", "lambda"):
@@ -218,7 +218,7 @@ def as_the_paper_has_it(name, metric):
 WORLDS = {
     "turned round": lambda name, metric: 1 - 5 * as_the_paper_has_it(name, metric),
     "calibration turned round": lambda name, metric: (-1 if metric == "ece" else 1) * as_the_paper_has_it(name, metric),
-    "nothing generic": lambda name, metric: 0.0 if metric.startswith("independent") or metric == "teacher_accuracy"
+    "nothing generic": lambda name, metric: 0.0 if metric.startswith("unseen") or metric == "teacher_accuracy"
     else as_the_paper_has_it(name, metric),
     "nothing sudden": lambda name, metric: (name[1] if metric == "train_agreement" else 1 - name[1])
     if name[0] in ("near", "lambda") else as_the_paper_has_it(name, metric),
