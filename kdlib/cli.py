@@ -1,4 +1,4 @@
-"""The command line: `kdlib run|plan|record|claims|runs|audit|benchmark|compare|book|pdf|notebooks|data`."""
+"""The command line: `kdlib run|plan|record|claims|runs|audit|export|benchmark|compare|book|pdf|notebooks|data`."""
 
 import io
 import os
@@ -161,8 +161,8 @@ def record(chapter: Annotated[str, typer.Argument(help="a chapter, or all")] = "
         source.write("trials.jsonl.xz", [records[s] for s in specs])
         print(f"trials.jsonl.xz: {len(specs)} runs of {len(source.trials)} trials")
         return
-    for name, module in CHAPTERS.items():
-        rows = module.runs(design).values()
+    for name, chapter in CHAPTERS.items():
+        rows = chapter.runs(design).values()
         specs = [s for layer in levels(s for row in rows for s in row) for s in layer if s not in seen]
         seen |= set(specs)
         if name not in names:

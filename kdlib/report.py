@@ -148,7 +148,7 @@ def gaps(found, stands) -> str:
     rows = []
     for profile in that_decide(stands):
         results = so_far("01_fidelity_gap", profile)
-        name = "size", 1, (results.profile.fidelity_gap or PROFILES[LIVE].gap).factors[-1]
+        name = "size", 1, (results.profile.fidelity_gap or PROFILES[LIVE].fidelity_gap).factors[-1]
         try:
             own, unseen = results(name, "agreement"), results.unseen(name)
         except NotRecorded:

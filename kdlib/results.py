@@ -1,4 +1,4 @@
-"""What runs gave: a record each, and the committed ones, `results/<profile>/<chapter>.jsonl`.
+"""What runs gave: a record each, and the committed ones, under `results/<profile>`.
 
 Reading them needs no torch."""
 
@@ -260,7 +260,8 @@ def has_records(profile: str) -> bool:
 
 
 class Recorded:
-    """The committed records of a profile, `results/<profile>/<chapter>.jsonl`, behind the store's `get`.
+    """The committed records of a profile, `results/<profile>/<chapter>.jsonl` or, of one whose trials
+    are recorded whole, one compressed file, behind the store's `get`.
 
     SHA256SUMS beside them, in the form of `sha256sum`, lists what `write` wrote: each file that it lists must be there,
     as it was written."""

@@ -8,7 +8,7 @@ from importlib import import_module
 
 _PUBLIC = {
     "draws": ("Splits", "affine_copies", "load", "out_of_domain", "related", "lent"),
-    "inputs": ("Photos", "augmented", "joined", "pixels", "take"),
+    "inputs": ("Photos", "augmented", "joined", "pixels"),
     "archives": ("DataError",),
 }
 _WHERE = {name: module for module, names in _PUBLIC.items() for name in names}  # without torch until it is used

@@ -25,7 +25,6 @@ WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")  # of lower-cased text: letters and d
 WORDS_LIMIT = 1_000_000  # different ones; the training reviews have 75,000 or so
 RARE = 10  # a token is in the vocabulary if the training reviews have it so often (paper, A.3)
 PIXELS = 100_000_000  # of an image at most
-SIDE = 32  # of CIFAR's images
 CIFAR10_BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 
 

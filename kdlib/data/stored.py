@@ -247,7 +247,7 @@ def version() -> str:
 
 def read_by(spec) -> list[str]:
     """The stored data sets that a run reads, DRAWN_BY for any that is drawn. What a run needs reads no other, but for
-    the images that policy ood mixes in."""
+    the images that a policy or a related set brings in."""
     spec = spec.subject
     known = spec.data.known
     if known.drawn is not None:

@@ -1,4 +1,5 @@
-"""From a spec to its result, by kind of run: a module each, and an entry here. Nothing here writes to disk."""
+"""From a spec to its result, by kind of run: a module each, and an entry here. What it gives is kept
+by `store`."""
 
 import torch.distributed as dist
 
