@@ -248,13 +248,13 @@ def barriers(r, axes):
     ax.set(xlabel="λ", ylabel="barrier (nats)")
 
 
-_ = drawn(barriers, r, height=2.6)
+_ = drawn(barriers, r, height=2.2)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-barrier", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-barrier-cifar"}, "image": {"alt": "Line chart on CIFAR-100 of the loss barrier in nats against lambda from 0 to 1.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(barriers, cifar, height=2.6)
+_ = drawn(barriers, cifar, height=2.2)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-barrier-cifar", cifar)
@@ -274,13 +274,13 @@ def planes(r, axes):
         ax.set_title(f"λ = {x:g}")
 
 
-_ = drawn(planes, r, 3, 2.9)
+_ = drawn(planes, r, 3, 2.6)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-planes", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-planes-cifar"}, "image": {"alt": "Three contour maps on CIFAR-100 of the loss on the plane through teacher, start and end of a student, for lambda 0, .25 and .375.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(planes, cifar, 3, 2.9)
+_ = drawn(planes, cifar, 3, 2.6)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-planes-cifar", cifar)
@@ -319,7 +319,7 @@ def moved(r, axes):
         figures.shade_gap(ax)
 
 
-_ = drawn(moved, many, 2, 2.9)
+_ = drawn(moved, many, 2, 2.6)
 
 # %% tags=["remove-input"]
 evidence("fig-moves", many)
