@@ -77,10 +77,13 @@ def _announce(name, design, workers):
     from kdlib.plan import lacking  # which needs torch: a page of records does not
 
     runs = CHAPTERS[name].runs(design)
-    missing, line = lacking([s for row in runs.values() for s in row], "of this page", design.profile.name, workers)
+    missing, line = lacking([s for row in runs.values() for s in row], "of this page",
+                            None if design.data else design.profile.name, workers)
+    if missing and not design.data:
+        line += (". `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are any, "
+                 "and trains nothing")
     if missing:
-        print(f"{line}. `%env KDLIB_FROM_RECORDS=1` in a cell above this one reads the recorded runs, where there are "
-              "any, and trains nothing", file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
 
 
 def open_page(*more: str) -> None:
@@ -130,12 +133,12 @@ def notice(design: Design) -> None:
     """Say on the page that its text was written for other runs, where it was."""
     if not _is_usual(design):
         usual = Design(LIVE)
-        on = f" on {design.data}" if design.data else ""
+        on, but = (f" on {design.data}", "") if design.data else (
+            "", ", but for verdicts and what the text says of their claims,")
         display(HTML('<div class="admonition warning"><p class="admonition-title">Not the runs this text is about</p>'
-                     f"<p>The numbers on this page, but for verdicts and what the text says of their claims, are of "
-                     f"profile {html.escape(design.profile.name + on)} with {design.seeds} trials. What the text says "
-                     f"about them was written for profile {LIVE} with {usual.seeds}, and need not be true here.</p>"
-                     "</div>"))
+                     f"<p>The numbers on this page{but} are of profile {html.escape(design.profile.name + on)} with "
+                     f"{design.seeds} trials. What the text says about them was written for profile {LIVE} with "
+                     f"{usual.seeds}, and need not be true here.</p></div>"))
 
 
 def check_parameters(known=("profile", "seeds", "workers")) -> None:

@@ -10,10 +10,11 @@ from IPython.display import HTML
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
+from kdlib.experiments.profile import Profile
 from kdlib.experiments.profiles import PROFILES
 from kdlib.explorer import KEY
 from kdlib.reading import described, in_words
-from kdlib.results import Record, Recorded
+from kdlib.results import Record, Recorded, has_records
 from kdlib.stats import bound_of, estimate
 
 RUNS, EXPLORER = "../runs.html", "../explorer.html"  # the pages of all recorded runs, seen from a chapter
@@ -36,12 +37,25 @@ def evidence(cell: str, *results: Results) -> HTML:
         r.read.clear()
         r.numbers.clear()
     plans = ", ".join(f"<code>{html.escape(plan)}</code>" for plan in planned_by(cell, results[0]))
-    again = " ".join(f"<code>kdlib run {chapter_of(cell, r)} --profile {r.profile.name}</code>" for r, _, _ in parts)
+    again = " ".join(f"<code>{html.escape(_again(chapter_of(cell, r), r.profile))}</code>" for r, _, _ in parts)
+    alone = (f"; one run alone, beside its record, by <code>kdlib audit --key {records[-1].key[:12]}</code>"
+             if all(map(_recorded, (r.profile for r, _, _ in parts))) else "")
     return HTML(
         f'<details class="evidence" id="evidence-{name}"><summary>Numbers, CSV and the {len(records)} runs behind this'
         f'</summary><p><a download="{name}.csv" href="{address}">The numbers as CSV</a>, a line a run.</p>{tables}'
-        f"<p>Planned by {plans}. Trained again, with the rest of its chapter, by {again}; one run alone, beside its "
-        f"record, by <code>kdlib audit --key {records[-1].key[:12]}</code>.</p>{provenance(records)}</details>")
+        f"<p>Planned by {plans}. Trained again, with the rest of its chapter, by {again}{alone}.</p>"
+        f"{provenance(records)}</details>")
+
+
+def _again(chapter: str, profile: Profile) -> str:
+    """The command that trains a chapter's runs at a profile, or at one that is made of it for one's own data."""
+    if profile.data_set == PROFILES[profile.name].data_set:
+        return f"kdlib run {chapter} --profile {profile.name}"
+    return f"papermill notebooks/{chapter}.ipynb out.ipynb -p profile {profile.name} -p data {profile.data_set}"
+
+
+def _recorded(profile: Profile) -> bool:
+    return profile.data_set == PROFILES[profile.name].data_set and has_records(profile.name)
 
 
 def measured(cell: str, rows: list[dict], made: dict, file: str, command: str) -> HTML:

@@ -105,17 +105,20 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     return "\n".join(lines)
 
 
-def lacking(specs, which: str, profile: str, workers: int | None = None) -> tuple[list, str]:
+def lacking(specs, which: str, profile: str | None, workers: int | None = None) -> tuple[list, str]:
     """(those of the runs `specs`, and of all that they need, which the store lacks; a line that says so of the runs
-    `which`, and about how long they take). None where the records are read and nothing is trained."""
+    `which`, and about how long they take: by the records of `profile`, None of one's own data). None where the records
+    are read and nothing is trained."""
     if settings().from_records:
         return [], ""
     specs, count = [s for layer in levels(specs) for s in layer], worker_count(workers)
     found = Store().look(specs)[0]
     missing = [s for s in specs if s not in found]
-    source = Recorded(profile)
-    took = [record.seconds for record in map(source.get, missing) if record]
+    line = (f"kdlib: {len(missing)} of the {len(specs)} runs {which} are not in the store and are trained now, by "
+            f"{count} workers")
+    if profile is None:
+        return missing, line
+    took = [record.seconds for record in map(Recorded(profile).get, missing) if record]
     about = (f"about {duration(sum(took) / len(took) * len(missing) / count)}, if they take as long as when they were "
              "recorded" if took else f"`kdlib plan` says how long that takes: none of them is recorded at {profile}")
-    return missing, (f"kdlib: {len(missing)} of the {len(specs)} runs {which} are not in the store and are trained "
-                     f"now, by {count} workers; {about}")
+    return missing, f"{line}; {about}"

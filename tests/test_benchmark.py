@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -213,6 +214,10 @@ def test_the_command_writes_a_card_that_the_page_can_trust(kdlib, tmp_path):
     assert code == 0, err
     assert "mine on MNIST-1D, ten steps: 2 trials" in out and str(card) in out
     found = benchmark.read(card)
+    (folder := tmp_path / "results" / "benchmark").mkdir(parents=True)
+    for path in (file, card):
+        shutil.copy(path, folder)
+    assert benchmark.page(tmp_path) == ""  # where methods are tried, none is ranked
     assert found["about"] == "Mine." and [t["trial"] for t in found["trials"]] == [5, 6]
     e = estimate([t["test"]["agreement"]["specific"] for t in found["trials"]])
     assert found["summary"]["test"]["agreement"]["specific"] == {

@@ -239,3 +239,5 @@ def test_one_line_runs_chapter_1_on_a_folder_of_ones_own(here):
         project_root() / "notebooks" / "01_fidelity_gap.py").cells)
     assert page.count('"image/svg+xml"') == figures and "-p profile smoke -p data colours" in page
     assert "profile smoke on colours" in page
+    # what it says to do can be done with these data: nothing of them is recorded
+    assert "kdlib run 01_fidelity_gap --profile smoke" not in page and "reads the recorded runs" not in page
