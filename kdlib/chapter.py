@@ -238,10 +238,10 @@ def follows(key: str, values, up: str = "more", down: str = "less", undecided: s
             said[where] = word(found, up, down, undecided, scale, digits)
         except NotRecorded:
             said[where] = "(not run at this profile)"
-    glue(key, together(said, undecided), display=False)
+    glue(key, in_one_sentence(said, undecided), display=False)
 
 
-def together(said: dict[str, str], undecided: str) -> str:
+def in_one_sentence(said: dict[str, str], undecided: str) -> str:
     """What is said of each place, as one text that says the same words once: {"on signals": "rises by 3 points",
     "on photographs": "rises by 2 points"} is "rises by 3 points on signals and by 2 points on photographs"."""
     text = before = ""
@@ -276,7 +276,7 @@ def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photog
             for part in (stands if claim in stands else on_record(of.name))[claim].parts:
                 if part.label == label:
                     said[where] = _of_part(part, words)
-        glue(key, together(said, words[-1]) if said else "(not tested)", display=False)
+        glue(key, in_one_sentence(said, words[-1]) if said else "(not tested)", display=False)
 
 
 def _of_part(part: Part, words) -> str:

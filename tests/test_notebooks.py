@@ -20,7 +20,7 @@ from matplotlib.colors import to_hex
 from kdlib import chapter, experiments, figures
 from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
-from kdlib.chapter import STAYS, together
+from kdlib.chapter import STAYS, in_one_sentence
 from kdlib.compute import levels
 from kdlib.experiments import CHAPTERS, as_recorded
 from kdlib.experiments.claims import CLAIMS
@@ -260,7 +260,7 @@ def faults_of_prose(markdown, glued):
     ((STAYS, STAYS), f"{STAYS} on signals or on photographs"),
     ((STAYS, "rises by 2 points"), f"{STAYS} on signals and rises by 2 points on photographs")])
 def test_what_is_so_of_two_data_sets_is_one_text_that_says_it_once(said, text):
-    assert together(dict(zip(("on signals", "on photographs"), said, strict=True)), STAYS) == text
+    assert in_one_sentence(dict(zip(("on signals", "on photographs"), said, strict=True)), STAYS) == text
 
 
 def glued_in(notebook):
@@ -320,7 +320,7 @@ def faults_of_claims(told, glued):
                 if part.label == label:
                     said = words[("holds", "does not hold", "undecided").index(part.verdict)]
                     allowed[where] = re.sub(r"\{\w*\}", f"#{where}#", said)
-        wanted = together(allowed, words[2])
+        wanted = in_one_sentence(allowed, words[2])
         if not re.fullmatch(re.sub("#[^#]*#", lambda _: number, re.escape(wanted)), glued[key]):
             yield f"{key} says {glued[key]!r} of {claim}, whose verdict allows {wanted!r}"
         sizes = {len(part.values) for profile in ("signals", "workstation")

@@ -105,8 +105,8 @@ def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = 
         now |= {claim.id: claim for claim in judged(name, results)}
         earlier |= {claim.id: claim for claim in judged_before(name, results)}
     if set(now) == set(CLAIMS):
-        together = holm(now.values())
-        now = {name: replace(claim, corrected=together[name]) for name, claim in now.items()}
+        beside_others = holm(now.values())
+        now = {name: replace(claim, corrected=beside_others[name]) for name, claim in now.items()}
     return ({name: now[name] for name in CLAIMS if name in asked},
             {name: earlier[name] for name in CLAIMS if name in asked and name in earlier})
 
