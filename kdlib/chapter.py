@@ -230,7 +230,7 @@ def _sized(words, values, upward, scale, digits) -> str:
 def follows(key: str, values, up: str = "more", down: str = "less", undecided: str = OPEN, scale: float = 100,
             digits: int = 1) -> None:
     """Glue for the prose what a difference's interval allows to say (`word`). `values` may be a function: see `say`. Or
-    they are several, {"on signals": values, ...}, of which one text is made: `together`."""
+    they are several, {"on signals": values, ...}, of which one text is made: `in_one_sentence`."""
     said = {}
     for where, differences in (values if isinstance(values, dict) else {"": values}).items():
         try:
@@ -266,8 +266,8 @@ def moves(key: str, values, scale: float = 100, digits: int = 1, unit: str = "po
 def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photographs") -> None:
     """Glue what the claims of a chapter allow to say, by what their verdicts rest on, so that no sentence contradicts
     its card: {key: (claim, number of its statistic, words where that holds, where it does not, where it is open)}, with
-    {} for its size, {signed} with its sign, {share} of a share that is not in percent. `together` of signals and real
-    data (in words: `real`), where they have the statistic's runs."""
+    {} for its size, {signed} with its sign, {share} of a share that is not in percent. `in_one_sentence` of signals and
+    real data (in words: `real`), where they have the statistic's runs."""
     profile, _, signals = _signals(name, r)
     for key, (claim, number, *words) in told.items():
         said = {}
