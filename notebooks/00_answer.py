@@ -100,7 +100,7 @@ tally(columns)
 # :::
 #
 # :::{grid-item-card} Run it
-# {doc}`../reexecute`: some ten minutes on two cores, no GPU. {doc}`../own_networks`: the same questions to your own networks.
+# {doc}`../reexecute`: some seven minutes on two cores, no GPU. {doc}`../own_networks`: the same questions to your own networks.
 # :::
 # ::::
 #
