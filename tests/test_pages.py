@@ -257,6 +257,22 @@ def test_an_interval_is_told_by_the_number_in_the_text():
         'trials">3.1<span class="asked-for"> [1.0, 5.2], 30 trials</span></span> points</span> [1.0, 2.0]</p>')
 
 
+def test_no_line_ends_between_a_number_and_its_percent_sign():
+    page = '<title>5 %</title><p title="5 %">5 <b>7 %</b> of 12.5 % a %</p><pre>5 %</pre>'
+    assert tidy.units(page) == page.replace("7 %<", "7\u00a0%<").replace("12.5 %", "12.5\u00a0%")
+
+
+def test_a_name_breaks_behind_its_marks_and_an_option_does_not():
+    def name(text):
+        return f'<code class="docutils literal notranslate"><span class="pre">{text}</span></code>'
+
+    page = name("KDLIB_FROM_RECORDS") + name("{a,b}_c.py -p x --no-recorded") + "<code>a_b</code> a_b --no-one"
+    assert tidy.breaks(page) == (
+        name("KDLIB_<wbr>FROM_<wbr>RECORDS")
+        + name('{a,<wbr>b}_<wbr>c.<wbr>py <span class="option">-p</span> x <span class="option">--no-recorded</span>')
+        + "<code>a_b</code> a_b --no-one")
+
+
 def test_icons_are_drawn_in_the_page_and_the_script_that_would_do_it_is_gone():
     script = 'a={bars:[448,512,["navicon"],"f0c9","M0 96z"],"sun-x":[512,512,[9],"f1","M1 1z"]}'
     page = ('<script defer src="s/fontawesome.js?digest=5"></script><i class="fa-solid fa-bars fa-lg" title="t"></i>'

@@ -57,6 +57,29 @@ def numbers(html: str) -> str:
     return re.sub(r'<span class="pasted-text">[^<]*</span>', shorter, html)
 
 
+_TEXT = re.compile(r"(<(?:script|style|pre|title)\b.*?</(?:script|style|pre|title)>|<[^>]*>)", re.S)
+_NAME = re.compile(r'(<code class="[^"]*\bliteral\b[^>]*>)(.*?)(</code>)', re.S)
+
+
+def _in_text(pattern: str, by: str, html: str) -> str:
+    """`html` with what is found between its tags replaced."""
+    return "".join(part if part.startswith("<") else re.sub(pattern, by, part) for part in _TEXT.split(html))
+
+
+def units(html: str) -> str:
+    """No line ends between a number and its percent sign."""
+    return _in_text(r"(?<=\d) %", "\u00a0%", html)
+
+
+def breaks(html: str) -> str:
+    """Where a name may break, if it is too long for its line: behind its marks; and an option stays whole."""
+    def shorter(text):
+        text = re.sub(r"(?<![\w-])--?[a-z][\w-]*", r'<span class="option">\g<0></span>', text)
+        return _in_text(r"(?<=[\w}\])])([_,./=]+)(?=[\w{\[(])", r"\1<wbr>", text)
+
+    return _NAME.sub(lambda name: name[1] + shorter(name[2]) + name[3], html)
+
+
 def without_kernel(html: str) -> str:
     """No configuration of a kernel: there is none to connect to."""
     html = re.sub(r'\s*<script type="text/x-thebe-config">.*?</script>', "", html, flags=re.S)
@@ -111,7 +134,7 @@ def packed(css: str) -> str:
 
 def tidy(html: str, script: str) -> str:
     """A whole page."""
-    return numbers(lazy(named(without_unused(without_kernel(icons(html, script))))))
+    return breaks(units(numbers(lazy(named(without_unused(without_kernel(icons(html, script))))))))
 
 
 def _finish(app, exception):

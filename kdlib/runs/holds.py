@@ -19,9 +19,9 @@ def pattern(names: str) -> re.Pattern:
 
 
 def table() -> str:
-    """As Markdown."""
-    rows = [f"| {name} | `{metric}` | {what} |" for name, kind in KINDS.items() for metric, what in kind.holds.items()]
-    return "\n".join(("| run | in its record | what it is |", "|---|---|---|", *rows)) + "\n"
+    """One for each kind, as Markdown."""
+    return "\n".join("\n".join((f"| {name} | what it is |", "|---|---|", *(
+        f"| `{metric}` | {what} |" for metric, what in kind.holds.items()), "")) for name, kind in KINDS.items())
 
 
 def page() -> str:
