@@ -14,15 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from kdlib.errors import KdlibError
 from kdlib.experiments import in_order
 from kdlib.paths import atomic, project_root
 from kdlib.results import StoreError, has_records
 from kdlib.settings import from_records
 from kdlib.spec import levels
-from kdlib.stats import Estimate
+from kdlib.stats import half_intervals
 from kdlib.store import Store
 
 PAGES = in_order()
@@ -201,7 +199,7 @@ def compare(profile, workers) -> dict[str, str]:
         live = trained(name, few_trials(design, recorded), workers)
         pairs = list(zip(judged(name, live), judged(name, recorded.beside(live)), strict=True))
         whole = {part.label: part.estimate for claim in judged(name, recorded) for part in claim.parts}
-        far = [_half_intervals(a.values, b.values, whole[a.label])
+        far = [half_intervals(a.values, b.values, whole[a.label])
                for one, two in pairs for a, b in zip(one.parts, two.parts, strict=True)]
         if not far:
             out[name] = "tests no claim"
@@ -210,12 +208,6 @@ def compare(profile, workers) -> dict[str, str]:
         out[name] = f"furthest estimate {max(far):.2f} half-intervals off; " + (
             f"verdicts that differ: {', '.join(changed)}" if changed else "same verdicts")
     return out
-
-
-def _half_intervals(here, there, whole: Estimate) -> float:
-    """How far the means of the same trials lie apart, in half-widths of the interval over all."""
-    apart = abs(float(np.mean(here) - np.mean(there)))
-    return 0.0 if apart == 0 else apart / (whole.high - whole.mean) if whole.high > whole.mean else np.inf
 
 
 def refresh(root: Path | None = None) -> None:

@@ -30,7 +30,7 @@ from kdlib.experiments.design import BRIEF, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profile import Profile
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
-from kdlib.experiments.standings import by_both_rules, judged, standing
+from kdlib.experiments.standings import ELSEWHERE, by_both_rules, elsewhere, judged, standing
 from kdlib.results import has_records
 from kdlib.settings import settings
 from kdlib.spec import levels
@@ -429,6 +429,21 @@ def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
              f"{cards.counted(here)}.")
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
                 f"<p>{html.escape(words)}</p></div>")
+
+
+def other_processor(profile: str) -> HTML:
+    """Whether claims stand as they do where another processor trained a part of the trials."""
+    found = elsewhere(profile)
+    if found is None:
+        return HTML('<p class="provenance">No trial was trained again on another processor.</p>')
+    what = (f"of {len(CLAIMS)} claims the verdict differs, by itself or when all are judged jointly, for "
+            f"{', '.join(found.differ)}" if found.differ else
+            f"<b>no verdict differs</b> of {len(CLAIMS)} claims, nor when all are judged jointly")
+    return HTML(f"<p>Of the {found.trials} trials {found.again} were trained a second time, where the others were "
+                f"({found.processor}) but with fewer instructions ({found.other}). These take the place of the first "
+                f"ones: {what}. Of {found.estimates} estimates the furthest is {found.furthest:.1f} half-intervals "
+                f"away. <code>KDLIB_RESULTS=results/{ELSEWHERE} kdlib claims</code> judges by the {found.again} "
+                "alone.</p>")
 
 
 def _inside(recorded, live) -> bool:

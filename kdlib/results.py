@@ -237,6 +237,10 @@ class _Lines(MutableMapping):
             self._there[key] = record
         return key
 
+    def replace(self, others: "_Lines") -> None:
+        """Those that `others` have too by theirs, none of them parsed."""
+        self._there |= {key: there for key, there in others._there.items() if key in self._there}
+
     @property
     def trials(self) -> set[int]:
         """Those that teachers are recorded of, as each line says first of its own teacher."""
@@ -266,8 +270,8 @@ class Recorded:
     SHA256SUMS beside them, in the form of `sha256sum`, lists what `write` wrote: each file that it lists must be there,
     as it was written."""
 
-    def __init__(self, profile: str):
-        self.folder, self.records = results_dir() / profile, _Lines()
+    def __init__(self, profile: str, within: Path | None = None):
+        self.folder, self.records = (within or results_dir()) / profile, _Lines()
         self.sums: dict[str, set[str]] = {}
         self.files: dict[str, list[str]] = {}  # the keys in each, in order
         self.listed_in = self.folder / "SHA256SUMS"
@@ -295,6 +299,10 @@ class Recorded:
     def get(self, spec) -> Record | None:
         """The record of a spec, None where it is not committed."""
         return self.records.get(spec.key)
+
+    def put_in_place(self, others: "Recorded") -> None:
+        """Of runs that `others` have too, take theirs from now on: another processor's, say. Nothing is written."""
+        self.records.replace(others.records)
 
     def find(self, specs) -> dict[Run, Record]:
         """The records there are, by spec."""

@@ -86,6 +86,12 @@ def _half(values, confidence: float = 1 - LEVEL) -> float:
     return float(stdtrit(n - 1, 0.5 + confidence / 2) * values.std(ddof=1) / math.sqrt(n))
 
 
+def half_intervals(here, there, whole: Estimate) -> float:
+    """How far the means of the same trials lie apart, in half-widths of the interval over all."""
+    apart = abs(float(np.mean(here) - np.mean(there)))
+    return 0.0 if apart == 0 else apart / (whole.high - whole.mean) if whole.high > whole.mean else math.inf
+
+
 def slope(x, ys) -> np.ndarray:
     """Least-squares slope in each trial: x [k], ys [trials, k] -> [trials]."""
     x = np.asarray(x, dtype=float)

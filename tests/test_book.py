@@ -7,7 +7,6 @@ import sys
 
 import jupytext
 import nbformat
-import numpy as np
 import papermill
 import pytest
 
@@ -15,7 +14,6 @@ from kdlib import book, experiments
 from kdlib.cli import read_specs
 from kdlib.paths import project_root
 from kdlib.settings import from_records, settings
-from kdlib.stats import estimate
 
 PAGE = """# ---
 # jupyter:
@@ -229,9 +227,3 @@ def test_a_run_equal_to_the_records_is_no_distance_from_them(monkeypatch):
     found = book.compare("laptop", None)
     assert found["01_fidelity_gap"] == "furthest estimate 0.00 half-intervals off; same verdicts"
     assert {line for line in found.values() if "0.00" not in line} == {"tests no claim"}
-
-
-def test_a_distance_is_in_half_intervals_of_all_recorded_trials():
-    whole = estimate(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))  # of 0.3, t(4) = 2.776 times 0.0707 wide to each side
-    assert book._half_intervals([0.4, 0.4], [0.2, 0.2], whole) == pytest.approx(0.2 / 0.1963, rel=1e-3)
-    assert book._half_intervals([0.4], [0.2], estimate(np.array([0.2, 0.2]))) == np.inf

@@ -22,7 +22,16 @@ from kdlib.experiments import (
 )
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME, by_id, claims_at
 from kdlib.experiments.design import PROFILES, Design, NotRecorded, Results
-from kdlib.experiments.standings import asked_by, by_both_rules, claims_of, judged, runs_read_by, standing
+from kdlib.experiments.standings import (
+    ELSEWHERE,
+    asked_by,
+    by_both_rules,
+    claims_of,
+    elsewhere,
+    judged,
+    runs_read_by,
+    standing,
+)
 from kdlib.paths import project_root, results_dir
 from kdlib.results import Record, Recorded
 from kdlib.stats import Claim, Statistic
@@ -301,6 +310,20 @@ def test_the_judged_trials_have_the_runs_that_claims_read_and_no_others():
     asked = {name for claim in CLAIMS.values() for name in asked_by([claim], JUDGED)}
     planned = {name for rows in PLANNED.values() for name in rows}
     assert {name for name in planned if name[0] != "moved"} == asked - {("photographs", 5), ("text", 5)}
+
+
+def test_no_verdict_is_another_where_half_of_the_trials_were_trained_on_another_processor():
+    found = elsewhere("signals")
+    assert found.processor.endswith("AVX512") and found.other.endswith("AVX2")
+    assert 2 * found.again == found.trials and found.differ == []
+
+
+def test_a_verdict_that_another_processor_changes_is_named(declared):
+    name = "size", 1, 1
+    spec = CHAPTERS["04_paradox"].runs(Design("signals"))[name][0]
+    here, there = (Recorded("signals", results_dir() / folder).get(spec).number("kl") for folder in (".", ELSEWHERE))
+    declared(lambda r: np.sign(here - there) * np.sign(r(name, "kl")[0] - (here + there) / 2) * np.ones(3))
+    assert standing("signals")["X1"].verdict == "holds" and elsewhere("signals").differ == ["X1"]
 
 
 def test_what_moves_a_student_is_planned_for_every_combination_in_twenty_trials():

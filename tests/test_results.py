@@ -14,6 +14,7 @@ from conftest import Killed, on_images, result, student, teacher
 
 from kdlib.compute import compute
 from kdlib.experiments.design import PROFILES
+from kdlib.experiments.standings import ELSEWHERE
 from kdlib.paths import atomic, project_root
 from kdlib.results import Damaged, Foreign, Recorded, StoreError, checksum, parse
 
@@ -154,7 +155,8 @@ def test_writing_records_may_be_interrupted_anywhere(kdlib, stored_images, chapt
 
 
 def test_all_committed_records_are_listed():
-    folders = [folder for name in PROFILES if (folder := project_root() / "results" / name).exists()]
+    folders = [folder for name in PROFILES for within in (".", ELSEWHERE)
+               if (folder := project_root() / "results" / within / name).exists()]
     assert folders
     for folder in folders:
         listed = [line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()]

@@ -14,6 +14,7 @@ from kdlib.stats import (
     Standing,
     Statistic,
     estimate,
+    half_intervals,
     holm,
     leave_one_out_best,
     rank_correlation,
@@ -231,3 +232,9 @@ def test_a_small_number_below_zero_is_shown_as_zero():
 def test_two_trials_have_no_interval_worth_the_name():
     assert estimate([0.1, 0.3]).text(100) == "20.0 (two trials: no interval)"
     assert estimate([0.1, 0.2, 0.3]).text(100) == "20.0 [-4.8, 44.8]"
+
+
+def test_a_distance_is_in_half_intervals_of_all_recorded_trials():
+    whole = estimate(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))  # of 0.3, t(4) = 2.776 times 0.0707 wide to each side
+    assert half_intervals([0.4, 0.4], [0.2, 0.2], whole) == pytest.approx(0.2 / 0.1963, rel=1e-3)
+    assert half_intervals([0.4], [0.2], estimate(np.array([0.2, 0.2]))) == np.inf

@@ -1,14 +1,15 @@
 """Where claims stand: what they read of results, and what these make of them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kdlib.experiments import CHAPTERS, design_of
 from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import Asked, Design, DesignError, NotRecorded, Results
+from kdlib.paths import results_dir
 from kdlib.results import Recorded
-from kdlib.stats import Claim, Standing, Statistic, holm
+from kdlib.stats import Claim, Standing, Statistic, half_intervals, holm
 
 
 def judged(name: str, r: Results) -> list[Standing]:
@@ -85,17 +86,17 @@ def asked_by(claims, design: Design) -> set:
     return set(made_up.read)
 
 
-def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None,
-             few: bool = False) -> dict[str, Standing]:
+def standing(profile: str, seeds: int | None = None, workers: int | None = None, records: bool | Recorded = True,
+             only=None, few: bool = False) -> dict[str, Standing]:
     """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
-    the committed records, or from the store, training what it does not have of the runs that they read; `few`: as the
-    runs decide it that pages train beside records. Where all claims are known, `corrected` is the verdict beside all
-    others."""
+    the committed records, or others, or from the store, training what it does not have of the runs that they read;
+    `few`: as the runs decide it that pages train beside records. Where all claims are known, `corrected` is the verdict
+    beside all others."""
     return by_both_rules(profile, seeds, workers, records, only, few)[0]
 
 
-def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool = True, only=None,
-                  few: bool = False) -> tuple[dict[str, Standing], dict[str, Standing]]:
+def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool | Recorded = True,
+                  only=None, few: bool = False) -> tuple[dict[str, Standing], dict[str, Standing]]:
     """(`standing`; the same of those claims whose rules were changed, by the earlier ones)."""
     asked = CLAIMS if only is None else only
     now: dict[str, Standing] = {}
@@ -111,9 +112,42 @@ def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = 
             {name: earlier[name] for name in CLAIMS if name in asked and name in earlier})
 
 
+ELSEWHERE = "avx2"  # the folder in results/ of runs that were trained again, with fewer of the processor's instructions
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Claims at a profile where some trials were trained again on another processor."""
+
+    processor: str  # of the records that verdicts rest on
+    other: str  # of those that take their place
+    again: int  # trials of which they are
+    trials: int  # that verdicts rest on
+    differ: list[str]  # claims whose verdict is another, or is when all are judged jointly
+    estimates: int
+    furthest: float  # how far one of these moves, in half-widths of its interval
+
+
+def elsewhere(profile: str) -> Elsewhere | None:
+    """How the claims stand where trials that another processor trained again take the place of the first ones. None
+    where none are recorded."""
+    source, others = Recorded(profile), Recorded(profile, results_dir() / ELSEWHERE)
+    if not others.records:
+        return None
+    was, first = standing(profile, records=source), next(iter(others.records))
+    here, there = (records[first].processor for records in (source.records, others.records))
+    source.put_in_place(others)
+    now = standing(profile, records=source)
+    pairs = [(a, b) for name in was for a, b in zip(was[name].parts, now[name].parts, strict=True)]
+    return Elsewhere(here, there, len(others.trials), len(source.trials),
+                     [name for name, claim in was.items() if (claim.verdict, claim.corrected) !=
+                      (now[name].verdict, now[name].corrected)], len(pairs),
+                     max(half_intervals(b.values, a.values, a.estimate) for a, b in pairs))
+
+
 def _read_by(claims, design: Design, workers, records):
     """(chapter, what claims read of its results) of each chapter that they need."""
-    source = Recorded(design.profile.name) if records else None
+    source = Recorded(design.profile.name) if records is True else records or None
     if source and design.profile.compact:
         design = design_of(source)
     for name in chapters_of(claims, design.profile.name):
