@@ -478,18 +478,19 @@ def _against(card, base, several: int) -> str:
 
 
 def table(cards: list[dict]) -> str:
-    """The leaderboard in Markdown, of the cards of one task."""
+    """The leaderboard in Markdown, of the cards of one task, and what each method is."""
     first, *others = [label for *_, label, _ in ROWS]
     header = ["rank", "method", first, f"that, less {BASE}'s", *others, "cost"]
-    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    lines, methods = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"], []
     for row in ranked(cards):
         card = row.card
         link = f"{{download}}`{card['method']} <../results/benchmark/{card['code']}>`"
+        methods.append(f"- `{card['method']}`: {card['about'].rstrip('.')}")
         first, *others = [_cell(card["summary"][part][measure][of], scale) for part, measure, of, _, scale in ROWS]
-        cells = [row.rank, f"{link}: {card['about'].rstrip('.')}", first, row.against, *others,
+        cells = [row.rank, link, first, row.against, *others,
                  f"{card['cost']['mean']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *methods])
 
 
 def page(root: Path) -> str:

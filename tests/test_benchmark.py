@@ -270,10 +270,10 @@ def test_the_rule_ranks_by_what_is_specific_and_calls_ahead_what_is_ahead_trial_
     words = {row.card["method"]: row.against.split(": ")[-1] for row in rows}
     assert words == {"kd": "", "better": "ahead", "alike": "undecided", "worse": "behind", "long": "ahead",
                      "few": words["few"]}
-    (line,) = [line for line in table(cards).splitlines() if "`better" in line]
+    line, about = (line for line in table(cards).splitlines() if "`better" in line)
     paired = estimate(0.05 + 0.0012 * np.arange(10), 1 - 0.05 / 5)
     assert f" | {100 * paired.mean:+.1f} [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]: ahead | " in line
-    assert line.endswith(" | 0.80 |")
+    assert line.endswith(" | 0.80 |") and about == "- `better`: Of better"
 
 
 def test_the_leaderboard_is_what_the_cards_in_the_repository_say():

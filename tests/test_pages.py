@@ -257,9 +257,10 @@ def test_an_interval_is_told_by_the_number_in_the_text():
         'trials">3.1<span class="asked-for"> [1.0, 5.2], 30 trials</span></span> points</span> [1.0, 2.0]</p>')
 
 
-def test_no_line_ends_between_a_number_and_its_percent_sign():
-    page = '<title>5 %</title><p title="5 %">5 <b>7 %</b> of 12.5 % a %</p><pre>5 %</pre>'
-    assert tidy.units(page) == page.replace("7 %<", "7\u00a0%<").replace("12.5 %", "12.5\u00a0%")
+def test_no_line_ends_between_a_number_and_its_percent_sign_or_within_an_interval():
+    page = '<title>5 %</title><p title="5 %">5 <b>7 %</b> of 12.5 % a % [-1.0, +2.0] 1, 2</p><pre>5 %</pre>'
+    assert tidy.units(page) == page.replace("7 %<", "7\u00a0%<").replace("12.5 %", "12.5\u00a0%").replace(
+        "0, +", "0,\u00a0+")
 
 
 def test_a_name_breaks_behind_its_marks_and_an_option_does_not():

@@ -67,8 +67,8 @@ def _in_text(pattern: str, by: str, html: str) -> str:
 
 
 def units(html: str) -> str:
-    """No line ends between a number and its percent sign."""
-    return _in_text(r"(?<=\d) %", "\u00a0%", html)
+    """No line ends between a number and its percent sign, nor within an interval."""
+    return _in_text(r"(?<=\d) (?=%)|(?<=\d,) (?=[-+−]?[\d.]+\])", "\u00a0", html)
 
 
 def breaks(html: str) -> str:
