@@ -128,7 +128,7 @@ def test_a_claim_says_why_it_cannot_be_tested_where_it_says_so():
 def test_a_claim_whose_runs_are_planned_and_not_recorded_says_how_to_record_them():
     lacking = Results(PROFILES["workstation"], {}, frozenset({("members", m) for m in (1, 2, 3, 4)}))
     reasons = {c.id: c.reason for c in judged("04_paradox", lacking)}
-    assert reasons["P4"] == "not recorded yet: its runs “members 1” (`kdlib record 04_paradox --profile workstation`)"
+    assert reasons["P4"] == "not recorded yet: `kdlib record 04_paradox --profile workstation`"
     with pytest.raises(NotRecorded, match="members 1"):
         CLAIMS["P4"].on(lacking)
 

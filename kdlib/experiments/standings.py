@@ -39,7 +39,7 @@ def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Res
         except NotRecorded as error:
             if error.planned:
                 part = "all" if r.profile.compact else chapter
-                why = f"not recorded yet: its runs “{error}” (`kdlib record {part} --profile {r.profile.name}`)"
+                why = f"not recorded yet: `kdlib record {part} --profile {r.profile.name}`"
             else:
                 why = claim.untested or f"profile {r.profile.name} has no runs “{error}”"
             absent[statistic.label.format(**r.words)] = why
