@@ -8,6 +8,9 @@ import sys
 import typer.main
 
 import kdlib
+import kdlib.results
+import kdlib.spec
+import kdlib.stats
 from kdlib.cli import app
 from kdlib.paths import project_root
 
@@ -60,3 +63,12 @@ def test_a_docstring_of_the_library_becomes_restructured_text():
     from_code.restructured(None, "function", "distil", distil, None, lines)
     assert lines == [r"\|a - b\| of `Claim`, `Part`\ s and \*what\* `|a|` is.", "", r":param teacher: a\_net",
                      r"    or \*two\*", ":param factor: 2", "other: no", ">>> 2 * 3"]
+
+
+def test_a_signature_names_fields_and_defaults_and_no_bounds():
+    def shown(thing):
+        return from_code.signature(None, "class", thing.__name__, thing, None, "", None)[0]
+
+    assert re.fullmatch(r"\(key, spec, metrics, .*, weights=None\)", shown(kdlib.results.Record))
+    assert shown(kdlib.spec.Data) == "(*, name='mnist1d', trial, train, test, split=None)"
+    assert from_code.signature(None, "class", "Estimate", kdlib.stats.Estimate, None, "", None) is None

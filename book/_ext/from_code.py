@@ -45,11 +45,13 @@ def restructured(app, what, name, thing, options, lines) -> None:
 
 
 def signature(app, what, name, thing, options, arguments, returns):
-    """Of a spec its fields and their defaults: pydantic's own signature tells each bound, in ten lines."""
-    if what != "class" or not hasattr(thing, "model_fields"):
+    """Of a spec, and of a record, its fields and their defaults: pydantic's own signature tells each bound, in ten
+    lines."""
+    if what != "class" or not hasattr(thing, "model_fields") | hasattr(thing, "__pydantic_config__"):
         return None
-    fields = ((name, field) for name, field in thing.model_fields.items() if name != "kind")
-    return "(*, " + ", ".join(n if f.is_required() else f"{n}={f.default!r}" for n, f in fields) + ")", None
+    fields = [f for f in inspect.signature(thing).parameters.values() if f.name != "kind"]
+    named = "*, " * any(f.kind is f.KEYWORD_ONLY for f in fields)
+    return f"({named}{', '.join(f.name if f.default is f.empty else f'{f.name}={f.default!r}' for f in fields)})", None
 
 
 def setup(app):
