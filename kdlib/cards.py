@@ -46,8 +46,22 @@ def _stands(where: str, claim: Standing) -> str:
         f'<li><span class="label">{html.escape(part.label)}</span>{interval(part)}<span class="number">'
         f'{row["estimate"]} {row["interval"]} <span class="rule">· asked: {html.escape(row["rule"])}</span></span></li>'
         for part, row in zip(claim.parts, (part.row() for part in claim.parts), strict=True))
-    return f'<div class="stands"><p class="where">{html.escape(where)}</p>' + (
-        f"<ul>{parts}</ul>" if parts else f'<p class="reason">{_as_code(claim.reason)}</p>') + "</div>"
+    notes = "".join(f'<p class="reason">{_as_code(note)}</p>' for note in _notes(claim))
+    return (f'<div class="stands"><p class="where">{html.escape(where)}</p>' + f"<ul>{parts}</ul>" * bool(parts)
+            + notes + "</div>")
+
+
+def _notes(claim: Standing):
+    """Why the verdict is not what its intervals alone would say, or why there is none."""
+    if not claim.tested:
+        yield claim.reason
+    if claim.absent:
+        yield f"Without runs here, so that the claim may fail but not hold: {'; '.join(claim.absent)}."
+    if claim.verdict == "undecided" and any(part.verdict == "does not hold" for part in claim.parts):
+        yield (f"One statistic fails by itself; of {len(claim.parts)} each is a chance to fail, and its p times "
+               f"{len(claim.parts)} is not below 5 %.")
+    if claim.corrected not in ("", claim.verdict):
+        yield f"Judged together with all other claims (Holm): {claim.corrected}."
 
 
 def _as_code(text: str) -> str:
@@ -71,7 +85,9 @@ def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[t
         there = {where: standings[name] for where, standings in columns.items() if name in standings}
         seen = " ".join(f"{where}={c.verdict}".replace(" ", "_") for where, c in there.items())
         more = " · ".join(f'<a href="{html.escape(address)}">{html.escape(text)}</a>' for address, text in links(name))
-        chips = "".join(f'<span class="on">{html.escape(where)} {chip(c.verdict)}</span>' for where, c in there.items())
+        chips = "".join(f'<span class="on">{html.escape(where)} {chip(c.verdict)}'
+                        + f" <small>with all others {c.corrected}</small>" * (c.corrected not in ("", c.verdict))
+                        + "</span>" for where, c in there.items())
         found.append(
             f'<section class="claim" id="claim-{name}" aria-labelledby="claim-{name}-title" data-stands="'
             f'{html.escape(seen)}" data-group="{html.escape(group(name))}"><p class="claim-title" '
@@ -95,10 +111,11 @@ def chooser(columns: dict[str, dict[str, Standing]], groups: list[str]) -> str:
                 (g, g) for g in groups)]) + '<output aria-live="polite"></output></form>')
 
 
-def counted(standings: dict[str, Standing]) -> str:
-    """How many hold, do not, are open: "4 hold, 2 do not"."""
+def counted(standings: dict[str, Standing], jointly: bool = False) -> str:
+    """How many hold, do not, are open: "4 hold, 2 do not"; each by itself or beside all others."""
     verb = {"holds": "hold", "does not hold": "do not"}
-    count = {v: sum(c.verdict == v for c in standings.values()) for v in MARK}
+    found = [c.corrected or c.verdict if jointly else c.verdict for c in standings.values()]
+    count = {v: found.count(v) for v in MARK}
     return ", ".join(f"{n} {verb.get(v, v)}" for v, n in count.items() if n)
 
 
@@ -107,7 +124,8 @@ def tally(columns: dict[str, dict[str, Standing]]) -> str:
     rows = []
     for where, standings in columns.items():
         count = {v: sum(c.verdict == v for c in standings.values()) for v in MARK}
-        words = counted(standings)
+        words, together = counted(standings), counted(standings, jointly=True)
+        words += f"; judged all together {together}" * (together != words)
         bar = "".join(f'<span class="share {v.replace(" ", "-")}" style="flex-grow: {n}">{MARK[v]} {n}</span>'
                       for v, n in count.items() if n)
         rows.append(f'<div class="tally"><p>{html.escape(where)}: {words}</p><div class="bar" aria-hidden="true">{bar}'

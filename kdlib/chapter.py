@@ -154,12 +154,19 @@ def check_parameters(known=("profile", "seeds", "workers")) -> None:
 
 def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3):
     """A figure of n panels, one below the other so that a phone can show them, as `draw(r, axes)` makes it, and over
-    it, as open rings, the same of what was trained here. A fresh account of the runs that it reads begins: `evidence`.
+    it, as open rings, the same of what was trained here. Of the trials that verdicts and text rest on, where these have
+    all that it reads, else of `r`'s own. A fresh account of the runs that it reads begins: `evidence`.
     """
-    r.read.clear()
-    r.numbers.clear()
-    figure, axes = figures.panels(n, height)
-    draw(r, axes)
+    for shown in filter(None, (r.judging, r)):
+        r.forget()
+        figure, axes = figures.panels(n, height)
+        try:
+            draw(shown, axes)
+            break
+        except NotRecorded:
+            plt.close(figure)
+            if shown is r:
+                raise
     if r.live is not None:
         with figures.over():
             draw(r.live, axes)
@@ -355,9 +362,9 @@ def trials_shown(r: Results) -> HTML:
         return HTML("")
     if not r.judging.rows:
         return HTML(f'<p class="provenance">Signals: all of this page is of {numbers(r)}; no verdict rests on it.</p>')
-    return HTML(f'<p class="provenance">Signals: figures and tables show {numbers(r)}, an example. The verdicts rest '
-                f"on {numbers(r.judging)}, and so do numbers in the text, but where these have no runs of a condition. "
-                "Point at a number for its trials.</p>")
+    return HTML(f'<p class="provenance">Signals: verdicts rest on {numbers(r.judging)}, and so do text, charts and '
+                f"tables; but of {numbers(r)} is what shows a condition that no claim reads. Of how many trials "
+                "something is stands below a chart, and at a number that one points at.</p>")
 
 
 def _signals(name: str, r: Results) -> tuple[Profile, str, dict[str, Standing]]:

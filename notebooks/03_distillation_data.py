@@ -62,7 +62,7 @@ cifar = so_far("03_distillation_data", "workstation")
 def at(r, temperature, metric):
     """Percent, [trials, policies] at m = 5; NaN where a policy is not run at this temperature."""
     s = r.profile.distillation_data
-    none = np.full(len(r.rows["policy", 5, "baseline", 1.0]), np.nan)
+    none = np.full(len(r(("policy", 5, "baseline", 1.0), metric)), np.nan)
     return 100 * np.stack([r(("policy", 5, p, temperature), metric) if (p, temperature) in s.recipes else none
                            for p in s.policies], 1)
 
@@ -260,12 +260,11 @@ evidence("fig-recycling-tau-cifar", cifar)
 
 # %% tags=["remove-input", "signals"]
 def temperatures(r, caption):
-    r.read.clear()
-    r.numbers.clear()
-    return table(("m", "τ", "accuracy", "agreement", "with an unseen teacher", "train agreement"), [
+    r.forget()
+    return r.most(lambda r: table(("m", "τ", "accuracy", "agreement", "with an unseen teacher", "train agreement"), [
         (m, f"{t:g}", *(percent(r(("tau", m, t), k))
                         for k in ("accuracy", "agreement", "unseen_agreement", "train_agreement")))
-        for m in distillation_data.ENSEMBLES for t in distillation_data.TAUS], caption)
+        for m in distillation_data.ENSEMBLES for t in distillation_data.TAUS], caption))
 
 
 temperatures(r, "Fig 9 here: percent, mean and 95 % interval over trials")

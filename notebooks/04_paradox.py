@@ -114,6 +114,9 @@ tell("", "on signals", r)
 tell("cifar-", "on photographs", cifar)
 for key in both:
     moves(key, both[key])
+follows("rank-other", r.most(lambda r: paradox.rank_correlation(r, "unseen_agreement", "ece")
+                             - paradox.rank_correlation(r, "agreement", "ece")),
+        "less than with the own", "more than with the own", "as much as with the own, as far as these trials tell", 1, 2)
 for key in leading:
     follows(key, leading[key], "grows by {} points", "shrinks by {} points", STAYS)
 HALF = "less than half of it", "more than half of it", "on no clear side of half of it"
@@ -176,10 +179,10 @@ evidence("fig-members-cifar", cifar)
 # {term}`specific <specific agreement>` to the own teacher is {glue:text}`members-own-1` points for one member and
 # {glue:text}`members-own` for {glue:text}`most` on signals.
 #
-# In the paper accuracy is flat past four members while agreement rises. Here, beside its change from one member to four, that of accuracy past four is
-# {glue:text}`flat`. Agreement past four {glue:text}`late`. At τ = 4 the change of accuracy is {glue:text}`flat-warm`. Agreement {glue:text}`late-warm`.
+# In the paper accuracy is flat past four members while agreement rises. Accuracy changes from one member to four; here what it changes past four is
+# {glue:text}`flat`. Agreement past four {glue:text}`late`. At τ = 4 the later change of accuracy is {glue:text}`flat-warm`. Agreement {glue:text}`late-warm`.
 #
-# In its appendix the paper has a student of three confident teachers no better than one of one, at τ = 1. Here its accuracy is {glue:text}`three`.
+# In the paper's appendix, at τ = 1, a student of three confident teachers is no more accurate than a student of one. Here its accuracy is {glue:text}`three`.
 #
 # ## Calibration
 
@@ -213,7 +216,8 @@ evidence("fig-calibration-cifar", cifar)
 # error ({term}`ECE`) is {glue:text}`rank`. That of {term}`predictive KL` and calibration error is {glue:text}`rank-kl`. In the paper the most faithful student is
 # *always* the best calibrated; here the calibration error of the most faithful recipe is {glue:text}`calibrated`.
 #
-# Agreement with an *unseen* ensemble and calibration error correlate by {glue:text}`rank-unseen` on signals. On photographs agreement and calibration error correlate
+# Agreement with an *unseen* ensemble and calibration error correlate by {glue:text}`rank-unseen` on signals, {glue:text}`rank-other`. Only what is specific to the own
+# teacher can be owed to imitation. On photographs agreement and calibration error correlate
 # by {glue:text}`cifar-rank-1` among recipes at τ = 1. (Looks after the fact; the claim's rule pools the temperatures.) Agreement and accuracy correlate by
 # {glue:text}`rank-accuracy` on signals and {glue:text}`cifar-rank-accuracy` on photographs.
 #
@@ -245,11 +249,12 @@ evidence("fig-alpha-cifar", cifar)
 
 # %% [markdown]
 # From {term}`α` = 0 to 1, along a straight line, agreement changes {glue:text}`labels`. From 0 to .7 accuracy in self-distillation {glue:text}`alpha-accuracy`. The calibration error of a student of five
-# {glue:text}`alpha-ece`: a label is sure where the teacher knew to be less so.
+# {glue:text}`alpha-ece`: a true label is certain where the teacher was not.
 #
 # ## What is left of the paradox
 #
-# In the paper a student that could copy its teacher does not, and to be closer is not always better. How much of an agreement is owed to the own teacher at all? On the
+# In the paper a student that could copy its teacher does not, and to be closer is not always better. Nor does it cost all of the lead here: with every doubling it
+# {glue:text}`loses`, and {glue:text}`lead-1-last` points of it are left on signals. How much of an agreement is owed to the own teacher at all? On the
 # teacher's own data it is {glue:text}`apart`. That is so of students who have not come far. With the largest set it is {glue:text}`apart-largest`. With ten times
 # the steps as well it is {glue:text}`apart-longer`.
 #

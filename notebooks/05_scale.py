@@ -167,8 +167,7 @@ evidence("fig-architecture-cifar", real)
 # {glue:text}`text-own-5` points are specific. Of the way from an unseen teacher's agreement to 100 % they cover {glue:text}`room-text`. With two classes half of all guesses agree by chance.
 
 # %% tags=["remove-input"]
-real.read.clear()
-real.numbers.clear()
+real.forget()
 table(("m", "teacher accuracy", "student accuracy", "agreement", "with an unseen teacher", "KL (nats)"), [
     (m, *(percent(real(("text", m), k)) for k in (
         "teacher_accuracy", "accuracy", "agreement", "unseen_agreement")),

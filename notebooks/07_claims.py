@@ -67,8 +67,9 @@ glue("differ", listed(lambda a, b: a.tested and b.tested and a.verdict != b.verd
 _ = glue("untested", listed(lambda a, b: not a.tested or not b.tested), display=False)
 
 # %% [markdown]
-# {glue:text}`both` claims have a verdict on both, and **{glue:text}`same`** of them the same one. *Holds*: the 95 % interval lies wholly on the claimed side of
-# the threshold; *does not hold*: wholly on the other; *undecided*: neither.
+# {glue:text}`both` claims have a verdict on both, and **{glue:text}`same`** of them the same one. A claim *holds* where the 95 % intervals
+# of all its statistics lie on the claimed side of their thresholds; it *does not hold* where one lies on the other (its p counts as often
+# as the claim has statistics); else it is *undecided*. *With all others* is the verdict when all claims are judged together (Holm).
 
 # %% tags=["remove-input"]
 all_claims(columns | {"the paper's regime": regime})

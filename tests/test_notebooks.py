@@ -22,6 +22,7 @@ from kdlib.audit import retrained
 from kdlib.book import cells, check_pictures
 from kdlib.chapter import STAYS, in_one_sentence
 from kdlib.compute import levels
+from kdlib.evidence import evidence
 from kdlib.experiments import CHAPTERS, as_recorded
 from kdlib.experiments.claims import CLAIMS
 from kdlib.experiments.design import Beside, Design, NotRecorded, Results
@@ -220,6 +221,19 @@ def test_the_text_is_of_the_trials_that_decide_where_these_have_all_runs_that_it
     for of_others in (("01_fidelity_gap", "smoke", None), ("01_fidelity_gap", "laptop", 3)):
         _, r = chapter.open_chapter(*of_others, 1)
         assert r.judging is None and not chapter.trials_shown(r).data
+
+
+def test_a_chart_is_of_the_trials_that_decide_where_these_have_all_of_it_and_so_is_what_is_said_below(
+        monkeypatch, store_here):
+    monkeypatch.setattr(chapter, "trained", made_up)
+    monkeypatch.setattr(chapter, "_announce", lambda *of: None)
+    _, r = chapter.open_chapter("01_fidelity_gap", "laptop", None, 1)
+    for name, trials in ((("size", 1, 1), len(r.judging.rows["size", 1, 1])), (("size", 5, 1), 5)):
+        shown = []
+        chapter.drawn(lambda of, axes, name=name, shown=shown: shown.append(of(name, "agreement")), r)
+        assert len(shown[-2]) == trials and len(shown[-1]) == 2  # and over them what was trained here
+        assert f"and the {trials} runs behind this, of {trials} trials" in evidence("fig-gap", r).data
+        assert not r.accounted.read
 
 
 # What only an interval may say: such words come from `chapter.word`, or a sentence is about the paper, or asks.

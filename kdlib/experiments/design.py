@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from kdlib.spec import Data, Defects, Generator, Initialization, Student, Surfac
 POOL = 12
 BRIEF = 3  # times the usual steps: what takes longer is shown as recorded, where a page trains a few trials beside that
 SEEDS = 1000  # trials at the most: a hundred decide most of what is decided at all
+T = TypeVar("T")
 
 
 class NotRecorded(KdlibError):
@@ -256,9 +258,9 @@ class Results:
         self.numbers[name, metric] = None
         return np.array([record.number(metric) for record in self._row(name)])
 
-    def most(self, values: Callable[["Results"], np.ndarray]) -> np.ndarray:
-        """[trials] `values` of the trials that verdicts rest on where these have all runs that it reads, else of these
-        trials: what a text says of a claim's condition is of the trials that decide the claim."""
+    def most(self, values: Callable[["Results"], T]) -> T:
+        """`values`, [trials] say, of the trials that verdicts rest on where these have all runs that it reads, else of
+        these trials: what a text says of a claim's condition is of the trials that decide the claim."""
         if self.judging is not None:
             try:
                 return values(self.judging)
@@ -266,9 +268,23 @@ class Results:
                 pass
         return values(self)
 
+    @property
+    def accounted(self) -> "Results":
+        """Of which of these something was read since `forget`: of the trials that verdicts rest on, or of its own."""
+        return self.judging if self.judging is not None and self.judging.read and not self.read else self
+
+    def forget(self) -> None:
+        """A fresh account of what is read begins."""
+        for results in filter(None, (self, self.judging)):
+            results.read.clear()
+            results.numbers.clear()
+
     def curves(self, name, curve: str) -> list:
-        """One curve (a list, or a dict of a plane) per trial."""
-        return [record.curves[curve] for record in self._row(name)]
+        """One curve (a list, or a dict of a plane) per trial; NotRecorded of trials of which metrics alone are kept."""
+        row = self._row(name)
+        if self.profile.compact:
+            raise NotRecorded(name, planned=False)
+        return [record.curves[curve] for record in row]
 
     def table(self, names, metric: str) -> np.ndarray:
         """[trials, conditions]."""
