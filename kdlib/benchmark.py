@@ -474,21 +474,21 @@ def _against(card, base, several: int) -> str:
         return ""
     e = estimate(pairs, 1 - 0.05 / several)
     word = "ahead" if e.low > 0 else "behind" if e.high < 0 else "undecided"
-    return f"{100 * e.mean:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]: {word}"
+    digits = 1 if min(abs(e.low), abs(e.high)) > 5e-4 else 2  # no bound that decides is shown as 0.0
+    return f"{100 * e.mean:+.{digits}f} [{100 * e.low:+.{digits}f}, {100 * e.high:+.{digits}f}]: {word}"
 
 
 def table(cards: list[dict]) -> str:
     """The leaderboard in Markdown, of the cards of one task, and what each method is."""
     first, *others = [label for *_, label, _ in ROWS]
-    header = ["rank", "method", first, f"that, less {BASE}'s", *others, "cost"]
+    header = ["rank", "method", first, f"that, less {BASE}'s", "cost", *others]
     lines, methods = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"], []
     for row in ranked(cards):
         card = row.card
         link = f"{{download}}`{card['method']} <../results/benchmark/{card['code']}>`"
         methods.append(f"- `{card['method']}`: {card['about'].rstrip('.')}")
         first, *others = [_cell(card["summary"][part][measure][of], scale) for part, measure, of, _, scale in ROWS]
-        cells = [row.rank, link, first, row.against, *others,
-                 f"{card['cost']['mean']:.2f}"]
+        cells = [row.rank, link, first, row.against, f"{card['cost']['mean']:.2f}", *others]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *methods])
 

@@ -23,7 +23,7 @@ from kdlib import cards, figures
 from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
-from kdlib.evidence import provenance
+from kdlib.evidence import EXPLORER, provenance
 from kdlib.experiments import CHAPTERS, few_trials, published, so_far, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import BRIEF, Beside, Design, NotRecorded, Results
@@ -364,7 +364,9 @@ def trials_shown(r: Results) -> HTML:
         return HTML(f'<p class="provenance">Signals: all of this page is of {numbers(r)}; no verdict rests on it.</p>')
     return HTML(f'<p class="provenance">Signals: verdicts rest on {numbers(r.judging)}, and so do text, charts and '
                 f"tables; but of {numbers(r)} is what shows a condition that no claim reads. Of how many trials "
-                "something is stands below a chart, and at a number that one points at.</p>")
+                "something is stands below a chart, and at a number that one points at. "
+                f'<a href="{EXPLORER}?profile={r.judging.profile.name}">The students of these trials, in the '
+                "explorer</a>.</p>")
 
 
 def _signals(name: str, r: Results) -> tuple[Profile, str, dict[str, Standing]]:

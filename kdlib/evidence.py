@@ -30,7 +30,7 @@ def evidence(cell: str, *results: Results) -> HTML:
     parts = list({id(r): (r, dict(r.numbers), dict(r.read)) for r in (r.accounted for r in results)}.values())
     records = list({key: record for _, _, read in parts for key, record in read.items()}.values())
     if not records:
-        return HTML('<p class="provenance">no runs are recorded yet</p>')
+        return HTML('<p class="provenance">none of its runs is recorded yet</p>')
     name, address = slug(cell), _as_csv(csv_of(parts))
     tables = "".join(_table(name, r, numbers) for r, numbers, _ in parts if numbers)
     for r in results:
@@ -143,7 +143,7 @@ def provenance(records: Iterable[Record]) -> str:
     """Where numbers come from, in a line."""
     records = list(records)
     if not records:
-        return '<p class="provenance">no runs are recorded yet</p>'
+        return '<p class="provenance">none of its runs is recorded yet</p>'
 
     def these(values):
         return ", ".join(sorted(set(values)))

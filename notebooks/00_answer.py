@@ -57,7 +57,7 @@ states("01_fidelity_gap", signals, {"fills": ("F2", 0, "less than half, {} %,", 
 # 1. **Not wholly: a gap stays.** A student of its teacher's own architecture could copy it exactly. With {glue:text}`signals-factor`
 #    times the teacher's data it still answers otherwise on **{glue:text}`signals-gap` %** of new signals, and on {glue:text}`signals-longer` % when
 #    trained ten times longer. On photographs (small ones: their teacher is right on {glue:text}`images-right` %) it is **{glue:text}`images-gap` %**.
-# 2. **Most of the agreement is no imitation.** A teacher that the student never saw agrees with it on {glue:text}`signals-unseen` % of the
+# 2. **Agreement alone misleads.** A teacher that the student never saw agrees with it on {glue:text}`signals-unseen` % of the
 #    signals, its own on {glue:text}`signals-own` %. Of the room above the first the student fills {glue:text}`fills`.
 # 3. **Fidelity and accuracy are two things.** As data grow, agreement {glue:text}`agreement`. The
 #    student's lead over its teacher in accuracy {glue:text}`accuracy`.

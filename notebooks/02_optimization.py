@@ -333,7 +333,7 @@ evidence("fig-moves", many)
 #
 # Is it the steps? AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
 # {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts are sharper. There every step makes the smallest error
-# of rounding larger, until the student is thrown out. At λ = .75 {glue:text}`curved-above-0.75` of them are, but there a gradient leads
+# of rounding larger, until the student is thrown out. At λ = .75 so are {glue:text}`curved-above-0.75`, but there a gradient leads
 # the student to somewhere less sharp. It ends at {glue:text}`moved-sgd-before` %.
 
 # %% mystnb={"figure": {"caption": "Signals, eight recorded trials, weights drawn as in the paper: sharpness of the distillation loss where the student starts, against \u03bb. Dashed: what SGD at the student's rate is stable in.", "name": "fig-sharpness"}, "image": {"alt": "Line chart on MNIST-1D of the largest eigenvalue of the Hessian at the start against lambda, with a horizontal line at the largest that SGD is stable in.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]

@@ -253,8 +253,8 @@ evidence("fig-alpha-cifar", cifar)
 #
 # ## What is left of the paradox
 #
-# In the paper a student that could copy its teacher does not, and to be closer is not always better. Nor does it cost all of the lead here: with every doubling it
-# {glue:text}`loses`, and {glue:text}`lead-1-last` points of it are left on signals. How much of an agreement is owed to the own teacher at all? On the
+# In the paper a student that could copy its teacher does not, and to be closer is not always better. Here, with every doubling of the data, the lead
+# {glue:text}`loses`; at the largest set it is {glue:text}`lead-1-last` points on signals. How much of an agreement is owed to the own teacher at all? On the
 # teacher's own data it is {glue:text}`apart`. That is so of students who have not come far. With the largest set it is {glue:text}`apart-largest`. With ten times
 # the steps as well it is {glue:text}`apart-longer`.
 #

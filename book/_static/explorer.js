@@ -63,7 +63,10 @@
       const x = made.view.scale("x"), y = made.view.scale("y");
       const far = points.map(p => Math.hypot(x(p.x) + left - event.clientX + box.left, y(p.y) + top - event.clientY + box.top));
       const nearest = far.indexOf(Math.min(...far));
-      if (far[nearest] < 24) select(shown[nearest]);
+      if (far[nearest] < 24) {
+        select(shown[nearest]);
+        toRecord();
+      }
     });
     chart.dataset.drawn = shown.length;
   };
@@ -136,6 +139,7 @@
     place.append(make("h2", `Run ${selected.key}`), numbers, again, command, ...(navigator.clipboard ? [copy] : []), file, all);
   };
 
+  const toRecord = () => one(".selected").scrollIntoView({block: "nearest"});  // which may be a screen below
   const select = run => {
     selected = run === selected ? undefined : run;
     const focused = document.activeElement?.dataset.run;
@@ -150,7 +154,8 @@
     if (selected && !shown.includes(selected)) selected = undefined;
     one("output", form).textContent = `${shown.length} of ${runs.length} students`;
     first = selected ? Math.floor(inOrder().indexOf(selected) / PAGE) * PAGE : 0;
-    record(), list(), draw();
+    record(), list();
+    return draw();
   };
   form.addEventListener("change", () => { show(); keep(); });
   form.addEventListener("reset", () => setTimeout(() => { show(); keep(); }));
@@ -169,7 +174,7 @@
     first += {before: -PAGE, after: PAGE}[event.target.name] || 0;
     list();
   });
-  show();
+  show().then(() => selected && toRecord());  // an address that names a run
 
   // The loss surfaces.
   const place = document.querySelector(".surfaces"), slider = place && one("form", place);
