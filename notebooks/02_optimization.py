@@ -235,8 +235,8 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %.
 #
 # In the paper agreement jumps to about 100 % between λ = .25 and .375. Its random weights are drawn larger than PyTorch's, so that there the same λ lies further from the teacher. Claims O4
-# and O5 rest on other runs, on signals, whose weights are drawn as the paper's. Is there a jump? A start as the teacher saves train KL; the steepest eighth of the way there (chosen on other trials) saves
-# {glue:text}`step`. In train agreement a student that starts at λ = .375 ends {glue:text}`short` of one that starts as the teacher. No verdict rests on the photographs of these figures: their teachers fit only
+# and O5 rest on other runs, on signals, whose weights are drawn as the paper's. Is there a jump? Of the train KL that a start as the teacher saves, how much falls in one eighth of the way
+# there, the one that takes most in the other trials? It takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends {glue:text}`short` of one that starts as the teacher. No verdict rests on the photographs of these figures: their teachers fit only
 # {glue:text}`cifar-fitted` % of their images.
 #
 # ## Basins

@@ -249,7 +249,7 @@ evidence("fig-alpha-cifar", cifar)
 
 # %% [markdown]
 # From {term}`α` = 0 to 1, along a straight line, agreement changes {glue:text}`labels`. From 0 to .7 accuracy in self-distillation {glue:text}`alpha-accuracy`. The calibration error of a student of five
-# {glue:text}`alpha-ece`: a true label is certain where the teacher was not.
+# {glue:text}`alpha-ece`: true labels are all or nothing.
 #
 # ## What is left of the paradox
 #
