@@ -1,5 +1,7 @@
 """Claims as cards: what stands in them is what was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -30,6 +32,23 @@ def test_a_card_has_a_chip_and_an_interval_for_every_data_set_or_the_reason():
     row = HERE["F1"].to_rows()[0]
     assert label == f"{row['estimate']} {row['interval']}, asked: {row['rule']}"
     assert one["data-stands"] == "here=holds there=undecided"
+
+
+def test_a_card_says_why_a_verdict_is_not_what_its_intervals_say():
+    fails = Part("fails by itself", np.array([-2.6, -2.0, -1.3, -0.7, -0.1]), "above", 0.0, "points")  # p = .04
+    open_ = Part("open", np.array([-0.1, 0.1, 0.2, -0.2, 0.0]), "above", 0.0, "points")
+    several = Standing("F1", "s", "Fig 1", "", (fails, open_))
+    assert (fails.verdict, several.verdict) == ("does not hold", "undecided")
+    assert "of 2 each is a chance to fail" in read(cards.cards({"here": {"F1": several}})).text
+    lacking = replace(HERE["F1"], absent=("train agreement",))
+    assert lacking.verdict == "undecided"
+    assert "may fail but not hold: train agreement." in read(cards.cards({"here": {"F1": lacking}})).text
+    jointly = {"F1": replace(HERE["F1"], corrected="undecided")}
+    [card] = read(cards.cards({"here": jointly})).select(".claim")
+    assert "✓ holds with all others undecided" in card.select_one(".chips").text
+    assert "(Holm): undecided." in card.select_one(".reason").text
+    assert "here: 1 hold; judged all together 1 undecided" in read(cards.tally({"here": jointly})).text
+    assert not read(cards.cards({"here": HERE})).select(".reason, small")
 
 
 @pytest.mark.parametrize("side, values, inside", [
