@@ -35,7 +35,7 @@ def test_a_card_has_a_chip_and_an_interval_for_every_data_set_or_the_reason():
 
 
 def test_a_card_says_why_a_verdict_is_not_what_its_intervals_say():
-    fails = Part("fails by itself", np.array([-2.6, -2.0, -1.3, -0.7, -0.1]), "above", 0.0, "points")  # p = .04
+    fails = Part("fails by itself", np.array([-0.26, -0.2, -0.13, -0.07, -0.01]), "above", 0.0, "points")  # p = .04
     open_ = Part("open", np.array([-0.1, 0.1, 0.2, -0.2, 0.0]), "above", 0.0, "points")
     several = Standing("F1", "s", "Fig 1", "", (fails, open_))
     assert (fails.verdict, several.verdict) == ("does not hold", "undecided")
