@@ -114,24 +114,31 @@ def test_a_numbers_interval_shows_on_a_phone_and_by_key(way, browser, address):
                 one => one.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING && one.checkVisibility()
             ).focus()""")
             page.keyboard.press("Tab")
-        assert f" [{low}, {high}], " in number.inner_text() and not faults
+        assert f" [{low},\u00a0{high}], " in number.inner_text() and not faults
         page.locator("article h1").tap()
         assert "[" not in number.inner_text()
 
 
 @pytest.mark.slow
-def test_from_a_figure_one_comes_to_its_runs(browser, address):
+@pytest.mark.parametrize("figure, place, shown", [
+    ("fig-gap", "explorer.html?run=", "h2:text('Run {}')"), ("fig-easy", "runs.html#", "[id='{}'] td >> nth=0")])
+def test_from_a_figure_one_comes_to_its_runs(figure, place, shown, browser, address):
+    """The trials that verdicts rest on are in the explorer, which comes to the one that is asked for."""
     with pages.opened(browser, f"{address}/book/executed/01_fidelity_gap.html") as (page, faults):
-        account = page.locator("#evidence-fig-gap")
+        account = page.locator(f"#evidence-{figure}")
         account.locator("summary").click()
         with page.expect_download() as download:
             account.locator("a[download]").click()
-        assert download.value.suggested_filename == "fig-gap.csv"
+        assert download.value.suggested_filename == f"{figure}.csv"
         link = account.locator("td a").first
-        key = link.get_attribute("href").partition("#")[2]
+        key = link.get_attribute("href").partition(place)[2]
         link.click()
-        page.wait_for_url("**/runs.html#*")
-        assert key in page.locator(f"[id='{key}']").inner_text() and not faults
+        page.wait_for_url(re.compile(re.escape(place)))
+        there = page.locator(shown.format(key))
+        there.wait_for()
+        page.wait_for_function("e => { const at = e.getBoundingClientRect(); return at.top >= 0 && "
+                               "at.bottom <= innerHeight }", arg=there.element_handle())
+        assert key in there.inner_text() and not faults
 
 
 @pytest.mark.slow
