@@ -34,7 +34,7 @@ _KEYS = {
     "half A": (RED, "v"), "half B": (SKY, "P"), "both halves": (PURPLE, "d"),
     "student": (BLUE, "v"), "barrier": (BLUE, "h"), "sharpness": (BLUE, "8"), "train KL": (BLUE, "X"),
     "τ = 1": (SKY, "<"), "τ = 4": (RED, ">"),
-    "fresh": (GREEN, "s"), "generated": (PURPLE, "v"),
+    "fresh": (GREEN, "s"), "generated": (PURPLE, "v"), "letters": (GREEN, "P"),
     "official code": (RED, "s"), "axes right": (SKY, "^"), "this book": (BLUE, "p"),
     "kdlib": (BLUE, "D"),
 }

@@ -189,6 +189,11 @@ def easy_task(r, axes):
     ax.set_xscale("log")
     figures.line(ax, factors, 100 * r.table(rows, "agreement"), "own teacher")
     figures.line(ax, factors, 100 * r.table(rows, "unseen_agreement"), "unseen", "unseen teacher", "--")
+    if letters := [row for row in fidelity_gap.letter_rows(r.profile) if row in r.rows]:
+        letters = [rows[0], *letters]  # without any: the same set
+        sizes = [size for _, size in letters]
+        figures.line(ax, sizes, 100 * r.table(letters, "agreement"), "letters")
+        figures.line(ax, sizes, 100 * r.table(letters, "unseen_agreement"), "letters", "unseen, letters", "--")
     figures.level(ax, 99, "", ":")
     ax.set_xticks(factors, [f"x{f:g}" for f in factors])
     ax.minorticks_off()

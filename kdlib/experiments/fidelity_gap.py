@@ -65,9 +65,18 @@ def easy(d: "Design") -> dict:
     """Fig 2: a teacher that sees little of an easy task, students that see more and more of it."""
     e = d.profile.fidelity_gap.easy
     return {(row, size): [d.elsewhere(e.task, trial, **more) for trial in d.trials]
-            for row, sets in ((e.row, e.sets), (f"{e.row} and letters", e.letters)) for size, more in sets.items()}
+            for row, sets in ((e.row, e.sets), (_with_letters(e), e.letters)) for size, more in sets.items()}
 
 
 def easy_rows(p: Profile) -> list[tuple]:
     """The conditions of the easy task, (name, size), the largest last."""
     return [(p.fidelity_gap.easy.row, size) for size in p.fidelity_gap.easy.sets]
+
+
+def letter_rows(p: Profile) -> list[tuple]:
+    """Those with letters among the inputs, likewise."""
+    return [(_with_letters(p.fidelity_gap.easy), size) for size in p.fidelity_gap.easy.letters]
+
+
+def _with_letters(easy: EasyTask) -> str:
+    return f"{easy.row} and letters"
