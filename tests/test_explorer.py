@@ -31,7 +31,8 @@ def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(d
     for place, file, trial, key, *numbers in data["runs"]:
         record, fields = recorded[key], explorer.setting(data, [place])
         metrics = record.metrics | record.numbers(("unseen_agreement", "unseen_kl"))
-        assert numbers == pytest.approx([metrics[name] for name in explorer.METRICS], abs=5.1e-5)
+        assert [number / 10_000 for number in numbers] == pytest.approx(
+            [metrics[name] for name in explorer.METRICS], abs=5.1e-5)
         assert (fields["m"], fields["temperature"], fields["policy"], fields["lambda"], fields["steps"], trial) == (
             len(record.spec["teachers"]), record.spec["temperature"], record.spec["policy"],
             record.spec["toward_teacher"], record.spec["training"]["steps"],
@@ -130,7 +131,7 @@ def test_the_table_has_what_is_drawn_in_the_order_asked_for(browser, address, da
                               "b => b.dataset.sort === 'agreement')")
         first = [float(row.locator("th, td").nth(place).inner_text()) for row in page.locator("tbody tr").all()]
         agreement = explorer.METRICS.index("agreement") + 4
-        assert first == sorted((round(100 * run[agreement], 1) for run in data["runs"]), reverse=True)[:len(first)]
+        assert first == sorted((round(run[agreement] / 100, 1) for run in data["runs"]), reverse=True)[:len(first)]
         assert page.locator("th[aria-sort=descending]").count() == 1
         page.click("[name=after]")
         assert f"of {len(data['runs'])}" in page.locator(".pages").inner_text()

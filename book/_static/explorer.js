@@ -6,7 +6,7 @@
   const METRIC = Object.fromEntries(data.metrics.map((name, i) => [name, i + 4])), PAGE = 25;
   const settings = data.conditions.map(other => Object.fromEntries(Object.entries({...data.usual, ...other}).filter(([, v]) => v !== null)));
   const runs = data.runs.map(row => ({fields: settings[row[0]], file: data.files[row[1]], trial: row[2], key: row[3], row}));
-  const value = (run, name) => run.row[METRIC[name]] * (data.shares.includes(name) ? 100 : 1);
+  const value = (run, name) => run.row[METRIC[name]] * (data.shares.includes(name) ? 100 : 1) / data.parts;
   const told = (run, name) => data.shares.includes(name) ? `${value(run, name).toFixed(1)} %` : value(run, name).toFixed(3);
   const words = name => data.words[name] || name.replaceAll("_", " ");
   const kept = new URLSearchParams(location.search), names = Object.keys(data.choices);
