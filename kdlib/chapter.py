@@ -154,7 +154,8 @@ def check_parameters(known=("profile", "seeds", "workers")) -> None:
 
 def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3):
     """A figure of n panels, one below the other so that a phone can show them, as `draw(r, axes)` makes it, and over
-    it, as open rings, the same of what was trained here. Of the trials that verdicts and text rest on, where these have
+    it, as open rings, the same of what was trained here: if the figure is of other trials, with dots for the records
+    of these. Of the trials that verdicts and text rest on, where these have
     all that it reads, else of `r`'s own. A fresh account of the runs that it reads begins: `evidence`.
     """
     for shown in filter(None, (r.judging, r)):
@@ -170,6 +171,9 @@ def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3)
     if r.live is not None:
         with figures.over():
             draw(r.live, axes)
+        if shown is not r:
+            with figures.over(dots=True):
+                draw(Beside(r.profile, r.beside(r.live).rows, r.planned), axes)
     plt.show()
     return figure
 
@@ -412,12 +416,14 @@ def your_run(name: str, r: Results) -> HTML:
               if a.verdict != b.verdict]
     made = sorted({record.device for record in r.live.needed}
                   | {f"torch {record.versions['torch']}" for record in r.live.needed})
+    trials = len(next(iter(r.live.rows.values())))
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
                 f"<p>{sum(inside)} of {len(inside)} means that this machine trained lie within the 95 % intervals of "
                 "the records, from which the page is written. Verdicts by these trials alone that differ: "
-                f"{html.escape('; '.join(differ) or 'none')}. Open rings in the figures are your run "
-                f"({html.escape(', '.join(made))}); what trains for more than {BRIEF} times the usual steps is shown "
-                "as recorded alone.</p></div>")
+                f"{html.escape('; '.join(differ) or 'none')}. Open rings in the charts are your run "
+                f"({html.escape(', '.join(made))}), {trials} trials; the small dot by one is the record of these, "
+                f"where the chart is of others. What trains for more than {BRIEF} times the usual steps is shown as "
+                "recorded alone.</p></div>")
 
 
 def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:

@@ -40,7 +40,7 @@ _KEYS = {
 }
 OPEN = ("official code",)  # drawn open: what lies below it shows
 MARKS = "os^Dv"  # of points on a surface, by their names
-_ring = False  # whether what is drawn now lies over another figure: see `over`
+_ring: dict = {}  # how a mean is marked that is drawn now over another figure: see `over`
 
 
 def style() -> None:
@@ -67,19 +67,19 @@ def panels(n: int = 1, height: float | tuple[float, ...] = 3.3):
 
 
 @contextmanager
-def over():
-    """Within it, lines and points are drawn as open rings where their means are, over what the axes show already: the
-    same conditions of another machine's runs."""
+def over(dots: bool = False):
+    """Within it, lines and points are drawn as open rings where their means are, or as small dots, over
+    what the axes show already: the same conditions of another machine's runs, or of fewer trials."""
     global _ring
-    _ring = True
+    _ring = {"markersize": 3.5} if dots else {"markersize": 10, "markerfacecolor": "none"}
     try:
         yield
     finally:
-        _ring = False
+        _ring = {}
 
 
 def _rings(ax, x, y, colour):
-    ax.plot(x, y, "o", markersize=10, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.1, zorder=5)
+    ax.plot(x, y, "o", **{"color": colour, "linestyle": "none", "markeredgewidth": 1.1, "zorder": 5} | _ring)
 
 
 def _look(key):
