@@ -75,10 +75,10 @@ def _source(claim: Standing) -> str:
 
 
 def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[tuple[str, str]]] = lambda _: [],
-          group: Callable[[str], str] = lambda _: "") -> str:
+          group: Callable[[str], str] = lambda _: "", changed: Callable[[str], str] = lambda _: "") -> str:
     """A card for each claim of `columns`, {data set: {id: where it stands}}, in the order of the first: its verdicts,
     and to open every interval; `links` gives (address, text) of what it shows, `group` the chapter that tests it, by
-    which a reader may choose."""
+    which a reader may choose, `changed` what became of its rule."""
     first = next(iter(columns.values()))
     found = []
     for name, claim in first.items():
@@ -94,6 +94,7 @@ def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[t
             f'id="claim-{name}-title"><span class="claim-id">{name}</span> {html.escape(claim.statement)}</p>'
             f'<p class="chips">{chips}</p><details open><summary>The paper, intervals and thresholds</summary>'
             f'<p class="found">The paper{_source(claim)}: {html.escape(claim.found)}</p>'
+            + f'<p class="found">{html.escape(changed(name))}</p>' * bool(changed(name)) +
             f'<div class="standings">{"".join(_stands(where, c) for where, c in there.items())}</div></details>'
             + (f'<p class="links">{more}</p>' if more else "") + "</section>")
     return f'<div class="claims">{"".join(found)}</div>'

@@ -396,7 +396,7 @@ def verdicts(name: str, r: Results) -> HTML:
     columns[PROFILES[REGIME].where] = {claim: regime[claim] for claim in here if claim in IN_THE_REGIME}
     columns = {place: found for place, found in columns.items() if found}
     tables = "".join(claim_table(found.values(), place).data for place, found in columns.items())
-    return HTML(cards.cards(columns, _shown) + tables)
+    return HTML(cards.cards(columns, _shown, changed=_changed) + tables)
 
 
 def _count(standings: dict[str, Standing]) -> int:
@@ -478,7 +478,14 @@ def all_claims(columns: dict[str, dict[str, Standing]]) -> HTML:
     pages = {page.stem: name for name, page in CHAPTERS.items()}
     return HTML(cards.chooser(columns, list(dict.fromkeys(groups.values()))) + cards.cards(
         columns, lambda name: [(f"{pages[CLAIMS[name].chapter]}.html", f"chapter: {groups[name]}"), *_shown(name)],
-        groups.get))
+        groups.get, _changed))
+
+
+def _changed(name: str) -> str:
+    """What became of a claim's rule, and why; "" where it is the first one."""
+    claim = CLAIMS[name]
+    said = f"its rule was changed: {claim.why}" if claim.before else claim.why  # "new: ..." of one that was added
+    return said and f"{said[0].upper()}{said[1:]}."
 
 
 def tally(columns: dict[str, dict[str, Standing]]) -> HTML:

@@ -51,6 +51,12 @@ def test_a_card_says_why_a_verdict_is_not_what_its_intervals_say():
     assert not read(cards.cards({"here": HERE})).select(".reason, small")
 
 
+def test_a_card_says_what_became_of_its_rule():
+    said = {"F1": "Its rule was changed: it asked for <nothing>.", "F2": ""}
+    one, two = read(cards.cards({"here": HERE}, changed=said.get)).select(".claim")
+    assert said["F1"] in one.select_one("details").text and "changed" not in two.text
+
+
 @pytest.mark.parametrize("side, values, inside", [
     ("above", [0.2, 0.21], True), ("above", [0.0, 0.01], False), ("below", [0.0, 0.01], True),
     ("within", [0.0, 0.01], True), ("within", [0.2, 0.21], False), ("above", [0.3], None)])
