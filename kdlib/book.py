@@ -5,11 +5,10 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +38,7 @@ def own_kernels():
     """For papermill and nbclient, the options that start kernels as the book needs them: the running interpreter's,
     whatever a `python3` kernelspec of this machine names, and, within the block, nothing of the user's: no IPython
     profile, no start-up file, no matplotlibrc; and nothing is written at home, which may not be writable."""
+    import psutil  # which ipykernel asks for
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_core.utils import ensure_event_loop
@@ -47,13 +47,7 @@ def own_kernels():
     def refuse(*_):
         raise NotImplementedError
 
-    kernels = []
-
     class OwnKernel(AsyncKernelManager):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            kernels.append(self)
-
         @default("kernel_spec_manager")
         def _none_is_installed(self):  # ipykernel's own is left, which is that of this interpreter
             return KernelSpecManager(kernel_dirs=[])
@@ -70,9 +64,11 @@ def own_kernels():
             subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True)
             yield {"kernel_name": "python3", "kernel_manager_class": OwnKernel, "extra_arguments": QUIET}
         except SystemExit:  # told to stop; a kernel that is asked to while it starts prints a traceback
-            for kernel in kernels:
-                if kernel.has_kernel and kernel.provisioner.has_process:
-                    os.kill(kernel.provisioner.pid, signal.SIGKILL)
+            for child in psutil.Process().children():  # one that starts is not yet known to its manager
+                with suppress(psutil.Error):
+                    if any("ipykernel" in part for part in child.cmdline()):
+                        child.kill()
+                        child.wait(5)
             raise
         finally:
             del loop.add_signal_handler
