@@ -130,20 +130,25 @@ def setting(data: dict, run: list) -> dict:
 
 
 def surfaces(found: dict[str, Source]) -> list[dict]:
-    """Every recorded loss surface with its curves: profile, data, trial, lambda, key, the student's key, its barrier,
-    `segment` from the student to the teacher, and where it was measured a `plane` through both and the start."""
+    """Every recorded loss surface with its curves: whose it is (`of`: profile, data, and in what one row of students
+    differs from another on the same data), trial, lambda, key, the student's key, its barrier, `segment` from the
+    student to the teacher, and where it was measured a `plane` through both and the start."""
     out = []
     for profile, source in found.items():
-        for record in source.records:
-            if record.spec["kind"] == "surface" and "segment" in record.curves:
-                student = record.planned.subject
-                row = {"profile": profile, "data": student.data.name, "trial": student.data.trial,
-                       "lambda": student.toward_teacher, "key": record.key[:KEY], "student": student.key[:KEY],
-                       "barrier": _short(record.metrics["barrier"]), "segment": _short(record.curves["segment"])}
-                if "plane" in record.curves:
-                    row["plane"] = {name: _short(part) for name, part in record.curves["plane"].items()}
-                out.append(row)
-    return sorted(out, key=lambda row: (row["profile"], row["trial"], row["lambda"]))
+        there = [r for r in source.records if r.spec["kind"] == "surface" and "segment" in r.curves]
+        fields = [described(record.planned.subject) for record in there]
+        for record, own in zip(there, fields, strict=True):
+            student = record.planned.subject
+            others = [other for other in fields if other["data"] == own["data"]]
+            apart = [f", {name} {value}" for name, value in own.items() if name not in (*OWN, "toward_teacher")
+                     and any(other.get(name) != value for other in others)]
+            row = {"of": f"{profile}: {student.data.name}{''.join(apart)}", "trial": student.data.trial,
+                   "lambda": student.toward_teacher, "key": record.key[:KEY], "student": student.key[:KEY],
+                   "barrier": _short(record.metrics["barrier"]), "segment": _short(record.curves["segment"])}
+            if "plane" in record.curves:
+                row["plane"] = {name: _short(part) for name, part in record.curves["plane"].items()}
+            out.append(row)
+    return sorted(out, key=lambda row: (row["of"], row["trial"], row["lambda"]))
 
 
 def _short(value):

@@ -1,6 +1,7 @@
 """The explorer: what it draws and lists is what is recorded, by mouse and by keyboard, with nothing from elsewhere."""
 
 import json
+from dataclasses import replace
 
 import pages
 import pytest
@@ -54,6 +55,24 @@ def test_a_surface_is_that_of_its_record(found):
         assert surface["segment"] == pytest.approx(curves["segment"], rel=1e-3, abs=1e-6)
         assert ("plane" in surface) == ("plane" in curves)
     assert any("plane" in s for s in there)
+
+
+def test_a_row_of_surfaces_has_each_lambda_once_a_trial_and_is_named_by_what_sets_it_apart(found):
+    surfaces = [record for record in found["workstation"].records if record.spec["kind"] == "surface"]
+
+    def drawn_anew(record):
+        spec = json.loads(record.line())["spec"]
+        spec["student"]["draw"] = "he-fan-out"
+        return replace(record, spec=spec)
+
+    rows = {"torch": [r for r in surfaces if r.planned.subject.draw == "torch"]}
+    rows["he-fan-out"] = [drawn_anew(record) for record in rows["torch"]]
+    there = explorer.surfaces({"workstation": explorer.Source([*rows["torch"], *rows["he-fan-out"]], {})})
+    places = [(s["of"], s["trial"], s["lambda"]) for s in there]
+    assert len(set(places)) == len(places) == len(there) and places == sorted(places)
+    assert {s["of"] for s in there} == {f"workstation: cifar100-16, draw {draw}" for draw in rows}
+    alone = explorer.surfaces({"workstation": explorer.Source(rows["torch"], {})})
+    assert {s["of"] for s in alone} == {"workstation: cifar100-16"}
 
 
 def test_charts_have_the_books_colours_and_marks_and_ask_for_nothing():
@@ -155,7 +174,7 @@ def test_a_touch_selects_the_nearest_point(browser, address, data):
 @pytest.mark.slow
 def test_the_slider_shows_the_surface_of_its_lambda(browser, address, found):
     first = explorer.surfaces(found)[0]
-    mine = [s for s in explorer.surfaces(found) if s["trial"] == first["trial"]]
+    mine = [s for s in explorer.surfaces(found) if (s["of"], s["trial"]) == (first["of"], first["trial"])]
     with pages.opened(browser, address) as (page, faults):
         page.focus("input[name=at]")
         for i, surface in enumerate(mine):

@@ -178,7 +178,7 @@
 
   // The loss surfaces.
   const place = document.querySelector(".surfaces"), slider = place && one("form", place);
-  const titles = [...new Set(data.surfaces.map(s => `${s.profile}: ${s.data}`))];
+  const titles = [...new Set(data.surfaces.map(s => s.of))];
   const cells = plane => {
     const edge = (axis, i) => i < 0 ? axis[0] - (axis[1] - axis[0]) / 2 : i >= axis.length - 1 ? axis.at(-1) + (axis[1] - axis[0]) / 2 : (axis[i] + axis[i + 1]) / 2;
     const more = (plane.x[1] - plane.x[0]) / 25;  // a little over the next one, or the ground shows between them
@@ -187,7 +187,7 @@
   };
   let surface, segment, still = Promise.resolve();
   const surfaces = async () => {
-    const fields = slider.elements, of = data.surfaces.filter(s => `${s.profile}: ${s.data}` === fields.of.value);
+    const fields = slider.elements, of = data.surfaces.filter(s => s.of === fields.of.value);
     const mine = of.filter(s => String(s.trial) === fields.trial.value), lambdas = mine.map(s => s.lambda);
     const at = mine[+fields.at.value];
     fields.at.setAttribute("aria-valuetext", `λ = ${at.lambda}`);
@@ -212,7 +212,7 @@
     line.setAttribute("aria-label", `The loss on the segment from student to teacher at λ = ${at.lambda}: barrier ${at.barrier} nats`);
   };
   const trials = () => {
-    const mine = data.surfaces.filter(s => `${s.profile}: ${s.data}` === slider.elements.of.value);
+    const mine = data.surfaces.filter(s => s.of === slider.elements.of.value);
     slider.elements.trial.replaceChildren(...[...new Set(mine.map(s => s.trial))].map(t => new Option(t, t)));
     slider.elements.at.max = new Set(mine.map(s => s.lambda)).size - 1;
   };
