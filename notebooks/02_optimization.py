@@ -100,6 +100,12 @@ evidence("fig-train-cifar", cifar)
 both, init = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
 
 
+def fitted(of, row):
+    """Train accuracy of the teachers of a row's students, one per trial."""
+    made = {record.key: record for record in of.needed}
+    return [made[t.key].metrics["train_accuracy"] for student in of.rows[row] for t in student.planned.teachers]
+
+
 def tell(name, where, of):
     s, first, last = of.profile.optimization, ("size", 1, of.profile.fidelity_gap.factors[0]), ("size", 1, of.profile.fidelity_gap.factors[-1])
     adam, longest = next(o for o in s.optimizers if o.startswith("Adam")), s.lengths[-1]
@@ -133,8 +139,7 @@ for key in both:
 follows("init", init.pop("init"), "{} points more often", "{} points less often", "as often, as far as these trials tell,")
 for key in init:
     follows(key, init[key], "{} higher", "{} lower", "no different, as far as these trials tell,", 1, 3)
-say("cifar-fitted", [t.metrics["train_accuracy"] for t in cifar.needed
-                     if t.spec["kind"] == "teacher" and t.spec["model"] == cifar.profile.optimization.net])
+say("cifar-fitted", fitted(cifar, ("lambda", 0.0)))
 CLOSED = "less than nine tenths, {} %,", "more than nine tenths, {} %,", "{} %, on no clear side of nine tenths,"
 states("02_optimization", r, {
     "doubling": ("O1", 0, FALLS, RISES, STAYS), "passes": ("O1", 1, FALLS, RISES, STAYS),
