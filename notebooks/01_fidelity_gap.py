@@ -121,6 +121,8 @@ say("cifar-teacher", cifar("teacher", "accuracy"))
 easy = fidelity_gap.easy_rows(r.profile)[-1]
 say("easy-unseen", r.most(lambda r: r.unseen(easy)))
 say("mnist-own", cifar.specific(fidelity_gap.easy_rows(cifar.profile)[-1]))
+letters, *_ = fidelity_gap.letter_rows(cifar.profile)
+moves("letters", cifar(letters, "agreement") - cifar((cifar.profile.fidelity_gap.easy.row, letters[1]), "agreement"))
 APART = "apart by {} points, less than ten,", "apart by {} points, more than ten,", "apart by {} points, on no clear side of ten,"
 states("01_fidelity_gap", r, {
     "fills": ("F2", 0, "less than half, {} %,", "more than half, {} %,", "about half, {} %, as far as these trials tell,"),
@@ -215,6 +217,7 @@ evidence("fig-easy-mnist", cifar)
 # %% [markdown]
 # On the largest set the student's agreement is {glue:text}`easy`. With an unseen teacher it is {glue:text}`easy-unseen` % on easy signals: where
 # everybody is right, everybody agrees. On MNIST {glue:text}`mnist-own` points belong to its own teacher, which saw 200 images and errs.
+# With letters in the place of as many copies agreement there {glue:text}`letters`.
 #
 # ## Verdicts on the gap
 
