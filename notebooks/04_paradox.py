@@ -47,7 +47,7 @@ from kdlib.chapter import (
     your_run,
 )
 from kdlib.evidence import evidence
-from kdlib.experiments import paradox, so_far
+from kdlib.experiments import optimization, paradox, so_far
 
 d, r = open_chapter("04_paradox", profile, seeds, workers)
 cifar = so_far("04_paradox", "workstation")
@@ -86,6 +86,7 @@ def lead(r, row):
 
 
 both, leading = defaultdict(dict), defaultdict(dict)  # by what is said: where it is seen
+glue("near-from", f"{optimization.paper_lambda(0.125, r.profile.draw):.2g}", display=False)
 
 
 def tell(key, where, of):
@@ -142,7 +143,7 @@ trials_shown(r)
 # Beside its teacher a student on the teacher's own data is, in accuracy, **{glue:text}`lead`**. With every doubling of the data this
 # lead {glue:text}`loses`. {term}`Agreement <agreement>` {glue:text}`agrees`.
 #
-# At the largest set the lead is {glue:text}`lead-1-last` points on signals and {glue:text}`cifar-lead-1-last` on photographs. Starts near the teacher are another way to agreement ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = .125 to 1 agreement {glue:text}`near-agrees`. The lead {glue:text}`near`. (A look after the fact; no claim rests on it.)
+# At the largest set the lead is {glue:text}`lead-1-last` points on signals and {glue:text}`cifar-lead-1-last` on photographs. Starts near the teacher are another way to agreement ({doc}`chapter 2 <02_optimization>`). From {term}`λ` = {glue:text}`near-from` to 1 agreement {glue:text}`near-agrees`. The lead {glue:text}`near`. (A look after the fact; no claim rests on it.)
 #
 # With a teacher of three, agreement {glue:text}`agrees-3` with every doubling. Accuracy {glue:text}`accuracy-3`. With generated images in the place of fresh ones see
 # {doc}`The generator <06_generator>`.

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from fnmatch import fnmatch
 from types import SimpleNamespace
 
@@ -344,7 +345,19 @@ def test_the_lambda_axis_has_the_papers_proportions_of_teacher_and_random_weight
         ours = optimization.own_lambda(x, "torch")
         assert ours / (1 - ours) * 6**0.5 == pytest.approx(x / (1 - x))
         assert optimization.own_lambda(x, "he-fan-out") == x
+        for draw in ("torch", "he-fan-out"):
+            assert optimization.paper_lambda(optimization.own_lambda(x, draw), draw) == pytest.approx(x)
     assert [round(optimization.own_lambda(x, "torch"), 2) for x in (0.0, 0.25, 0.375, 1.0)] == [0, 0.12, 0.2, 1]
+
+
+def test_charts_of_starts_show_the_runs_that_claims_rest_on_where_these_are_all_there():
+    there = made_up("02_optimization", Design("workstation", 2))
+    for near, other in (("near", "lambda"), ("basin", "surface")):
+        assert optimization.starts(there, near, other) == {x: (near, x) for x in optimization.AXIS}
+        lacks = replace(there, rows={name: row for name, row in there.rows.items() if name != (near, 1.0)})
+        shown = optimization.starts(lacks, near, other)
+        assert list(shown.values()) == [(other, x) for x in optimization.LAMBDAS]
+        assert [round(x, 2) for x in shown] == [0, 0.26, 0.45, 0.6, 0.71, 0.88, 1]  # of PyTorch's draw, as in the paper
 
 
 @pytest.fixture

@@ -103,8 +103,17 @@ def toward(d: "Design", x: float, **options) -> Sequence:
 def own_lambda(paper: float, draw: Initialization) -> float:
     """The share of the teacher's weights in a start that stands to the random ones as in the paper's: PyTorch's draw is
     sqrt(6) times smaller than the official code's, so that of the same start less is the teacher's."""
-    larger = 1.0 if draw == "he-fan-out" else 6**0.5
-    return paper / (paper + larger * (1 - paper))
+    return paper / (paper + _larger(draw) * (1 - paper))
+
+
+def paper_lambda(own: float, draw: Initialization) -> float:
+    """The other way round: the lambda in the paper of a start with that share."""
+    return own * _larger(draw) / (own * _larger(draw) + 1 - own)
+
+
+def _larger(draw: Initialization) -> float:
+    """How many times the paper's random weights are as large."""
+    return 1.0 if draw == "he-fan-out" else 6**0.5
 
 
 def as_in_the_paper(d: "Design") -> dict:
@@ -124,6 +133,14 @@ def as_in_the_paper(d: "Design") -> dict:
         out["near", x] = d.students(training=first, toward_teacher=own_lambda(x, p.draw), **alike)
         out["basin", x] = d.surfaces(out["near", x], s.grid if x in PLANES else 0)
     return out
+
+
+def starts(r, near: str = "near", other: str = "lambda") -> dict:
+    """Where students start near their teacher: {the paper's lambda: name of the row}. They are the rows `near`, which
+    claims O4 and O5 rest on, or `other` ones where these are not all there; of the surfaces "basin" and "surface"."""
+    if all((near, x) in r.rows for x in AXIS):
+        return {x: (near, x) for x in AXIS}
+    return {paper_lambda(x, r.profile.draw): (other, x) for x in LAMBDAS}
 
 
 def moves(d: "Design") -> dict:
