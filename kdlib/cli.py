@@ -121,7 +121,8 @@ def _list(records):
     for r in records:
         numbers = " ".join(f"{metric}={value:.4g}" for metric, value in r.numbers((
             "accuracy", "agreement", "unseen_agreement", "barrier", "judge_fid", "judge_is")).items())
-        print(f"{r.key} {r.spec['kind']:9} {r.seconds:7.2f} s  {numbers}")
+        data = r.planned.subject.data
+        print(f"{r.key} {r.spec['kind']:9} {data.name:11} trial {data.trial:<3} {r.seconds:7.2f} s  {numbers}")
 
 
 @app.command()

@@ -181,6 +181,8 @@ def test_a_key_of_several_records_is_an_error(recorded, monkeypatch):
 def test_recorded_runs_are_listed_and_shown_and_audited_by_key(kdlib, recorded):
     code, out, _ = kdlib("runs", "--recorded", "--kind", "teacher")
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == [spec.key for spec in recorded] + ["4"]
+    assert [" ".join(line.split()[2:5]) for line in out.splitlines()[:-1]] == [
+        f"{spec.data.name} trial {spec.data.trial}" for spec in recorded]
     key = recorded[2].key
     assert kdlib("runs", "--recorded", key[:12])[1] == package.record(key).line() + "\n"
     code, out, _ = kdlib("audit", "--key", key[:12])
