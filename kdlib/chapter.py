@@ -276,14 +276,16 @@ def moves(key: str, values, scale: float = 100, digits: int = 1, unit: str = "po
 
 def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photographs") -> None:
     """Glue what the claims of a chapter allow to say, by what their verdicts rest on, so that no sentence contradicts
-    its card: {key: (claim, number of its statistic, words where that holds, where it does not, where it is open)}, with
-    {} for its size, {signed} with its sign, {share} of a share that is not in percent. `in_one_sentence` of signals and
-    real data (in words: `real`), where they have the statistic's runs."""
+    its card: {key: (claim, number of its statistic, or a word that it alone has where profiles order them otherwise,
+    words where that holds, where it does not, where it is open)}, with {} for its size, {signed} with its sign, {share}
+    of a share that is not in percent. `in_one_sentence` of signals and real data (in words: `real`), where they have
+    the statistic's runs."""
     profile, _, signals = _signals(name, r)
-    for key, (claim, number, *words) in told.items():
+    for key, (claim, which, *words) in told.items():
         said = {}
         for where, of, stands in (("on signals", profile, signals), (real, PROFILES[REAL], on_record(REAL))):
-            label = CLAIMS[claim].statistics[number].label.format(**Results(of, {}).words)
+            labels = [s.label.format(**Results(of, {}).words) for s in CLAIMS[claim].statistics]
+            label = next(one for one in labels if which in one) if isinstance(which, str) else labels[which]
             for part in (stands if claim in stands else on_record(of.name))[claim].parts:
                 if part.label == label:
                     said[where] = _of_part(part, words)

@@ -233,7 +233,7 @@ your_run("01_fidelity_gap", r)
 # ```{dropdown} What the paper found
 # On CIFAR-100, a ResNet-56 self-distilled with up to 50,000 added GAN images agrees with its teacher on less than 80 % of the
 # test set (Fig 1a of {cite:t}`stanton2021`); a 3-member teacher is matched on about 77 to 80 % (Fig 1b). On MNIST, a LeNet-5
-# whose teacher saw only 200 images is matched on more than 99 % (Fig 2). Its added images are generated; here they are draws
+# whose teacher saw only 200 images is matched on more than 99 % (Fig 2). Fig 1's added images are generated; here they are draws
 # from the very same distribution, so that the quality of generated images is no reason for a gap.
 # ```
 #
@@ -243,7 +243,7 @@ your_run("01_fidelity_gap", r)
 # test set. In {term}`self-distillation` the teacher's own weights are one solution that the student could reach.
 #
 # A {term}`trial` draws its own training, test and fresh signals (MNIST-1D, {cite:t}`greydanus2024`), trains a pool of 24 teachers,
-# of which 12 teach and 12 are never seen by a student, and distils students from them. Trials share nothing, so an interval over
+# of which 12 teach and 12 are never seen by a student, and distils students from them. Trials of signals share nothing, so an interval over
 # them covers data, initial weights and order together. CIFAR-100 is at half its resolution, a teacher sees 20 images of each
 # class, and the other images of the training set are real, fresh ones of the same distribution. All students take the same
 # number of steps, but for those trained ten times longer.
@@ -253,11 +253,11 @@ your_run("01_fidelity_gap", r)
 p = r.profile
 optimizer = next(name for name, training in p.optimization.optimizers.items() if training.optimizer == d.training.optimizer)
 folded("Sizes on signals", table(("what", "value"), [
-    ("trials shown", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
+    ("live trials", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
     ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.fidelity_gap.factors)),
     ("ensemble sizes m", ", ".join(map(str, fidelity_gap.ENSEMBLES))),
-    ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals: as few as fit 95 % of the training set"),
+    ("teacher", f"{d.teaching.steps} steps of {d.teaching.batch} signals; in a pilot they fitted 98 % of the training set"),
     ("student", f"{d.training.steps} steps of {d.training.batch}, three times the teacher's, as in the paper"),
     ("optimizer of both", f"{optimizer}, cosine from {d.training.lr:g} to 0, weight decay {d.training.weight_decay:g}"),
     ("temperature, alpha", "1, 0 (no labels)")], "The runs of this chapter"))

@@ -154,7 +154,7 @@ states("03_distillation_data", r, {
 trials_shown(r)
 
 # %% [markdown]
-# On signals the bare training set at τ = 1 gives **{glue:text}`baseline` %** {term}`agreement`, and {glue:text}`most-agreement`, first of {glue:text}`recipes` recipes in the mean, {glue:text}`best` %. On photographs it is {glue:text}`cifar-baseline` %, and {glue:text}`cifar-best` % for {glue:text}`cifar-most-agreement`. (A maximum flatters itself; the claims choose a recipe on other trials than they judge it on.)
+# On signals a student of a teacher of five has on the bare training set at τ = 1 **{glue:text}`baseline` %** {term}`agreement`, and with {glue:text}`most-agreement`, first of {glue:text}`recipes` recipes in the mean, {glue:text}`best` %. On photographs, which are always cropped and flipped, it is {glue:text}`cifar-baseline` %, and {glue:text}`cifar-best` % with {glue:text}`cifar-most-agreement`. (A maximum flatters itself; the claims choose a recipe on other trials than they judge it on.)
 #
 # Mixup at τ = 4, the paper's best, has rank {glue:text}`rank` here on signals and {glue:text}`cifar-rank` on photographs. Beside the best of the paper's other policies it is
 # {glue:text}`mixup`. In *accuracy* the first in the mean is {glue:text}`most-accuracy` on signals, {glue:text}`cifar-most-accuracy` on photographs. There the accuracies of all of them lie within {glue:text}`cifar-span` points.
@@ -312,7 +312,7 @@ your_run("03_distillation_data", r)
 # - *fresh*: one new signal to four, in the place of GAN images; *ood*: one sum of three sines to four, in the place of SVHN;
 # - *noise*: each signal replaced by uniform noise with probability 0.2.
 #
-# The teacher labels whatever comes out, afresh for every batch. Strengths were set once, from the paper's ratios where it has any,
+# The teacher labels whatever comes out. Strengths were set once, from the paper's ratios where it has any,
 # and never tuned. On CIFAR-100 these are the paper's eleven recipes (out-of-domain images from SVHN are the first 10,000 of its test set), and two
 # more: real fresh images, and MNIST's digits, which stand among the recipes in the place of SVHN's, since those came later.
 # ```

@@ -283,13 +283,13 @@ your_run("04_paradox", r)
 #
 # ```{dropdown} Method
 # The students of the first three chapters, and two sweeps of their own: teachers of 1 to 12 members, and weights α of the true labels from 0
-# to .7 (τ = 1, the teacher's own data). The largest teacher has as many members as a trial's pool; the *unseen* teacher beside it is built of
+# to .7 (τ = 1, the teacher's own data). The largest teacher has all members of a trial's pool that teach; the *unseen* teacher beside it is built of
 # the other twelve. Calibration is the expected calibration error {cite:p}`guo2017`.
 # ```
 #
 # ```{dropdown} Limits
 # The teacher's accuracy is bounded by its thousand signals; fresh data could lift a student above it if it had labels, and it has only the
-# teacher's. One architecture, one recipe. The correlation of P6 is over recipes, not over students of one recipe.
+# teacher's. One architecture, one recipe. The correlations of P6a and P6b are over recipes, not over students of one recipe.
 # ```
 #
 # ```{dropdown} Change this and predict

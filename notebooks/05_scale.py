@@ -258,20 +258,20 @@ your_run("05_scale", r)
 # ## How size and kind were varied
 #
 # ```{dropdown} What the paper found
-# On CIFAR-100, students of twice the depth agree with their teachers 2 to 3 points more (Fig 12 of {cite:t}`stanton2021`), far less than the
+# On CIFAR-100, deeper students agree with their teachers 2 to 3 points more (Fig 12 of {cite:t}`stanton2021`; from 56 to 110 layers not), far less than the
 # gap. VGG-16 without BatchNorm, distilled from five of its kind, stays below 85 % under every augmentation (Fig 13). On IMDB and
 # on ImageNet agreement rises with the ensemble and stays below 91 and 89 % (Table 2). Fig 8 shows how soft the labels are, by
 # depth, ensemble and temperature.
 # ```
 #
 # ```{dropdown} Method
-# The student's net is the teacher's, or one with twice as many channels (signals) or layers (photographs: 8 to 14, 14 to 20), and the same again
+# The student's net is the teacher's, or one with twice as many channels (signals) or with more layers (photographs: 8 to 14, 14 to 20), and the same again
 # from a larger teacher. A net of another kind, a perceptron or VGG-11, teaches its own kind under several recipes (m = 5). On IMDB reviews are of up
 # to 100 tokens, teachers see 5,000. ImageNet (claim A3) is for whoever has the GPUs.
 # ```
 #
 # ```{dropdown} Limits
-# A CNN of 5,000 weights and one of 20,000 are both small; *twice as wide* is here what *twice as deep* is in the paper. Both students take the same
+# A CNN of 5,000 weights and one of 17,000 are both small; *twice as wide* is here what *twice as deep* is in the paper. Both students take the same
 # number of steps.
 # ```
 #

@@ -200,8 +200,8 @@ _ = drawn(two_sweeps, cifar, 2, 2.7)
 evidence("fig-errata-lambda-cifar", cifar)
 
 # %% [markdown]
-# A student that starts at {term}`λ` times its teacher's weights plus 1 − λ times a random draw is trained, in the official code, with 1 − λ times the
-# learning rate. Distance and learning rate vary together, and at λ = 1 next to nothing moves.
+# A student that starts at λ times its teacher's weights plus 1 − λ times a random draw (here PyTorch's, so that .25 to .375 is .45 to .59 of {doc}`chapter 2 <02_optimization>`)
+# is trained, in the official code, with 1 − λ times the learning rate. Distance and learning rate vary together, and at λ = 1 next to nothing moves.
 #
 # At λ = 1 the student ends with {glue:text}`lambda-test` % test agreement on signals if the rate is fixed, with {glue:text}`scaled-test` % if it is scaled. On photographs it ends with {glue:text}`cifar-lambda-test` and {glue:text}`cifar-scaled-test` %. At λ = .75, where the rate is
 # scaled, agreement {glue:text}`gain`. Of the train KL at λ = 0 the stretch from .25 to .375 takes
@@ -246,7 +246,7 @@ table(("defect", "what it does here", "where the paper shows the quantity"), [
     ("every exception becomes NaN, as a teacher-only run does", NOT, "none"),
     ("train agreement is counted in train mode during the last epoch: BatchNorm by its batch, weights that still move",
      NOT, "Fig 5"),
-    ("generated images are labelled at τ = 1, the real ones beside them at the experiment's τ", NOT, "Fig 1, 3, 7"),
+    ("generated images are labelled at τ = 1, the real ones beside them at the experiment's τ", NOT, "Fig 3, 11"),
     ("nets called ResNet-56 and -110 have bottleneck blocks, 9n + 2 layers; the text does not say so", NOT,
      "Fig 1, 3, 10, 12"),
     ("ECE has 10 bins (here 15, as in its source)", NOT, "every ECE"),

@@ -144,7 +144,7 @@ glue("scaling-commit", scaling["commit"], display=False)
 # - *conventional*: PIL images through torchvision's transforms in a `DataLoader` (signals: a `TensorDataset`), every teacher asked about every batch, accuracy
 #   and agreement read and a progress text written at every step.
 # - *kdlib*: the loop of the chapters. Data lie in memory as tensors, augmentation works on twenty batches at once, teachers are asked once where the input is
-#   fixed (never under random augmentation), small nets of equal shape advance together, and nothing is read back inside a step.
+#   fixed or has few crops (of other random augmentation never), small nets of equal shape advance together, and nothing is read back inside a step.
 # - *bound*: random tensors that are there already; teacher forward, student forward, backward, update and nothing else; the best of eager, channels-last and
 #   `torch.compile`.
 #

@@ -177,5 +177,5 @@ evidence("The teachers, percent", r)
 # - Fewer epochs: 30 for a teacher and 45 for a student, where the paper has 200 and 300, and batches of 128 for both.
 # - One division into halves, as in the official code: intervals are over weights, order and augmentation, not over divisions. Each trial's ensemble is an
 #   unseen teacher of the others, so that the trials' baselines share nets.
-# - Three trials: an interval is 2.5 times as wide as the spread between them.
+# - Three trials: an interval reaches 2.5 standard deviations to each side.
 # ```

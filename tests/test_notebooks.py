@@ -309,7 +309,7 @@ def test_each_check_of_the_prose_can_fail(fault, text):
 
 
 def told(path):
-    """[(key, where its real data is, claim, number of its statistic, words)] of what a page says of claims: the tables
+    """[(key, where its real data is, claim, number of its statistic or a word of it, words)] of what a page says of claims: the tables
     that it gives to `chapter.states`, as written."""
     cells = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
     tree, names = ast.parse(re.sub("^%.*", "", "\n".join(cells), flags=re.M)), dict(vars(chapter))
@@ -330,7 +330,8 @@ def faults_of_claims(told, glued):
     for key, real, claim, i, words in told:
         allowed = {}
         for where, profile in (("on signals", "signals"), (real, "workstation")):
-            label = CLAIMS[claim].statistics[i].label.format(**Results(PROFILES[profile], {}).words)
+            labels = [s.label.format(**Results(PROFILES[profile], {}).words) for s in CLAIMS[claim].statistics]
+            [label] = [one for one in labels if i in one] if isinstance(i, str) else [labels[i]]
             for part in chapter.on_record(profile)[claim].parts:
                 if part.label == label:
                     said = words[("holds", "does not hold", "undecided").index(part.verdict)]

@@ -28,7 +28,7 @@ class Another:
 class Settings:
     """The chapter's sizes in a profile."""
 
-    capacity: tuple  # Fig 12: (teacher, student), the second of each two twice as large
+    capacity: tuple  # Fig 12: (teacher, student), the second of each two the larger
     another: Another
     text: Task | None = None  # Table 2: IMDB
     photographs: Task | None = None  # Table 2: ImageNet
