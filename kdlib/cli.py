@@ -321,7 +321,7 @@ def benchmark(
         file: Annotated[Path, typer.Argument(help="a Python file with a method, an objective or an optimizer")],
         name: Annotated[str, typer.Option(help="which, if the file defines several")] = "",
         profile: Annotated[str, typer.Option(help="whose teachers: laptop, halves, or smoke to try")] = LIVE,
-        trials: Annotated[int | None, typer.Option(help="10 if not given; of halves those recorded")] = None,
+        trials: Annotated[int | None, typer.Option(help="10 if not given; of halves its three")] = None,
         workers: WorkersOption = None,
         json: Annotated[Path | None, typer.Option(help="the card (default: FILE's name, .json, beside it)")] = None):
     """Judge a method of distillation of your own on the book's teachers, at matched cost, and write its card."""
@@ -377,7 +377,7 @@ def _spare(inputs, outputs) -> None:
 
 
 @app.command()
-def book(profile: ProfileOption = LIVE, workers: WorkersOption = None,
+def book(profile: Annotated[str, typer.Option(help="smoke or laptop")] = LIVE, workers: WorkersOption = None,
          root: Annotated[Path | None, typer.Option(help="the folder with _toc.yml (default: this checkout)")] = None,
          published: Annotated[bool, typer.Option("--published", help="as committed: nothing is executed")] = False):
     """Execute every chapter with papermill at PROFILE and render the book."""
@@ -446,7 +446,8 @@ def fetch(name: str):
 @data_app.command()
 def show(name: str, policy: Annotated[str, typer.Option(help="only this one, besides the baseline")] = "",
          out: Annotated[Path | None, typer.Option(help="the picture to write (default: NAME.png)")] = None):
-    """What a net sees: the same eight training images or signals under every policy, as a PNG; or five reviews."""
+    """What a net sees, as a PNG: the same eight training images or signals under each policy without a generator; or
+    five reviews."""
     from kdlib.data import DataError, load, stored
     from kdlib.data.imports import known_set
 

@@ -160,7 +160,7 @@ def all_runs(sources: dict) -> str:
     in one they would be hundreds of screens, and seconds of work for a browser."""
     out = []
     for profile, source in sources.items():
-        if PROFILES[profile].compact:  # the trials that verdicts rest on: thousands, no figure's
+        if PROFILES[profile].compact:  # the trials that verdicts rest on: thousands; the explorer has their students
             continue
         def group(record):
             return record.spec["kind"], int(_trial(record))

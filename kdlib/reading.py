@@ -90,14 +90,14 @@ DERIVED = (
 LAST = tuple(Column(*column) for column in (
     ("seconds", "that it took, one core's; of runs that were trained together each its share"),
     ("device", "where it ran"),
-    ("processor", "maker, family, model and instruction set; empty before November 2026"),
+    ("processor", "maker, family, model and instruction set; empty in the earliest records"),
     ("kdlib", "version"),
     ("torch", "version"),
     ("numpy", "version"),
     (DRAWN_BY, "version of the package that draws the signals"),
     ("commit", "of the code; +changes: and something not committed"),
     ("content", "fingerprints of its stored data sets, as JSON; empty: the official ones, or none"),
-    ("weights", "the beginning of the checksum of its final weights; empty before November 2026"),
+    ("weights", "the beginning of the checksum of its final weights; empty in the earliest records"),
 ))
 NAMES = {"inputs": "half", "name": "data"}  # fields of a spec under another name: `inputs` is a metric, too
 

@@ -71,7 +71,7 @@ class Record:
     device: str
     versions: dict[str, str]
     commit: str
-    # what computed it (`devices.processor`); None: before it was recorded, in November 2026
+    # what computed it (`devices.processor`); None: in the earliest records
     processor: str | None = None
     # fingerprints of the stored data sets that it read; None: the official ones, or none but MNIST-1D, whose
     # generator's version is among the others

@@ -235,7 +235,7 @@ def _drawn(data: Data):
 
 class Generator(Run):
     """An SN-GAN of a teacher's training images (paper, A.2). `judge` is the classifier whose features and classes
-    measure its samples, where Inception's are not at hand."""
+    measure its samples, beside Inception's where these are at hand."""
 
     kind: Literal["generator"] = "generator"
     data: Data
@@ -264,10 +264,10 @@ class Generator(Run):
 class Student(Run):
     """A net distilled from one teacher, or from an ensemble (log of the members' mean probability).
 
-    `foil` is an independently trained teacher (or ensemble) of the same trial that the student never
-    sees: agreement with it is the independent-student baseline (paper, section 3.2). `foils` are more of them, of
-    trials that share the split. `measures`: the paper's metrics, or all there are, also train agreement in train mode;
-    "function" is the paper's without CKA, which costs as much as all others where a student has many foils.
+    `foil` is an independently trained teacher (or ensemble), on the same draw of data, that the student never sees:
+    agreement with it is the independent-student baseline (paper, section 3.2). `foils` are more of them. `measures`:
+    the paper's metrics, or all there are, also train agreement in train mode; "function" is the paper's without CKA, which
+    costs as much as all others where a student has many foils.
     """
 
     kind: Literal["student"] = "student"
