@@ -350,6 +350,19 @@ def test_the_lambda_axis_has_the_papers_proportions_of_teacher_and_random_weight
     assert [round(optimization.own_lambda(x, "torch"), 2) for x in (0.0, 0.25, 0.375, 1.0)] == [0, 0.12, 0.2, 1]
 
 
+def test_a_start_as_the_teacher_that_ends_no_nearer_to_it_is_no_sudden_success():
+    """What the steepest step takes is a share of what such a start saves: of nothing, nothing."""
+    def starting(*curves):
+        rows = {("near", x): [Record("made", {}, {"train_kl": kl}, {}, 0.0, "", {}, "") for kl in column]
+                for x, column in zip(optimization.AXIS, zip(*curves, strict=True), strict=True)}
+        return optimization.steepest(Results(PROFILES["signals"], rows))
+
+    falls = [0.8, 0.8, 0.8, 0.2, 0.2, 0.2, 0.1, 0.0, 0.0]
+    assert starting(falls, falls) == pytest.approx([0.6 / 0.8, 0.6 / 0.8])
+    assert starting(falls, falls, [*falls[:-1], 0.9]) == pytest.approx([0.75, 0.75, 0.0])  # thrown out at the last
+    assert starting([0.5] * 9, [0.5] * 9).tolist() == [0.0, 0.0]
+
+
 def test_charts_of_starts_show_the_runs_that_claims_rest_on_where_these_are_all_there():
     there = made_up("02_optimization", Design("workstation", 2))
     for near, other in (("near", "lambda"), ("basin", "surface")):

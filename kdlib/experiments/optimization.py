@@ -195,7 +195,9 @@ def sudden(r, sweep="lambda"):
 
 def steepest(r) -> np.ndarray:
     """[trials] of the train KL that a student loses by starting as its teacher and not at random, the share that
-    vanishes in one step of AXIS: the step that is steepest in the other trials."""
+    vanishes in one step of AXIS: the step that is steepest in the other trials. 0 where it loses none: a start as the
+    teacher that ends no nearer to it is no success."""
     kl = r.table([("near", x) for x in AXIS], "train_kl")
-    shares = -np.diff(kl, axis=1) / (kl[:, :1] - kl[:, -1:])
+    lost = kl[:, :1] - kl[:, -1:]
+    shares = np.divide(-np.diff(kl, axis=1), lost, out=np.zeros((len(kl), len(AXIS) - 1)), where=lost > 0)
     return shares[np.arange(len(shares)), leave_one_out_best(shares)]
