@@ -293,11 +293,12 @@ def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photog
 
 
 def _of_part(part: Part, words) -> str:
-    """The one of `words` that a statistic's verdict allows, with its size."""
+    """The one of `words` that a statistic's verdict allows, with its size: with its sign where the threshold is another
+    than 0, on either side of which it may lie below 0."""
     said = dict(zip(("holds", "does not hold", "undecided"), words, strict=True))[part.verdict]
     scale = 100 if part.unit in BOUNDED and "{share}" not in said else 1
     digits = 2 if "per " in part.label or "{share}" in said else 3 if scale == 1 else 1
-    upward = part.estimate.mean >= 0 or "{}" not in said
+    upward = part.threshold != 0 or part.estimate.mean >= 0 or "{}" not in said
     return _sized(re.sub(r"\{(signed|share)\}", "{}", said), part.values, upward, scale, digits)
 
 

@@ -231,26 +231,31 @@ def record(key: str) -> Record:
 def teacher(profile: str, trial: int = 0, member: int = 0) -> "nn.Module":
     """A recorded teacher, in eval mode on the CPU: from inputs as `kdlib.data` has them, images in [0, 1], to logits.
 
-    `trial` and `member` count from 0, whatever numbers they have in specs. Its weights are those committed beside the
-    records, or else those in the run store. KdlibError where there is no such teacher, or there are no weights of it.
+    `trial` counts from 0, whatever its number in specs; `member` is the place in the trial's pool. Its weights are those
+    committed beside the records, or else those in the run store. KdlibError where there is no such teacher, or there are
+    no weights of it.
     """
     from kdlib.runs import kind_of
     from kdlib.runs.kind import loaded
     from kdlib.store import Store, committed_weights
 
     design, source = Design(profile), Recorded(profile)
-    usual = design.profile.net, design.profile.train, design.teaching
-    pool: dict[int, list] = {}
+    p = design.profile
+    usual = p.data_set, p.net, p.draw, p.train, design.teaching
+    pool: dict[int, dict] = {}
     for spec in (record.planned for record in source.records.values()):
-        if kind_of(spec).starts_others and (spec.model, spec.data.train, spec.training) == usual:
-            pool.setdefault(spec.data.trial, []).append(spec)
-    trials = [sorted(pool[number], key=lambda spec: spec.member) for number in sorted(pool)]
-    if not trials:
+        if kind_of(spec).starts_others and (
+                spec.data.name, spec.model, spec.draw, spec.data.train, spec.training) == usual:
+            pool.setdefault(spec.data.trial, {})[spec.member] = spec
+    if not pool:
         raise StoreError(f"no teachers are recorded at profile {profile}")
-    if not 0 <= trial < len(trials) or not 0 <= member < len(trials[trial]):
-        raise StoreError(f"profile {profile} has {len(trials)} trials of {len(trials[0])} teachers, counted from 0 "
-                         f"(got trial {trial}, member {member})")
-    spec = trials[trial][member]
+    if not 0 <= trial < len(pool):
+        raise StoreError(f"profile {profile} has {len(pool)} trials, counted from 0 (got {trial})")
+    members = pool[sorted(pool)[trial]]
+    if member not in members:
+        there = ", ".join(map(str, sorted(members)))
+        raise StoreError(f"of trial {trial} of profile {profile} the teachers {there} are recorded (got {member})")
+    spec = members[member]
     store, there = Store(), source.weights_path(spec.key).exists()
     if not there and not store.weights_path(spec.key).exists():
         raise StoreError(f"the weights of teacher {spec.key} are not committed, nor in the run store: "

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from kdlib import __version__
 from kdlib.cards import MARK, chip
 from kdlib.experiments import CHAPTERS, so_far
-from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
 from kdlib.experiments.standings import standing
 from kdlib.explorer import Source
-from kdlib.stats import Claim, Standing, percent, rule
+from kdlib.stats import Standing, percent, rule
 
 WHERE = {p.name: p.where for p in PROFILES.values()}
 PAPER = {"title": "Does Knowledge Distillation Really Work?", "venue": "NeurIPS 2021", "arxiv": "2106.05945"}
@@ -60,14 +60,14 @@ def _claim(name, stands):
     claim = CLAIMS[name]
     return {"id": name, "chapter": claim.chapter, "paper": claim.found,
             **({"changed_since": claim.why} if claim.why else {}),
-            "stands": {profile: _stands(claims[name], _earlier(claim, profile))
+            "stands": {profile: _stands(claims[name], _earlier(name, profile))
                        for profile, claims in stands.items() if name in claims}}
 
 
-def _earlier(claim: Claim, profile: str) -> list[str]:
-    """Its earlier rules in a profile's words."""
+def _earlier(name: str, profile: str) -> list[str]:
+    """The earlier rules of a claim at a profile, in its words."""
     words = Results(PROFILES[profile], {}).words
-    return [f"{s.label.format(**words)} {rule(s)}" for s in claim.before]
+    return [f"{s.label.format(**words)} {rule(s)}" for s in claims_at(PROFILES[profile])[name].before]
 
 
 def _stands(claim: Standing, earlier: list[str]) -> dict:

@@ -266,8 +266,8 @@ class Student(Run):
 
     `foil` is an independently trained teacher (or ensemble), on the same draw of data, that the student never sees:
     agreement with it is the independent-student baseline (paper, section 3.2). `foils` are more of them. `measures`:
-    the paper's metrics, or all there are, also train agreement in train mode; "function" is the paper's without CKA, which
-    costs as much as all others where a student has many foils.
+    the paper's metrics, or all there are, also train agreement in train mode; "function" is the paper's without CKA,
+    which costs as much as all others where a student has many foils.
     """
 
     kind: Literal["student"] = "student"

@@ -140,14 +140,12 @@ states("02_optimization", r, {
     "heavy-test-5": ("O2", 3, RISES, FALLS, STAYS),
     "closed-adam": ("O3", "Adam", *CLOSED), "closed-sgd": ("O3", "SGD", *CLOSED),
     "step": ("O4", 0, "more than half, {} %: a jump", "less than half, {} %: no jump", "{} %, on no clear side of half,"),
-    "short": ("O4", 1, "less than a point ({}) short", "{} points short", "{} points, on no clear side of one, short"),
+    "short": ("O4", 1, "no point behind ({})", "more than a point behind ({})", "on no clear side of a point behind ({})"),
     "barrier-far": ("O5", 0, "a barrier of {} nats", "next to none, {} nats,", "one of {} nats, on no clear side of a tenth,"),
     "barrier-near": ("O5", 1, "next to none, {} nats,", "still one of {} nats", "one of {} nats, on no clear side of .02,"),
     "alike": ("O6", 0, "less than it", "more than it", "on no clear side of it"),
-    "reachable": ("O7", 0, "ahead by {} points, more than one,", "ahead by {} points, less than one,",
-                  "ahead by {} points, on no clear side of one,"),
-    "reachable-long": ("O7", 1, "still ahead by {} points, more than one,", "ahead by {} points, less than one,",
-                       "ahead by {} points, on no clear side of one,"),
+    "reachable": ("O7", 0, "more than a point ahead ({})", "no point ahead ({})", "on no clear side of a point ahead ({})"),
+    "reachable-long": ("O7", 1, "more than a point ahead ({})", "no point ahead ({})", "on no clear side of a point ahead ({})"),
     "identifies": ("O8", 0, RISES, FALLS, STAYS)})
 trials_shown(r)
 
@@ -233,7 +231,7 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %.
 #
 # In the paper agreement jumps to about 100 % between λ = .25 and .375. (PyTorch draws smaller random weights than the paper, beside which less of the teacher's is as much: λ is counted as in the paper.) Is there a jump? Of the train KL that a start as the teacher saves, how much falls in one eighth of the way
-# there, the one that takes most in the other trials? It takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends {glue:text}`short` of one that starts as the teacher.
+# there, the one that takes most in the other trials? It takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
 #
 # ## Basins
 

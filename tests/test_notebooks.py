@@ -309,8 +309,8 @@ def test_each_check_of_the_prose_can_fail(fault, text):
 
 
 def told(path):
-    """[(key, where its real data is, claim, number of its statistic or a word of it, words)] of what a page says of claims: the tables
-    that it gives to `chapter.states`, as written."""
+    """[(key, where its real data is, claim, number of its statistic or a word of it, words)] of what a page says of
+    claims: the tables that it gives to `chapter.states`, as written."""
     cells = [c.source for c in jupytext.read(path).cells if c.cell_type == "code"]
     tree, names = ast.parse(re.sub("^%.*", "", "\n".join(cells), flags=re.M)), dict(vars(chapter))
     for node in tree.body:

@@ -210,8 +210,21 @@ def test_a_recorded_teacher_comes_from_the_run_store_where_its_weights_are_not_c
     assert isinstance(package.teacher("mine", trial=0), torch.nn.Module)
 
 
+def test_a_teacher_is_found_by_its_place_in_the_pool_whatever_others_lie_beside_it(recorded):
+    others = [recorded[0].but(draw="he-fan-out"), recorded[0].but(training=recorded[0].training.but(steps=6))]
+    made = compute([*recorded, *others], workers=1)
+    source = Recorded("mine")
+    source.write("x.jsonl", [made[spec] for spec in [*others, *recorded[1:]]])  # the first one is not recorded
+    commit_weights(source, recorded[1:2], Store())
+    net = package.teacher("mine", trial=0, member=1)
+    weights = Store().weights(recorded[1])
+    assert all(torch.equal(value, weights[name]) for name, value in net.state_dict().items())
+    with pytest.raises(StoreError, match=r"of trial 0 of profile mine the teachers 1 are recorded \(got 0\)"):
+        package.teacher("mine")
+
+
 @pytest.mark.parametrize(("place", "says"), [
-    ({"trial": 5}, "2 trials of 2 teachers, counted from 0"), ({"member": 2}, "got trial 0, member 2"),
+    ({"trial": 5}, r"has 2 trials, counted from 0 \(got 5\)"), ({"member": 2}, r"teachers 0, 1 are recorded \(got 2\)"),
     ({"trial": -1}, "counted from 0")])
 def test_a_teacher_that_is_not_recorded_is_named(recorded, place, says):
     with pytest.raises(StoreError, match=says):

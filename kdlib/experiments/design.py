@@ -255,8 +255,9 @@ class Results:
 
     def __call__(self, name, metric: str) -> np.ndarray:
         """[trials] values of one metric in one condition, as `results.Record.number` has it."""
+        row = self._row(name)
         self.numbers[name, metric] = None
-        return np.array([record.number(metric) for record in self._row(name)])
+        return np.array([record.number(metric) for record in row])
 
     def most(self, values: Callable[["Results"], T]) -> T:
         """`values`, [trials] say, of the trials that verdicts rest on where these have all runs that it reads, else of

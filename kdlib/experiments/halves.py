@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.page import Chapter
-from kdlib.spec import Data, Initialization, Student, Teacher
+from kdlib.spec import Data, Student, Teacher
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -24,7 +24,6 @@ class Settings:
     """The chapter's sizes in a profile."""
 
     split: int  # the number of the division into halves, which all trials share
-    draw: Initialization  # of initial weights
     members: int  # of the largest ensemble
     cells: tuple  # (m, temperature) of Fig 9
     enough: float  # accuracy of the pilot on D1: it is trained long enough
@@ -34,7 +33,7 @@ def teacher(d: "Design", trial: int, member: int) -> Teacher:
     """One member of a trial's ensemble, trained on D0."""
     p, s = d.profile, d.profile.halves
     return Teacher(data=Data(name=p.data_set, trial=trial, train=p.train, test=p.test, split=s.split), model=p.net,
-                   draw=s.draw, training=d.teaching, member=member)
+                   draw=p.draw, training=d.teaching, member=member)
 
 
 def student(d: "Design", trial: int, m: int, temperature: float, **options) -> Student:
@@ -43,7 +42,7 @@ def student(d: "Design", trial: int, m: int, temperature: float, **options) -> S
     foil, *foils = (tuple(teacher(d, other, i) for i in range(m)) for other in d.trials if other != trial)
     training = d.lasting(d.training, d.profile.train + options.get("fresh", 0))
     return Student(teachers=tuple(teacher(d, trial, i) for i in range(m)), foil=foil, foils=tuple(foils),
-                   model=d.profile.net, draw=d.profile.halves.draw, measures="all", temperature=temperature,
+                   model=d.profile.net, draw=d.profile.draw, measures="all", temperature=temperature,
                    training=training, **options)
 
 

@@ -29,11 +29,11 @@ PROFILE = Profile(
                       steps=round(EPOCHS * HALF / BATCH)),
     training=Training(optimizer="sgd", lr=0.05, final_lr=1e-6, weight_decay=1e-4, batch=BATCH,
                       steps=round(STUDENT_EPOCHS * HALF / BATCH)),
+    draw="he-fan-out",
     epochs=STUDENT_EPOCHS,
     weights=True,
     halves=halves.Settings(
         split=0,
-        draw="he-fan-out",
         members=3,
         cells=((1, 1.0), (1, 4.0), (3, 1.0), (3, 4.0)),
         enough=0.53,
