@@ -56,7 +56,7 @@ def _notes(claim: Standing):
     if not claim.tested:
         yield claim.reason
     if claim.absent:
-        yield f"Without runs here, so that the claim may fail but not hold: {'; '.join(claim.absent)}."
+        yield f"Without a number here, so that the claim may fail but not hold: {'; '.join(claim.absent)}."
     if claim.verdict == "undecided" and any(part.verdict == "does not hold" for part in claim.parts):
         yield (f"One statistic fails by itself; of {len(claim.parts)} each is a chance to fail, and its p times "
                f"{len(claim.parts)} is not below 5 %.")

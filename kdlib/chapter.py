@@ -333,8 +333,8 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
         for i, row in enumerate(claim.to_rows()):
             yield (row["statistic"], f"{row['estimate']} {row['interval']}", row["n"], row["rule"],
                    marked(row["verdict"]), *(beside if i == 0 else ("",) * together), row["excluded"])
-        for label in claim.absent:
-            yield label, "no runs here", "", "", marked("not tested"), *("",) * together, ""
+        for label, why in claim.absent.items():
+            yield label, why, "", "", marked("not tested"), *("",) * together, ""
 
     rows = [(claim.id if i == 0 else "", *line) for claim in claims for i, line in enumerate(lines(claim))]
     made = table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict",
@@ -348,8 +348,11 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
     stands = [(_on_record(profile, tuple(CLAIMS))[1], on_record(profile)) for profile in profiles]
 
     def rules(statistics):
-        words = Results(PROFILES[LIVE], {}).words
-        return "; ".join(f"{s.label.format(**words)} {rule(s)}" for s in statistics) or "none"
+        said = {where: "; ".join(f"{s.label.format(**Results(PROFILES[profile], {}).words)} {rule(s)}"
+                                 for s in statistics) or "none" for profile, where in profiles.items()}
+        if len(set(said.values())) == 1:
+            return next(iter(said.values()))
+        return " / ".join(f"{where}: {rules}" for where, rules in said.items())
 
     rows = [(claim.id, rules(claim.before), rules(claim.statistics), claim.why, *(
         f"{marked(before[claim.id].verdict) if claim.id in before else 'new'} → {marked(now[claim.id].verdict)}"
@@ -443,8 +446,8 @@ def your_verdicts(profile: str, seeds: int | None, workers: int | None) -> HTML:
               if part.label in whole]
     words = (f"{sum(inside)} of {len(inside)} estimates lie within the 95 % "
              f"intervals of the records. Verdicts that differ: {'; '.join(differ) or 'none'}." if pairs else
-             f"Profile {profile} is not recorded, so there is nothing to compare its verdicts with: "
-             f"{cards.counted(here)}.")
+             f"{f'So many trials of {profile} are' if has_records(profile) else f'Profile {profile} is'} not recorded, "
+             f"so there is nothing to compare its verdicts with: {cards.counted(here)}.")
     return HTML('<div class="admonition note" id="your-run"><p class="admonition-title">Your run</p>'
                 f"<p>{html.escape(words)}</p></div>")
 

@@ -214,8 +214,8 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
             excluded = f" (excluded: {row['excluded']})" if row["excluded"] else ""
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
                   f"{row['rule']}: {row['verdict']}{excluded}")
-        for label in claim.absent:
-            print(f"      {label}: no runs at this profile")
+        for label, why in claim.absent.items():
+            print(f"      {label}: {why}")
         _earlier(claim.id, earlier)
     counts = Counter(claim.verdict for claim in found.values())
     print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")

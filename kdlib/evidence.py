@@ -1,5 +1,6 @@
 """What stands under a figure: its numbers, every run behind them, and how these are trained again."""
 
+import functools
 import html
 import urllib.parse
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ def evidence(cell: str, *results: Results) -> HTML:
     tables = "".join(_table(name, r, numbers) for r, numbers, _ in parts if numbers)
     for r in results:
         r.forget()
-    plans = ", ".join(f"<code>{html.escape(plan)}</code>" for plan in planned_by(cell, results[0]))
+    plans = ", ".join(f"<code>{html.escape(plan)}</code>" for plan in planned_by(cell, parts))
     again = " ".join(f"<code>{html.escape(_again(chapter_of(cell, r), r.profile))}</code>" for r, _, _ in parts)
     alone = (f"; one run alone, beside its record, by <code>kdlib audit --key {records[-1].key[:12]}</code>"
              if all(map(_recorded, (r.profile for r, _, _ in parts))) else "")
@@ -78,12 +79,21 @@ def slug(cell: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in cell.lower()).split())
 
 
-def planned_by(cell: str, r: Results) -> list[str]:
-    """The functions that plan the runs of a figure or table, as "kdlib/experiments/fidelity_gap.py: sizes"."""
+def planned_by(cell: str, parts) -> list[str]:
+    """The functions that plan the runs of a figure or table, as "kdlib/experiments/fidelity_gap.py: sizes": of those
+    that the map names the ones that plan any run that was read, of (results, numbers, {key: record}) each."""
     plans = [plan for shown in FIGURES if cell in shown.signals + shown.real
              for plan in (shown.plans if isinstance(shown.plans, tuple) else (shown.plans,))]
-    plans = plans or [CHAPTERS[chapter_of(cell, r)].plan]
-    return [f"{plan.__module__.replace('.', '/')}.py: {plan.__name__}" for plan in plans]
+    plans = plans or [CHAPTERS[chapter_of(cell, parts[0][0])].plan]
+    planning = [plan for plan in plans if any(_plans(plan, r.profile.name) & read.keys() for r, _, read in parts)]
+    return [f"{plan.__module__.replace('.', '/')}.py: {plan.__name__}" for plan in planning or plans]
+
+
+@functools.cache
+def _plans(plan, profile: str) -> set[str]:
+    """The keys of what it plans at a profile; none where this has no settings of its chapter."""
+    design, chapter = Design(profile), next(c for c in CHAPTERS.values() if c.plan.__module__ == plan.__module__)
+    return {spec.key for row in plan(design).values() for spec in row} if chapter.runs(design) else set()
 
 
 def chapter_of(cell: str, r: Results) -> str:

@@ -231,9 +231,9 @@ def record(key: str) -> Record:
 def teacher(profile: str, trial: int = 0, member: int = 0) -> "nn.Module":
     """A recorded teacher, in eval mode on the CPU: from inputs as `kdlib.data` has them, images in [0, 1], to logits.
 
-    `trial` counts from 0, whatever its number in specs; `member` is the place in the trial's pool. Its weights are those
-    committed beside the records, or else those in the run store. KdlibError where there is no such teacher, or there are
-    no weights of it.
+    `trial` counts from 0, whatever its number in specs; `member` is the place in the trial's pool. Its weights are
+    those committed beside the records, or else those in the run store. KdlibError where there is no such teacher, or
+    there are no weights of it.
     """
     from kdlib.runs import kind_of
     from kdlib.runs.kind import loaded

@@ -41,6 +41,12 @@ def runs(source: Source) -> Runs:
                 sorted({record.device for record in records}))
 
 
+def _trials(profile: str, source: Source | None) -> str:
+    """How many trials a profile has, and how many in the rows that have more."""
+    usual, there = PROFILES[profile].seeds, runs(source).trials if source else 0
+    return f"{usual} (some rows {there})" if there > usual else str(usual)
+
+
 def standings(profiles) -> dict[str, dict[str, Standing]]:
     """Where every claim stands, by profile, of those at which any has a verdict."""
     found = {profile: standing(profile) for profile in profiles}
@@ -117,8 +123,9 @@ def cost(found, stands) -> str:
     """What was run, by profile."""
     by = {profile: runs(source) for profile, source in found.items()}
     kinds = sum((r.kinds for r in by.values()), Counter())
-    rows = [(WHERE[profile], profile, ", ".join(r.data), r.trials, r.kinds["teacher"], r.kinds["student"],
-             r.kinds.total() - r.kinds["teacher"] - r.kinds["student"], f"{r.hours:.1f}", ", ".join(r.devices))
+    rows = [(WHERE[profile], profile, ", ".join(r.data), _trials(profile, found[profile]),
+             r.kinds["teacher"], r.kinds["student"], r.kinds.total() - r.kinds["teacher"] - r.kinds["student"],
+             f"{r.hours:.1f}", ", ".join(r.devices))
             for profile, r in by.items()]
     return (f"{kinds.total():,} runs are recorded, {kinds['student']:,} students and {kinds['teacher']:,} teachers "
             f"among them. They took {sum(r.hours for r in by.values()):.0f} hours of one core.\n\n"
@@ -171,7 +178,7 @@ def claims(found, stands) -> str:
 def sizes(found, stands) -> str:
     """What the profiles of real sets have, where the paper has 50,000 images and ResNet-56."""
     return table(("data", "set", "training images", "net", "trials"), [
-        (WHERE[p.name], p.data_set, f"{p.train:,}", p.net, p.seeds)
+        (WHERE[p.name], p.data_set, f"{p.train:,}", p.net, _trials(p.name, found.get(p.name)))
         for p in (PROFILES[REAL], PROFILES[REGIME])])
 
 

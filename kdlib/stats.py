@@ -5,8 +5,8 @@ A claim is declared (`Claim`, of `Statistic`s); on results it has a `Standing`, 
 
 import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -29,9 +29,9 @@ class Estimate:
     def interval(self, scale=1.0, digits=1) -> str:
         """For example [59.9, 62.5]."""
         if self.n == 1 and math.isinf(self.low):
-            return "(one trial: no interval)"
+            return "(of one: no interval)"
         if self.n == 2:  # thirteen standard errors to a side
-            return "(two trials: no interval)"
+            return "(of two: no interval)"
         return f"[{self.low * scale:z.{digits}f}, {self.high * scale:z.{digits}f}]"
 
 
@@ -241,11 +241,11 @@ class Claim:
         """As results decide it; what the results lack, they raise."""
         return self.stands(results, tuple(statistic.on(results) for statistic in self.statistics))
 
-    def stands(self, results, parts: tuple[Part, ...] = (), reason: str = "", absent: tuple[str, ...] = ()
-               ) -> "Standing":
-        """With these parts, or none for a reason; `absent`: the statistics of which there are no runs."""
+    def stands(self, results, parts: tuple[Part, ...] = (), reason: str = "",
+               absent: Mapping[str, str] | None = None) -> "Standing":
+        """With these parts, or none for a reason; `absent`: the statistics that have no number, and why."""
         statement, source = (text.format(**results.words) for text in (self.statement, self.source))
-        return Standing(self.id, statement, source, self.found, parts, reason, absent)
+        return Standing(self.id, statement, source, self.found, parts, reason, absent or {})
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class Standing:
     found: str
     parts: tuple[Part, ...] = ()
     reason: str = ""
-    absent: tuple[str, ...] = ()  # labels of statistics of which the profile has no runs
+    absent: Mapping[str, str] = field(default_factory=dict)  # labels of statistics that have no number, and why
     corrected: str = ""  # the verdict beside all other claims (`holm`); "" where they are not all there
 
     @property

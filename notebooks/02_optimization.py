@@ -261,7 +261,7 @@ evidence("fig-barrier-cifar", cifar)
 
 # %% mystnb={"figure": {"caption": "Signals: the distillation loss on 500 inputs, above its optimum, on the plane through teacher, start and end, for three \u03bb (the first trial). Axes are distances in weight space.", "name": "fig-planes"}, "image": {"alt": "Three contour maps on MNIST-1D of the loss on the plane through teacher, start and end of a student, for lambda 0, .45 and .59.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def planes(r, axes):
-    planes = {x: r.curves(name, "plane")[0] for x, name in opt.starts(r, "basin", "surface").items()
+    planes = {x: r.curves(name, "plane", 1)[0] for x, name in opt.starts(r, "basin", "surface").items()
               if name[1] in opt.PLANES}
     high = max(np.max(plane["loss"]) for plane in planes.values())
     for ax, (x, plane) in zip(axes, planes.items(), strict=True):

@@ -213,7 +213,7 @@ _ = drawn(calibration, cifar, 2, 2.9)
 evidence("fig-calibration-cifar", cifar)
 
 # %% [markdown]
-# Over the {glue:text}`recipes` recipes of {doc}`chapter 3 <03_distillation_data>` the rank correlation of agreement and calibration
+# Over the recipes of {doc}`chapter 3 <03_distillation_data>` ({glue:text}`recipes` of signals, {glue:text}`cifar-recipes` of photographs) the rank correlation of agreement and calibration
 # error ({term}`ECE`) is {glue:text}`rank`. That of {term}`predictive KL` and calibration error is {glue:text}`rank-kl`. In the paper the most faithful student is
 # *always* the best calibrated; here the calibration error of the most faithful recipe is {glue:text}`calibrated`.
 #

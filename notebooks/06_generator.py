@@ -139,7 +139,7 @@ evidence("P2 on fresh", r)
 # %% mystnb={"figure": {"caption": "The first 24 samples of the first trial's generator; none was chosen.", "name": "fig-samples"}, "image": {"alt": "Twenty-four small generated colour pictures of 16 by 16 pixels, in three rows of eight.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 r.read.clear()
 r.numbers.clear()
-figures.sheet(np.array(r.curves("generator", "samples")[0]) / 255, columns=8)
+figures.sheet(np.array(r.curves("generator", "samples", 1)[0]) / 255, columns=8)
 plt.show()
 
 # %% tags=["remove-input"]

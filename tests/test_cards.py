@@ -40,7 +40,7 @@ def test_a_card_says_why_a_verdict_is_not_what_its_intervals_say():
     several = Standing("F1", "s", "Fig 1", "", (fails, open_))
     assert (fails.verdict, several.verdict) == ("does not hold", "undecided")
     assert "of 2 each is a chance to fail" in read(cards.cards({"here": {"F1": several}})).text
-    lacking = replace(HERE["F1"], absent=("train agreement",))
+    lacking = replace(HERE["F1"], absent={"train agreement": "no runs"})
     assert lacking.verdict == "undecided"
     assert "may fail but not hold: train agreement." in read(cards.cards({"here": {"F1": lacking}})).text
     jointly = {"F1": replace(HERE["F1"], corrected="undecided")}

@@ -10,7 +10,9 @@ from bs4 import BeautifulSoup
 
 from kdlib import chapter, evidence
 from kdlib.experiments import so_far
+from kdlib.experiments.design import NotRecorded
 from kdlib.settings import from_records
+from kdlib.stats import Part
 
 SMALL, LARGE = ("size", 1, 1), ("size", 1, 33)
 
@@ -60,6 +62,37 @@ def test_it_names_what_plans_the_runs_and_what_trains_them_again(results):
     text = soup.get_text(" ")
     assert "kdlib/experiments/fidelity_gap.py: sizes" in text and "kdlib run 01_fidelity_gap --profile laptop" in text
     assert f"kdlib audit --key {rows[-1]['key'][:12]}" in text and "s of training on one core" in text
+
+
+def test_it_names_only_those_plans_of_the_map_that_planned_what_was_read():
+    there = so_far("08_errata", "workstation")
+    there(("scaled", 0.5), "agreement")
+    text = shown("fig-errata-lambda-cifar", there)[0].get_text(" ")
+    assert "kdlib/experiments/errata.py: runs" in text and "optimization.py" not in text
+
+
+def test_of_what_is_shown_of_one_trial_one_run_is_accounted():
+    there = so_far("02_optimization", "workstation")
+    there.curves(("surface", 0.25), "plane", 1)
+    soup, rows = shown("fig-planes-cifar", there)
+    assert [row["key"] for row in rows] == [there.rows["surface", 0.25][0].key]
+    assert "the 1 runs behind this, of 1 trials" in soup.get_text(" ")
+
+
+def test_what_is_asked_of_runs_that_are_not_there_is_no_number_of_an_account(results):
+    results(SMALL, "agreement")
+    with pytest.raises(NotRecorded):
+        results(("size", 1, 7), "agreement")
+    _, rows = shown("fig-gap", results)
+    assert {row["condition"] for row in rows} == {"size 1 1"}
+
+
+@pytest.mark.parametrize("threshold, values, said", [
+    (0.0, [-0.2, -0.2, -0.2], "falls by 20.0 ["), (0.01, [-0.2, -0.2, -0.2], "falls by -20.0 ["),
+    (0.01, [0.005, 0.005, 0.005], "falls by 0.5 ["), (-0.01, [-0.002, -0.002, -0.002], "holds, -0.2 [")])
+def test_a_size_that_is_judged_against_another_threshold_than_0_keeps_its_sign(threshold, values, said):
+    part = Part("x", np.array(values), "above", threshold, "points")
+    assert chapter._of_part(part, ("holds, {}", "falls by {}", "open")).startswith(said)
 
 
 @pytest.mark.parametrize("values, said", [

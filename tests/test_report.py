@@ -83,6 +83,19 @@ def test_claims_json_has_the_numbers_behind_a_verdict_and_no_infinity():
     assert earlier == "1 - test agreement, m = 1, x33 > 5 points"
 
 
+def test_a_claim_has_the_earlier_rules_of_its_profile():
+    """In the paper's own regime every rule is the first one."""
+    made_up = {"F2": Standing("F2", "statement", "Fig 1", "found", reason="no runs")}
+    [claim] = json.loads(report.as_json({"workstation": made_up, "halves": made_up}))["claims"]
+    assert claim["stands"]["workstation"]["earlier_rules"] == ["1 - test agreement, m = 1, x20 > 5 points"]
+    assert claim["stands"]["halves"]["earlier_rules"] == []
+
+
+def test_a_profile_has_one_number_of_trials_wherever_it_is_said(found):
+    for part in (report.cost, report.sizes):
+        assert "3 (some rows 5)" in part(found, {})
+
+
 def test_the_command_writes_the_claims_that_it_prints(tmp_path, capsys):
     claims(["F2", "P7"], profile="workstation", recorded=True, workers=None, json=tmp_path / "claims.json")
     printed = capsys.readouterr().out

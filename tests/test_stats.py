@@ -61,7 +61,7 @@ def test_values_without_an_estimate_are_errors(values):
 def test_an_estimate_as_text():
     e = estimate([0.61, 0.61, 0.61])
     assert e.text(scale=100) == "61.0 [61.0, 61.0]"
-    assert estimate([0.5]).text(digits=2) == "0.50 (one trial: no interval)"
+    assert estimate([0.5]).text(digits=2) == "0.50 (of one: no interval)"
 
 
 def test_slope_equals_polyfit_in_every_trial():
@@ -181,14 +181,14 @@ def test_rows_say_what_was_measured_and_by_which_rule():
         part([0.1, 0.1], "above", 0.05, label="gap"), part([0.02, 0.02], "within", 0.2, "nats", "kl")))
     first, second = claim.to_rows()
     assert first == {"id": "X1", "statement": "a statement", "statistic": "gap", "estimate": "10.0",
-                     "interval": "(two trials: no interval)", "n": 2, "rule": "> 5 points", "verdict": "holds",
+                     "interval": "(of two: no interval)", "n": 2, "rule": "> 5 points", "verdict": "holds",
                      "excluded": ""}
     assert (second["estimate"], second["rule"], second["verdict"]) == ("0.020", "within ± 0.2 nats", "holds")
 
 
 def test_of_one_trial_a_table_says_that_there_is_no_interval():
     row = part([0.5]).row()
-    assert (row["interval"], row["verdict"]) == ("(one trial: no interval)", "undecided")
+    assert (row["interval"], row["verdict"]) == ("(of one: no interval)", "undecided")
 
 
 class Made(dict):
@@ -230,7 +230,7 @@ def test_a_small_number_below_zero_is_shown_as_zero():
 
 
 def test_two_trials_have_no_interval_worth_the_name():
-    assert estimate([0.1, 0.3]).text(100) == "20.0 (two trials: no interval)"
+    assert estimate([0.1, 0.3]).text(100) == "20.0 (of two: no interval)"
     assert estimate([0.1, 0.2, 0.3]).text(100) == "20.0 [-4.8, 44.8]"
 
 

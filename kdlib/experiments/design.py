@@ -247,11 +247,13 @@ class Results:
         """Those of the conditions and trials that `live` has, so that like is compared with like."""
         return replace(self, rows={name: self.rows[name][:len(row)] for name, row in live.rows.items()})
 
-    def _row(self, name):
+    def _row(self, name, trials: int | None = None):
+        """Its records, or those of the first trials alone."""
         if name not in self.rows:
             raise NotRecorded(name, name in self.planned)
-        self.read.update({record.key: record for record in self.rows[name]})
-        return self.rows[name]
+        row = self.rows[name][:trials]
+        self.read.update({record.key: record for record in row})
+        return row
 
     def __call__(self, name, metric: str) -> np.ndarray:
         """[trials] values of one metric in one condition, as `results.Record.number` has it."""
@@ -280,9 +282,10 @@ class Results:
             results.read.clear()
             results.numbers.clear()
 
-    def curves(self, name, curve: str) -> list:
-        """One curve (a list, or a dict of a plane) per trial; NotRecorded of trials of which metrics alone are kept."""
-        row = self._row(name)
+    def curves(self, name, curve: str, trials: int | None = None) -> list:
+        """One curve (a list, or a dict of a plane) per trial, or of the first `trials` alone; NotRecorded of trials of
+        which metrics alone are kept."""
+        row = self._row(name, trials)
         if self.profile.compact:
             raise NotRecorded(name, planned=False)
         return [record.curves[curve] for record in row]
@@ -317,11 +320,11 @@ class Results:
 class Beside(Results):
     """Results of some of the conditions that are planned, NaN in the others: over a figure of all it shows some."""
 
-    def _row(self, name):
+    def _row(self, name, trials=None):
         if name in self.rows or name not in self.planned:
-            return super()._row(name)
+            return super()._row(name, trials)
         return [SimpleNamespace(number=lambda _: np.nan, curves=defaultdict(dict))
-                for _ in next(iter(self.rows.values()))]
+                for _ in next(iter(self.rows.values()))[:trials]]
 
 
 class Asked(Results):
@@ -330,7 +333,7 @@ class Asked(Results):
     def __init__(self, profile: Profile):
         super().__init__(profile, {}, read={})
 
-    def _row(self, name):
+    def _row(self, name, trials=None):
         self.read[name] = None
         draws = np.random.default_rng(list(str(name).encode()))
         return [SimpleNamespace(number=lambda _: draws.uniform(0.4, 0.6)) for _ in range(3)]

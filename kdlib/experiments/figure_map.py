@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from kdlib.experiments import PAGES, distillation_data, fidelity_gap, halves, optimization, paradox, scale
+from kdlib.experiments import PAGES, distillation_data, errata, fidelity_gap, halves, optimization, paradox, scale
 from kdlib.paths import atomic, project_root
 
 BEGIN, END = "<!-- the map: written by python -m kdlib.experiments.figure_map -->\n", "<!-- end of the map -->\n"
@@ -25,7 +25,7 @@ class Shown:
 
 
 FIGURES = (
-    Shown("Fig 1", "fidelity and accuracy over the amount of data", fidelity_gap.sizes,
+    Shown("Fig 1", "fidelity and accuracy over the amount of data", (fidelity_gap.sizes, fidelity_gap.generated),
           ("fig-gap", "fig-gap-ensembles", "fig-paradox"),
           ("fig-gap-cifar", "fig-gap-ensembles-cifar", "fig-paradox-cifar", "fig-generated")),
     Shown("Fig 2", "an easy task, MNIST", fidelity_gap.easy, ("fig-easy",), ("fig-easy-mnist",)),
@@ -39,7 +39,7 @@ FIGURES = (
     Shown("Fig 6a", "longer training, SGD and Adam", (optimization.optimizers, optimization.as_in_the_paper),
           ("fig-optimizers",), ("fig-optimizers-cifar",)),
     Shown("Fig 6b", "starts near the teacher",
-          (optimization.starts_near, optimization.as_in_the_paper, optimization.moves),
+          (optimization.starts_near, optimization.as_in_the_paper, optimization.moves, errata.runs),
           ("fig-lambda", "fig-moves", "fig-errata-lambda"), ("fig-lambda-cifar", "fig-errata-lambda-cifar")),
     Shown("Fig 6c", "the loss between them", (optimization.starts_near, optimization.as_in_the_paper),
           ("fig-planes", "fig-barrier"), ("fig-planes-cifar", "fig-barrier-cifar")),

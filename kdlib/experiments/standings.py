@@ -45,7 +45,7 @@ def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Res
             absent[statistic.label.format(**r.words)] = why
     if not parts:
         return claim.stands(r, reason=next(iter(absent.values())))
-    return claim.stands(r, tuple(parts), absent=tuple(absent))
+    return claim.stands(r, tuple(parts), absent=absent)
 
 
 def claims_of(names, profile: str) -> list[str]:
