@@ -468,8 +468,11 @@ def ranked(cards: list[dict]) -> list[SimpleNamespace]:
 def _against(card, base, several: int) -> str:
     if base is None or card is base:
         return ""
-    theirs = {t["trial"]: t["test"]["agreement"]["specific"] for t in base["trials"]}
-    pairs = [t["test"]["agreement"]["specific"] - theirs[t["trial"]] for t in card["trials"] if t["trial"] in theirs]
+    def by_teachers(one):  # a trial is the same one with the same teachers: their recipe may change
+        return {(t["trial"], t["teacher"], *t["unseen"]): t["test"]["agreement"]["specific"] for t in one["trials"]}
+
+    ours, theirs = by_teachers(card), by_teachers(base)
+    pairs = [ours[trial] - theirs[trial] for trial in ours if trial in theirs]
     if len(pairs) < 2:
         return ""
     e = estimate(pairs, 1 - 0.05 / several)
@@ -478,15 +481,22 @@ def _against(card, base, several: int) -> str:
     return f"{100 * e.mean:+.{digits}f} [{100 * e.low:+.{digits}f}, {100 * e.high:+.{digits}f}]: {word}"
 
 
+def usual_card(cards: list[dict]) -> dict:
+    """The base's, or the first where it has none."""
+    return next((card for card in cards if card["method"] == BASE), cards[0])
+
+
 def table(cards: list[dict]) -> str:
     """The leaderboard in Markdown, of the cards of one task, and what each method is."""
     first, *others = [label for *_, label, _ in ROWS]
     header = ["rank", "method", first, f"that, less {BASE}'s", "cost", *others]
     lines, methods = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"], []
+    usual = len(usual_card(cards)["trials"])
     for row in ranked(cards):
         card = row.card
         link = f"{{download}}`{card['method']} <../results/benchmark/{card['code']}>`"
-        methods.append(f"- `{card['method']}`: {card['about'].rstrip('.')}")
+        count = "" if len(card["trials"]) == usual else f", {len(card['trials'])} trials"
+        methods.append(f"- `{card['method']}`: {card['about'].rstrip('.')}{count}")
         first, *others = [_cell(card["summary"][part][measure][of], scale) for part, measure, of, _, scale in ROWS]
         cells = [row.rank, link, first, row.against, f"{card['cost']['mean']:.2f}", *others]
         lines.append(f"| {' | '.join(cells)} |")
@@ -502,9 +512,10 @@ def page(root: Path) -> str:
             continue
         group = [card for card in cards if card["task"] == name]
         if group:
-            teacher = group[0]["summary"]["test"]["accuracy"]["teacher"]
-            blocks.append(f"**{title}**, {len(group[0]['trials'])} trials. The teachers' accuracy is "
-                          f"{_cell(teacher, 100)} %.\n\n{table(group)}")
+            usual = usual_card(group)
+            teacher = usual["summary"]["test"]["accuracy"]["teacher"]
+            blocks.append(f"**{title}**, {len(usual['trials'])} trials where a method says no other number. The "
+                          f"teachers' accuracy is {_cell(teacher, 100)} %.\n\n{table(group)}")
     return "\n\n".join(blocks)
 
 

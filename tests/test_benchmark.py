@@ -251,7 +251,8 @@ def made_up(method, merits, declared=1.0):
         return {"accuracy": {"student": 0.5, "teacher": 0.6}, "kl": {"own": 0.2},
                 "agreement": {"own": value + 0.5, "specific": value}}
 
-    trials = [{"trial": i, "test": numbers(value), "train": numbers(value)} for i, value in enumerate(merits)]
+    trials = [{"trial": i, "teacher": f"t{i}", "unseen": ["u"], "test": numbers(value), "train": numbers(value)}
+              for i, value in enumerate(merits)]
     return {"method": method, "about": f"Of {method}.", "code": f"{method}.py", "task": "laptop",
             "declared_cost": declared, "cost": {"mean": 0.8, "low": 0.8, "high": 0.8, "n": len(trials)},
             "trials": trials, "summary": benchmark._summary(trials)}
@@ -274,6 +275,18 @@ def test_the_rule_ranks_by_what_is_specific_and_calls_ahead_what_is_ahead_trial_
     paired = estimate(0.05 + 0.0012 * np.arange(10), 1 - 0.05 / 5)
     assert f" | {100 * paired.mean:+.1f} [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]: ahead | 0.80 | " in line
     assert about == "- `better`: Of better"
+    assert "- `few`: Of few, 9 trials" in table(cards)
+
+
+def test_methods_are_compared_in_trials_of_the_same_teachers_alone():
+    base, other = made_up("kd", [0.1, 0.2, 0.3, 0.4]), made_up("other", [0.2, 0.4, 0.6, 0.9])
+    other["trials"][3]["teacher"] = "of another recipe"
+    e = estimate([0.1, 0.2, 0.3])
+    [against] = [row.against for row in ranked([base, other]) if row.card is other]
+    assert against.startswith(f"{100 * e.mean:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]")
+    other["trials"][0]["unseen"] = ["others"]
+    other["trials"][1]["unseen"] = ["others"]
+    assert [row.against for row in ranked([base, other])] == ["", ""]
 
 
 def test_the_leaderboard_is_what_the_cards_in_the_repository_say():
