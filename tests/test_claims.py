@@ -288,7 +288,7 @@ def test_a_claim_stands_on_the_statistics_of_which_there_are_runs_and_names_the_
     [o1] = [c for c in judged("02_optimization", made_up("02_optimization", Design("laptop"))) if c.id == "O1"]
     assert [part.label for part in o1.parts] == ["slope of train agreement per doubling, m = 1"]
     assert o1.absent == {"slope of train agreement per doubling, as many passes, m = 1":
-                         "profile laptop has no runs “('passes', 2)”"}
+                         "profile laptop has no runs “passes 1”"}
     assert "profile laptop has no runs" in chapter.claim_table([o1]).data
     assert standing("laptop", only=["O1"])["O1"].verdict == "undecided"  # its one part holds, the other is not there
 
