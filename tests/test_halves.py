@@ -10,6 +10,7 @@ from kdlib.experiments.standings import judged, standing
 from kdlib.paths import project_root
 from kdlib.results import Record
 from kdlib.spec import Student, Teacher
+from kdlib.stats import Estimate
 
 D = Design("halves")
 ROWS = CHAPTERS["10_halves"].runs(D)
@@ -46,6 +47,13 @@ def test_the_unseen_teachers_are_the_other_trials_ensembles_of_the_same_size():
 def test_the_pilot_is_none_of_the_recorded_runs():
     pilot = halves.teacher(D, halves.PILOT, 0)
     assert pilot not in {t for s in STUDENTS for t in (*s.teachers, *s.unseen)}
+
+
+@pytest.mark.parametrize("low, high, printed, said", [
+    (4.0, 9.0, 7.3, "comes out"), (-20.0, 23.0, 7.3, "open"), (-2.0, 1.0, 0.3, "open"), (0.1, 0.5, 0.3, "comes out"),
+    (8.0, 9.0, 7.3, "higher here"), (-1.0, 2.0, 7.3, "lower here"), (-9.0, -2.0, -7.3, "comes out")])
+def test_a_difference_comes_out_only_where_its_interval_could_also_have_missed_it(low, high, printed, said):
+    assert halves.comes_out(Estimate((low + high) / 2, low, high, 3), printed) == said
 
 
 def test_targets_are_differences_of_the_printed_cells():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kdlib.experiments.page import Chapter
 from kdlib.spec import Data, Student, Teacher
+from kdlib.stats import Estimate
 
 if TYPE_CHECKING:
     from kdlib.experiments.design import Design
@@ -73,8 +74,7 @@ def recycling(d: "Design", m: int = 1) -> dict:
     return {("recycle", name, m, 4.0): students(d, m, 4.0, **options) for name, options in sets.items()}
 
 
-# The paper's differences as targets, in points: (what, ours, printed). A target is met if our interval contains it; the
-# sign is confirmed if the interval lies on the paper's side of 0.
+# The paper's differences as targets, in points: (what, ours, printed).
 TARGETS = tuple(
     (f"{metric}, {label}", one, other, metric, round(PAPER[one][i] - PAPER[other][i], 2))
     for i, metric in ((1, "agreement"), (0, "accuracy"))
@@ -82,3 +82,11 @@ TARGETS = tuple(
                               ("tau = 4 minus 1, m = 3", (3, 4.0), (3, 1.0)),
                               ("m = 3 minus 1, tau = 1", (3, 1.0), (1, 1.0)),
                               ("m = 3 minus 1, tau = 4", (3, 4.0), (1, 4.0))))
+
+
+def comes_out(ours: Estimate, printed: float) -> str:
+    """Whether a difference of the paper comes out: if our interval contains it and not 0. One that contains both is too
+    wide to tell; one that does not contain it lies above or below."""
+    if not ours.low <= printed <= ours.high:
+        return "higher here" if ours.low > printed else "lower here"
+    return "open" if ours.low <= 0 <= ours.high else "comes out"
