@@ -252,6 +252,14 @@ def follows(key: str, values, up: str = "more", down: str = "less", undecided: s
     glue(key, in_one_sentence(said, undecided), display=False)
 
 
+def place(r: Results) -> str:
+    """Where a page's own results were seen, in words of its text: on signals, on photographs, or on one's own data."""
+    name = r.profile.data_set
+    if data_set(name).drawn is not None:
+        return "on signals"
+    return "on photographs" if name == PROFILES[REAL].data_set else f"on {name}"
+
+
 def in_one_sentence(said: dict[str, str], undecided: str) -> str:
     """What is said of each place, as one text that says the same words once: {"on signals": "rises by 3 points",
     "on photographs": "rises by 2 points"} is "rises by 3 points on signals and by 2 points on photographs"."""
@@ -283,7 +291,7 @@ def states(name: str, r: Results, told: dict[str, tuple], real: str = "on photog
     profile, _, signals = _signals(name, r)
     for key, (claim, which, *words) in told.items():
         said = {}
-        for where, of, stands in (("on signals", profile, signals), (real, PROFILES[REAL], on_record(REAL))):
+        for where, of, stands in ((place(r), profile, signals), (real, PROFILES[REAL], on_record(REAL))):
             labels = [s.label.format(**Results(of, {}).words) for s in CLAIMS[claim].statistics]
             label = next(one for one in labels if which in one) if isinstance(which, str) else labels[which]
             for part in (stands if claim in stands else on_record(of.name))[claim].parts:

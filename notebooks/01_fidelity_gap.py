@@ -41,6 +41,7 @@ from kdlib.chapter import (
     glue,
     moves,
     open_chapter,
+    place,
     say,
     states,
     table,
@@ -102,7 +103,7 @@ def tell(name, where, of):
     fuller[where] = of.most(lambda r: r.room(("size", 5, last)) - r.room(large))
 
 
-tell("", "on signals", r)
+tell("", place(r), r)
 tell("cifar-", "on photographs", cifar)
 for key in both:
     moves(key, both[key])

@@ -46,6 +46,7 @@ from kdlib.chapter import (
     glue,
     moves,
     open_chapter,
+    place,
     say,
     states,
     table,
@@ -126,7 +127,7 @@ def tell(name, where, of, row=()):
             "These trials do not tell.")
 
 
-tell("", "on signals", r)
+tell("", place(r), r)
 tell("cifar-", "on photographs", cifar, ("patient",))
 for key in both:
     moves(key, both[key])

@@ -43,6 +43,7 @@ from kdlib.chapter import (
     glue,
     moves,
     open_chapter,
+    place,
     say,
     states,
     table,
@@ -132,7 +133,7 @@ def tell(key, where, of):
     both["warm-accuracy-5"][where] = of.most(lambda r: r(warm, "accuracy") - r(cool, "accuracy"))
 
 
-tell("", "on signals", r)
+tell("", place(r), r)
 tell("cifar-", "on photographs", cifar)
 OFTEN = "{} points more often", "{} points less often", "as often, as far as these trials tell,"
 for key in both:

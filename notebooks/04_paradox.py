@@ -40,6 +40,7 @@ from kdlib.chapter import (
     glue,
     moves,
     open_chapter,
+    place,
     say,
     states,
     trials_shown,
@@ -111,7 +112,7 @@ def tell(key, where, of):
             lambda r, m=m, metric=metric: r(("alpha", m, 0.7), metric) - r(("alpha", m, 0.0), metric))
 
 
-tell("", "on signals", r)
+tell("", place(r), r)
 tell("cifar-", "on photographs", cifar)
 for key in both:
     moves(key, both[key])

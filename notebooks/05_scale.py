@@ -41,6 +41,7 @@ from kdlib.chapter import (
     follows,
     glue,
     open_chapter,
+    place,
     say,
     states,
     table,
@@ -100,7 +101,7 @@ def tell(key, where, of):
         say(f"{key}{name}", of(("labels", teacher, 1), metric))
 
 
-tell("", "on signals", r)
+tell("", place(r), r)
 tell("cifar-", "on photographs", real)
 for key in often:
     follows(key, often[key], "{} points more often", "{} points less often", "as often, as far as these trials tell,")

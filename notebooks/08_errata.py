@@ -33,7 +33,19 @@ from collections import defaultdict
 import numpy as np
 
 from kdlib import defects, figures
-from kdlib.chapter import all_runs, drawn, follows, glue, moves, open_chapter, say, table, trials_shown, your_run
+from kdlib.chapter import (
+    all_runs,
+    drawn,
+    follows,
+    glue,
+    moves,
+    open_chapter,
+    place,
+    say,
+    table,
+    trials_shown,
+    your_run,
+)
 from kdlib.evidence import evidence
 from kdlib.experiments import optimization as opt
 from kdlib.experiments import paradox, so_far
@@ -93,7 +105,7 @@ for name, key in (("images", "columns"), ("images-elsewhere", "elsewhere_columns
     say(name, [pair[f"{key}3"] for pair in defects.untrained_images()], 1, 2, 1)
 say("batches", r(small, "nll_batches") - r(small, "nll"), 1, 4)
 tells, gains = defaultdict(dict), {}
-for name, where, of in (("", "on signals", r), ("cifar-", "on photographs", cifar)):
+for name, where, of in (("", place(r), r), ("cifar-", "on photographs", cifar)):
     s, large = of.profile, ("size", 1, of.profile.fidelity_gap.factors[-1])
     glue(f"{name}factor", f"{s.fidelity_gap.factors[-1]:g}", display=False)
     for pair in ("own", "unseen", "untrained", "shuffled"):

@@ -278,6 +278,16 @@ def test_what_is_so_of_two_data_sets_is_one_text_that_says_it_once(said, text):
     assert in_one_sentence(dict(zip(("on signals", "on photographs"), said, strict=True)), STAYS) == text
 
 
+@pytest.mark.parametrize("name, words", [
+    ("mnist1d", "on signals"), ("cifar100-16", "on photographs"), ("mnist", "on mnist")])
+def test_what_a_page_trained_is_said_of_the_data_that_it_was_trained_on(name, words, monkeypatch):
+    r = Results(replace(PROFILES["laptop"], data_set=name), {})
+    told = {}
+    monkeypatch.setattr(chapter, "glue", lambda key, text, display: told.update({key: text}))
+    chapter.follows("both", {chapter.place(r): [0.1, 0.1, 0.1], "on photographs": [0.1, 0.1, 0.1]}, "more", "less")
+    assert told["both"] == ("more on photographs" if words == "on photographs" else f"more {words} and on photographs")
+
+
 def glued_in(notebook):
     """{key: text} of what a notebook glues."""
     outputs = [o for c in notebook.cells for o in c.get("outputs", ()) if "scrapbook" in o.get("metadata", {})]
