@@ -360,7 +360,7 @@ def changed_rules(profiles: dict[str, str]) -> HTML:
                                  for s in statistics) or "none" for profile, where in profiles.items()}
         if len(set(said.values())) == 1:
             return next(iter(said.values()))
-        return " / ".join(f"{where}: {rules}" for where, rules in said.items())
+        return " / ".join(f"{where}: {text}" for where, text in said.items())
 
     rows = [(claim.id, rules(claim.before), rules(claim.statistics), claim.why, *(
         f"{marked(before[claim.id].verdict) if claim.id in before else 'new'} → {marked(now[claim.id].verdict)}"
