@@ -113,7 +113,7 @@ def tell(name, where, of, row=()):
         "combined": lambda r: r(combined, "train_agreement"), "combined-own": lambda r: r.specific(combined, "train_agreement"),
         "far-test": lambda r: r(("near", 0.0), "agreement"), "near-test": lambda r: r(("near", 0.375), "agreement"),
     }.items():
-        say(f"{name}{key}", of.most(values))
+        say(f"{name}{key}", lambda values=values: of.most(values))
     for optimizer in ("SGD", adam):
         for key, metric in (("moves", "train_agreement"), ("moves-test", "agreement")):
             both[f"{name}{key}"][f"with {optimizer}"] = of.most(
