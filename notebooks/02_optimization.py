@@ -233,6 +233,7 @@ evidence("fig-lambda-cifar", cifar)
 #
 # In the paper agreement jumps to about 100 % between λ = .25 and .375. (PyTorch draws smaller random weights than the paper, beside which less of the teacher's is as much: λ is counted as in the paper.) Is there a jump? Of the train KL that a start as the teacher saves, how much falls in one eighth of the way
 # there, the one that takes most in the other trials? It takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
+# (The photographs' charts here and below are of earlier runs, whose teachers fit half of their images; of those that claims O4, O5 and O7 rest on some are still to be recorded.)
 #
 # ## Basins
 
