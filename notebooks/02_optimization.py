@@ -196,11 +196,11 @@ evidence("fig-optimizers-cifar", cifar)
 # With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs, without weight decay as in the paper's long runs, it {glue:text}`cifar-moves`.
 #
 # How much of the {term}`room` above an unseen teacher's train agreement do students fill that are trained {glue:text}`longest` times as long without weight decay? With SGD
-# {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. (Claim O3 calls nine tenths closed.) With SGD the students of photographs end at {glue:text}`cifar-patient` % train agreement, and at {glue:text}`cifar-patient-unseen` % with an unseen teacher: nets that fit their images share what
-# they were fitted to, and leave this much room. Is what is left out of reach? In train agreement a student that starts *as its teacher*
-# is, beside one from a random start, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
+# {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. (Claim O3 calls nine tenths closed.) On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
+# they were fitted to. Is what is left out of reach? In train agreement a start *as the teacher*
+# is, beside a random one, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #
-# What the paper does not show is the test set. There agreement on signals {glue:text}`moves-test`.
+# Test agreement, which the paper does not show here, {glue:text}`moves-test` on signals.
 # On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`.
 #
 # ## Starts near the teacher
@@ -234,9 +234,9 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`far-test` % test agreement at λ = 0 to {glue:text}`near-test` % at λ = .375. On photographs it goes from
 # {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %.
 #
-# In the paper agreement jumps to about 100 % between λ = .25 and .375. (PyTorch draws smaller random weights than the paper, beside which less of the teacher's is as much: λ is counted as in the paper.) Is there a jump? Of the train KL that a start as the teacher saves, how much falls in one eighth of the way
-# there, the one that takes most in the other trials? It takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
-# (The photographs' charts here and below are of earlier runs, whose teachers fit half of their images; of those that claims O4, O5 and O7 rest on some are still to be recorded.)
+# In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is counted as there; PyTorch's random weights are smaller.) Is there a jump? Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
+# takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
+# (Photographs' charts, here and below, are of earlier runs, whose teachers fit half of their images: runs of O4, O5 and O7 are still to be recorded.)
 #
 # ## Basins
 
@@ -352,8 +352,7 @@ measured("fig-sharpness", [{"draw": draw, "lambda": x, "trial": trial, "sharpnes
          curved, "results/curvature.json", "python benchmarks/curvature.py")
 
 # %% [markdown]
-# This was measured to explain what had been seen, and decides no claim. It says why the first steps matter more than the distance: a rate
-# that is right for learning from nothing can be too large to stay with what is there to copy.
+# This was measured to explain what had been seen, and decides no claim: a rate that is right for learning from nothing can be too large to stay with what is there to copy.
 #
 # ## The teacher's initial weights
 #
