@@ -156,12 +156,12 @@ trials_shown(r)
 # {glue:text}`matches` On {glue:text}`factor` times its teacher's signals {term}`agreement` *in training* is **{glue:text}`train` %**;
 # on {glue:text}`cifar-factor` times its photographs {glue:text}`cifar-train` %.
 #
-# With every doubling of the data train agreement {glue:text}`doubling`. With as many passes over the data, whatever their amount, it
+# With every doubling of the data train agreement {glue:text}`doubling`. With as many passes over any amount it
 # {glue:text}`passes`. That must not be read without the {term}`independent-student baseline`. From the teacher's own data to the largest set what is
 # {term}`specific <specific agreement>` to the own teacher {glue:text}`data-own`: on the teacher's own data a student learns the labels that any teacher of these data was fitted to. On *new* inputs what is specific {glue:text}`identifies` with every doubling.
 #
 # With all augmentations combined train agreement is {glue:text}`combined` % on signals, {glue:text}`combined-own` points of it specific. On photographs it is {glue:text}`cifar-combined` %, {glue:text}`cifar-combined-own` points specific.
-# The paper sets all combined beside single augmentations, which students follow more closely in training. From the one of these that has the most test agreement to all combined, train
+# The paper sets all combined beside single augmentations. From the one of these that has the most test agreement to all combined, train
 # agreement with a single teacher {glue:text}`heavy-train`. Test agreement {glue:text}`heavy-test`; with a teacher of five it {glue:text}`heavy-test-5`.
 #
 # ## Does patience help?
@@ -234,9 +234,8 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`far-test` % test agreement at λ = 0 to {glue:text}`near-test` % at λ = .375. On photographs it goes from
 # {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %.
 #
-# In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is counted as there; PyTorch's random weights are smaller.) Is there a jump? Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
+# In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is counted as there; PyTorch's random weights are smaller.) Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
 # takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
-# (Photographs' charts, here and below, are of earlier runs, whose teachers fit half of their images: runs of O4, O5 and O7 are still to be recorded.)
 #
 # ## Basins
 
