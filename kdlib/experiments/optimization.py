@@ -201,3 +201,9 @@ def steepest(r) -> np.ndarray:
     lost = kl[:, :1] - kl[:, -1:]
     shares = np.divide(-np.diff(kl, axis=1), lost, out=np.zeros((len(kl), len(AXIS) - 1)), where=lost > 0)
     return shares[np.arange(len(shares)), leave_one_out_best(shares)]
+
+
+def steepest_step(r) -> tuple[float, float]:
+    """Where on AXIS the train KL of all trials together falls most: the ends of that step."""
+    step = int(np.argmin(np.diff(r.table([("near", x) for x in AXIS], "train_kl").mean(0))))
+    return AXIS[step], AXIS[step + 1]
