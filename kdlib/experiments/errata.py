@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def runs(d: "Design") -> dict:
-    """Students by lambda, chapter 2's and with the learning rate scaled; of nets with BatchNorm, "logged", those of the
-    least and the most data with train agreement in train mode as well; under the other names, the defects of the earlier
-    chapters' students."""
+    """Students by lambda, chapter 2's and with the learning rate scaled; of nets with BatchNorm, "logged", those of
+    the least and the most data with train agreement in train mode as well; under the other names, the defects of the
+    earlier chapters' students."""
     p = d.profile
     out = {("lambda", x): toward(d, x) for x in LAMBDAS}
     out |= {("scaled", x): toward(d, x, training=scaled(d.training, x)) for x in LAMBDAS}
