@@ -7,7 +7,6 @@ import numpy as np
 
 from kdlib import stats
 from kdlib.experiments.fidelity_gap import ENSEMBLES
-from kdlib.experiments.optimization import LAMBDAS, toward
 from kdlib.experiments.page import Chapter
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ def runs(d: "Design") -> dict:
     factors = d.profile.fidelity_gap.factors
     out: dict = {("size", m, f): d.students(m, f) for m in ENSEMBLES for f in factors}  # chapter 1's
     out |= members(d) | true_labels(d)
-    out |= {("lambda", x): toward(d, x) for x in LAMBDAS}  # chapter 2's
     return out | {("policy", 5, name, t): d.students(5, policy=name, temperature=t)  # chapter 3's
                   for name, t in d.profile.distillation_data.recipes}
 
