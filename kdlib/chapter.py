@@ -472,7 +472,7 @@ def other_processor(profile: str) -> HTML:
                 f"({found.processor}) but with fewer instructions ({found.other}). These take the place of the first "
                 f"ones: {what}. Of {found.estimates} estimates the furthest is {found.furthest:.1f} half-intervals "
                 f"away. <code>KDLIB_RESULTS=results/{ELSEWHERE} kdlib claims</code> judges by the {found.again} "
-                "alone.</p>")
+                "alone: fewer trials, wider intervals.</p>")
 
 
 def _inside(recorded, live) -> bool:

@@ -254,7 +254,7 @@ your_run("01_fidelity_gap", r)
 p = r.profile
 optimizer = next(name for name, training in p.optimization.optimizers.items() if training.optimizer == d.training.optimizer)
 folded("Sizes on signals", table(("what", "value"), [
-    ("live trials", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]})"),
+    ("trials of this profile", f"{d.seeds} (numbers {d.trials[0]} to {d.trials[-1]}), of which this machine trains {len(d.few().trials)}"),
     ("teacher's training signals", p.train), ("test signals per trial", p.test),
     ("distillation inputs", ", ".join(f"x{f} ({f * p.train:,})" for f in p.fidelity_gap.factors)),
     ("ensemble sizes m", ", ".join(map(str, fidelity_gap.ENSEMBLES))),

@@ -318,6 +318,8 @@ for key, name in OPTIMIZERS.items():
     say(f"moved-{key}-before", at(0.75))
     decay[f"with {name}"] = lambda at=at: at(last, "none")() - at(last)()
 moves("moved-decay", decay)
+moves("moved-draw", {f"with {name}": lambda name=name: many(("moved", last, "decay", "fixed", name, "torch"), "train_agreement")
+                     - many(("moved", last, "decay", "fixed", name, DRAW), "train_agreement") for name in OPTIMIZERS.values()})
 sharp = curved["sharpness"][DRAW]
 stable = curved["stable"]
 glue("stable", f"{stable:.0f}", display=False)
@@ -345,7 +347,7 @@ evidence("fig-moves", many)
 # {glue:text}`moved-adam` % train agreement by AdamW, at **{glue:text}`moved-sgd` %** by SGD. With the rate scaled by 1 − λ, as in the
 # official code, it stays ({glue:text}`moved-sgd-scaled` %).
 #
-# Is it weight decay? Without it train agreement {glue:text}`moved-decay`.
+# Is it weight decay? Without it train agreement {glue:text}`moved-decay`. The draw of weights? With PyTorch's it {glue:text}`moved-draw`.
 #
 # Is it the steps? AdamW's are of the size of the rate, however small the gradient. SGD with Nesterov momentum at this rate comes to rest only where the loss is less sharp than {glue:text}`stable` (the largest eigenvalue of its Hessian;
 # {cite:t}`cohen2021`, appendix B). At their teachers' own weights {glue:text}`curved-above` of {glue:text}`curved-nets` starts are sharper. There every step makes the smallest error
@@ -367,7 +369,7 @@ measured("fig-sharpness", [{"draw": draw, "lambda": x, "trial": trial, "sharpnes
          curved, "results/curvature.json", "python benchmarks/curvature.py")
 
 # %% [markdown]
-# This was measured to explain what had been seen, and decides no claim: a rate that is right for learning from nothing can be too large to stay with what is there to copy.
+# This decides no claim: a rate that is right for learning from nothing can be too large to stay with what is there to copy.
 #
 # ## The teacher's initial weights
 #
@@ -436,7 +438,7 @@ your_run("02_optimization", r)
 # ```
 #
 # ```{dropdown} Change this and predict
-# - Which verdicts would five trials have left open? `kdlib claims 02_optimization --profile laptop` has them.
+# - Which verdicts would five trials have left open? `kdlib claims O1 O2 O6 --profile laptop` has them.
 # - In `kdlib/experiments/profiles/mnist1d.py` set `factor=33`. Will ten times the steps still do for the train gap what they do here?
 # - In `kdlib/experiments/optimization.py` give the student the learning rate .001 in the λ sweep (`toward`). What happens to
 #   the agreement at λ = 1?

@@ -27,7 +27,7 @@ FLOOR = 1e-6  # the least learning rate to which the official code scales
 
 @dataclass(frozen=True)
 class AsInThePaper:
-    """Fig 6 where the paper's draw of weights, its lambda axis and its weight decay count (claims O3, O4, O5)."""
+    """Fig 6 where the paper's draw of weights, its lambda axis and its weight decay count (claims O3, O4, O5, O7)."""
 
     draw: Initialization  # of teachers and students
     teaching: Training  # until the teachers fit their images
