@@ -88,13 +88,13 @@ def train_agreement(r, axes):
         figures.shade_gap(ax)
 
 
-_ = drawn(train_agreement, r, 3, 2.7)
+_ = drawn(train_agreement, r, 3, 2.5)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-train-agreement", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same; inputs are cropped and flipped anew in every epoch.", "name": "fig-train-cifar"}, "image": {"alt": "Three panels on CIFAR-100 of train agreement for teachers of 1, 3 and 5 members and for unseen teachers: by the amount of data, by which half of the data, by augmentation policy.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(train_agreement, cifar, 3, 2.7)
+_ = drawn(train_agreement, cifar, 3, 2.5)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-train-cifar", cifar)
@@ -176,7 +176,7 @@ trials_shown(r)
 # {term}`specific <specific agreement>` to the own teacher {glue:text}`data-own`: on the teacher's own data a student learns the labels that any teacher of these data was fitted to. On *new* inputs what is specific {glue:text}`identifies` with every doubling.
 #
 # With all augmentations combined train agreement is {glue:text}`combined` % on signals, {glue:text}`combined-own` points of it specific. On photographs it is {glue:text}`cifar-combined` %, {glue:text}`cifar-combined-own` points specific.
-# The paper sets all combined beside single augmentations. From the one of them, or none, that has the most test agreement to all combined, train
+# From the single augmentation, or none, with the most test agreement to all combined, train
 # agreement with a single teacher {glue:text}`heavy-train`. Test agreement {glue:text}`heavy-test`; with a teacher of five it {glue:text}`heavy-test-5`.
 #
 # ## Does patience help?
@@ -196,13 +196,13 @@ def patience(r, axes, row=()):
         figures.shade_gap(ax)
 
 
-_ = drawn(patience, r, 2, 2.9)
+_ = drawn(patience, r, 2, 2.5)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-optimizers", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same of a ResNet with LayerNorm on its teacher's own images, cropped and flipped anew in every epoch; ten times the steps without weight decay.", "name": "fig-optimizers-cifar"}, "image": {"alt": "Two line charts on CIFAR-100 over 1 and 10 times the steps, train agreement and test agreement, for SGD and Adam, dashed for an unseen teacher.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(partial(patience, row=("patient",)), cifar, 2, 2.9)
+_ = drawn(partial(patience, row=("patient",)), cifar, 2, 2.5)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-optimizers-cifar", cifar)
@@ -210,13 +210,12 @@ evidence("fig-optimizers-cifar", cifar)
 # %% [markdown]
 # With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs, where only the long runs are without weight decay, as in the paper, it {glue:text}`cifar-moves`.
 #
-# How much of the {term}`room` above an unseen teacher's train agreement do students fill that are trained {glue:text}`longest` times as long without weight decay? With SGD
+# How much of the {term}`room` above an unseen teacher's train agreement do {glue:text}`longest` times the steps without weight decay fill? With SGD
 # {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. (Claim O3 calls nine tenths closed; a start *as the teacher*, with weight decay, fills {glue:text}`start-closes` % and {glue:text}`cifar-start-closes` %.) On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
 # they were fitted to. Is what is left out of reach? In train agreement a start as the teacher
 # is, beside a random one, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #
-# Test agreement, not in the paper's figure, {glue:text}`moves-test` on signals.
-# On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`.
+# Test agreement {glue:text}`moves-test` on signals. On photographs it {glue:text}`cifar-moves-test`; with an unseen teacher, by SGD, it {glue:text}`cifar-sgd-moves-unseen`.
 #
 # ## Starts near the teacher
 
@@ -233,13 +232,13 @@ def start_near(r, axes):
     figures.shade_gap(below)
 
 
-_ = drawn(start_near, r, 2, 2.7)
+_ = drawn(start_near, r, 2, 2.4)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-lambda", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same of a ResNet-8 with LayerNorm, by SGD.", "name": "fig-lambda-cifar"}, "image": {"alt": "Two line charts on CIFAR-100 against lambda from 0 to 1: train KL, and train and test agreement with the own and, dashed, an unseen teacher.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(start_near, cifar, 2, 2.7)
+_ = drawn(start_near, cifar, 2, 2.4)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-lambda-cifar", cifar)
@@ -250,7 +249,7 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`cifar-far-test` to {glue:text}`cifar-near-test` %. Does it fit better? Beside a random start with {glue:text}`longest` times the steps of SGD its train agreement is
 # {glue:text}`near-fits`, its test agreement {glue:text}`near-ahead`.
 #
-# In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is counted as there; PyTorch's random weights are smaller.) Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
+# In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is the paper's; PyTorch's draw is smaller.) Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
 # (from λ = {glue:text}`steepest` on signals, {glue:text}`cifar-steepest` on photographs) takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
 #
 # ## Basins
@@ -263,21 +262,20 @@ def barriers(r, axes):
     ax.set(xlabel="λ", ylabel="barrier (nats)")
 
 
-_ = drawn(barriers, r, height=2.2)
+_ = drawn(barriers, r, height=2)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-barrier", r)
 
 # %% mystnb={"figure": {"caption": "CIFAR-100, recorded: the same.", "name": "fig-barrier-cifar"}, "image": {"alt": "Line chart on CIFAR-100 of the loss barrier in nats against lambda from 0 to 1.", "width": "100%"}} tags=["remove-input", "nbval-ignore-output", "images"]
-_ = drawn(barriers, cifar, height=2.2)
+_ = drawn(barriers, cifar, height=2)
 
 # %% tags=["remove-input", "images"]
 evidence("fig-barrier-cifar", cifar)
 
 # %% [markdown]
 # The {term}`barrier` is how far the loss on 2,000 of the student's inputs, on the straight way from its end to its teacher, lies above the line between the two {cite:p}`frankle2020`.
-# There is, at λ = 0, {glue:text}`barrier-far`, and at .375 {glue:text}`barrier-near`. A picture is one plane, of one
-# trial:
+# There is, at λ = 0, {glue:text}`barrier-far`, and at .375 {glue:text}`barrier-near`.
 
 # %% mystnb={"figure": {"caption": "Signals: the distillation loss on 500 inputs, above its optimum, on the plane through teacher, start and end, for three \u03bb (the first trial). Axes are distances in weight space.", "name": "fig-planes"}, "image": {"alt": "Three contour maps on MNIST-1D of the loss on the plane through teacher, start and end of a student, for lambda 0, .45 and .59.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def planes(r, axes):
@@ -290,7 +288,7 @@ def planes(r, axes):
         ax.set_title(f"λ = {x:.3g}")
 
 
-_ = drawn(planes, r, 3, 2.3)
+_ = drawn(planes, r, 3, 2.5)
 
 # %% tags=["remove-input", "signals"]
 evidence("fig-planes", r)
@@ -337,7 +335,7 @@ def moved(r, axes):
         figures.shade_gap(ax)
 
 
-_ = drawn(moved, many, 2, 2.6)
+_ = drawn(moved, many, 2, 2.3)
 
 # %% tags=["remove-input"]
 evidence("fig-moves", many)
@@ -355,7 +353,7 @@ evidence("fig-moves", many)
 # the student to somewhere less sharp. It ends at {glue:text}`moved-sgd-before` %.
 
 # %% mystnb={"figure": {"caption": "Signals, eight recorded trials, weights drawn as in the paper: sharpness of the distillation loss where the student starts, against \u03bb. Dashed: what SGD at the student's rate is stable in.", "name": "fig-sharpness"}, "image": {"alt": "Line chart on MNIST-1D of the largest eigenvalue of the Hessian at the start against lambda, with a horizontal line at the largest that SGD is stable in.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
-figure, [ax] = figures.panels(height=2.6)
+figure, [ax] = figures.panels(height=2.2)
 starts_at = [float(x) for x in curved["sharpness"][DRAW]]
 figures.line(ax, starts_at, np.array(list(curved["sharpness"][DRAW].values())).T, "sharpness", "", bound=np.inf)
 figures.level(ax, stable, "SGD is stable below")
