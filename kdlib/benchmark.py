@@ -58,7 +58,7 @@ from kdlib.runs.kind import loaded
 from kdlib.runs.labeller import asked
 from kdlib.runs.student import start_of
 from kdlib.spec import Student
-from kdlib.stats import Estimate, estimate
+from kdlib.stats import Estimate, estimate, telling_digits
 from kdlib.store import Store, commit, digest
 from kdlib.streams import GlobalStream, seed_of, stream
 from kdlib.train import Source, first_line, fit, steady_process
@@ -477,7 +477,7 @@ def _against(card, base, several: int) -> str:
         return ""
     e = estimate(pairs, 1 - 0.05 / several)
     word = "ahead" if e.low > 0 else "behind" if e.high < 0 else "undecided"
-    digits = 1 if min(abs(e.low), abs(e.high)) > 5e-4 else 2  # no bound that decides is shown as 0.0
+    digits = telling_digits(e, [0], 100)
     return f"{100 * e.mean:+.{digits}f} [{100 * e.low:+.{digits}f}, {100 * e.high:+.{digits}f}]: {word}"
 
 

@@ -20,7 +20,7 @@ def interval(part: Part) -> str:
     """A part drawn: its estimate as a dot, its interval as a line, what the claim asks for as a shaded side of the
     threshold; the numbers are its description."""
     e, row = part.estimate, part.row()
-    limits = (-part.threshold, part.threshold) if part.side == "within" else (part.threshold,)
+    limits = part.limits
     spread = [v for v in (e.low, e.mean, e.high) if math.isfinite(v)]
     low, high = min(*spread, *limits, 0), max(*spread, *limits, 0)
     margin = 0.12 * (high - low or 1)
@@ -44,22 +44,20 @@ def interval(part: Part) -> str:
 def _stands(where: str, claim: Standing) -> str:
     parts = "".join(
         f'<li><span class="label">{html.escape(part.label)}</span>{interval(part)}<span class="number">'
-        f'{row["estimate"]} {row["interval"]} <span class="rule">· asked: {html.escape(row["rule"])}</span></span></li>'
+        f'{row["estimate"]} {row["interval"]}, n = {row["n"]} '
+        f'<span class="rule">· asked: {html.escape(row["rule"])}</span></span></li>'
         for part, row in zip(claim.parts, (part.row() for part in claim.parts), strict=True))
+    if not claim.tested:  # the rule is known before there are runs
+        parts = "".join(f'<li><span class="label">{html.escape(label)}</span><span class="number"><span class="rule">'
+                        f'asked: {html.escape(rule)}</span></span></li>' for label, rule in claim.rules)
     notes = "".join(f'<p class="reason">{_as_code(note)}</p>' for note in _notes(claim))
     return (f'<div class="stands"><p class="where">{html.escape(where)}</p>' + f"<ul>{parts}</ul>" * bool(parts)
             + notes + "</div>")
 
 
 def _notes(claim: Standing):
-    """Why the verdict is not what its intervals alone would say, or why there is none."""
-    if not claim.tested:
-        yield claim.reason
-    if claim.absent:
-        yield f"Without a number here, so that the claim may fail but not hold: {'; '.join(claim.absent)}."
-    if claim.verdict == "undecided" and any(part.verdict == "does not hold" for part in claim.parts):
-        yield (f"One statistic fails by itself; of {len(claim.parts)} each is a chance to fail, and its p times "
-               f"{len(claim.parts)} is not below 5 %.")
+    """What a reader of its intervals would not expect of its verdicts, and why."""
+    yield from claim.reasons
     if claim.corrected not in ("", claim.verdict):
         yield f"Judged together with all other claims (Holm): {claim.corrected}."
 
@@ -70,8 +68,9 @@ def _as_code(text: str) -> str:
 
 
 def _source(claim: Standing) -> str:
-    """Where the paper says it, unless its words say that themselves."""
-    return "" if re.search(r"\((Fig|Table|Sec) [^)]*\)$", claim.found) else f" ({html.escape(claim.source)})"
+    """Where the paper says it, unless its words end with that themselves, as with "(Fig 3)" or "(B.1)"."""
+    there = re.search(r"\(((Fig|Table|Sec) |[A-Z]\.\d)[^)]*\)$", claim.found)
+    return "" if there else f" ({html.escape(claim.source)})"
 
 
 def cards(columns: dict[str, dict[str, Standing]], links: Callable[[str], list[tuple[str, str]]] = lambda _: [],

@@ -30,11 +30,11 @@ from kdlib.experiments.design import BRIEF, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
 from kdlib.experiments.profile import Profile
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
-from kdlib.experiments.standings import ELSEWHERE, by_both_rules, elsewhere, judged, standing
+from kdlib.experiments.standings import ELSEWHERE, elsewhere, judged, standing
 from kdlib.results import has_records
 from kdlib.settings import settings
 from kdlib.spec import levels
-from kdlib.stats import BOUNDED, Estimate, Part, Standing, estimate, rule
+from kdlib.stats import BOUNDED, Estimate, Part, Standing, estimate, telling_digits
 
 COMPARED = ("unseen_agreement", "agreement", "train_agreement", "accuracy", "kl", "barrier")  # your run and the records
 ROUNDING = 1e-3  # beside a recorded interval, which may be empty: of a share, a few inputs of the test set
@@ -210,12 +210,12 @@ def _told(e: Estimate, scale, digits) -> str:
 
 def on_record(profile: str) -> dict[str, Standing]:
     """Where all claims stand by the committed records of a profile, read once."""
-    return _on_record(profile, tuple(CLAIMS))[0]
+    return _on_record(profile, tuple(CLAIMS))
 
 
 @functools.cache
 def _on_record(profile, _claims):
-    return by_both_rules(profile)
+    return standing(profile)
 
 
 def trials_of(profile: str) -> int:
@@ -229,13 +229,14 @@ def word(values, up: str, down: str, undecided: str, scale: float = 100, digits:
         return "(not defined here)"
     e = estimate(values, bound=_bound(scale))
     words = up if e.low > 0 else down if e.high < 0 else undecided
-    return _sized(words, values, words != down, scale, digits)
+    return _sized(words, e, words != down, scale, digits)
 
 
-def _sized(words, values, upward, scale, digits) -> str:
-    """{} of the words as the size of a difference, counted upward or downward."""
-    e = estimate(values if upward else -np.asarray(values), bound=_bound(scale))
-    return words.replace("{}", _told(e, scale, digits))
+def _sized(words, e, upward, scale, digits, limits=(0.0,)) -> str:
+    """{} of the words as the size of a difference, counted upward or downward, in as many digits as show on which side
+    of limits its interval ends."""
+    e = e if upward else Estimate(-e.mean, -e.high, -e.low, e.n)
+    return words.replace("{}", _told(e, scale, telling_digits(e, limits, scale, digits)))
 
 
 def follows(key: str, values, up: str = "more", down: str = "less", undecided: str = OPEN, scale: float = 100,
@@ -307,7 +308,7 @@ def _of_part(part: Part, words) -> str:
     scale = 100 if part.unit in BOUNDED and "{share}" not in said else 1
     digits = 2 if "per " in part.label or "{share}" in said else 3 if scale == 1 else 1
     upward = part.threshold != 0 or part.estimate.mean >= 0 or "{}" not in said
-    return _sized(re.sub(r"\{(signed|share)\}", "{}", said), part.values, upward, scale, digits)
+    return _sized(re.sub(r"\{(signed|share)\}", "{}", said), part.estimate, upward, scale, digits, part.limits)
 
 
 def table(headers, rows, caption="") -> HTML:
@@ -328,7 +329,7 @@ def folded(title: str, what: HTML) -> HTML:
 
 
 def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
-    """The numbers of the cards as a table to open: a row per statistic, or one that says why a claim has none. Of an
+    """The numbers of the cards as a table to open: a row per statistic, with why it has none where it has none. Of an
     undecided one the last column says what its interval excludes; where all claims of a profile are there, another the
     verdict beside all others (Holm)."""
     claims = list(claims)
@@ -336,13 +337,15 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
 
     def lines(claim):
         beside = (marked(claim.corrected or "not tested"),) * together
+        rules = dict(claim.rules)
         if not claim.tested:
-            yield claim.reason, "", "", "", marked(claim.verdict), *beside, ""
+            for label, rule in (rules or {"": ""}).items():
+                yield label, claim.reason, "", rule, marked(claim.verdict), *beside, ""
         for i, row in enumerate(claim.to_rows()):
             yield (row["statistic"], f"{row['estimate']} {row['interval']}", row["n"], row["rule"],
                    marked(row["verdict"]), *(beside if i == 0 else ("",) * together), row["excluded"])
         for label, why in claim.absent.items():
-            yield label, why, "", "", marked("not tested"), *("",) * together, ""
+            yield label, why, "", rules.get(label, ""), marked("not tested"), *("",) * together, ""
 
     rows = [(claim.id if i == 0 else "", *line) for claim in claims for i, line in enumerate(lines(claim))]
     made = table(("claim", "statistic", "estimate, 95 % interval", "n", "holds if", "verdict",
@@ -353,18 +356,18 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
 def changed_rules(profiles: dict[str, str]) -> HTML:
     """The claims whose rules were changed, or that were added: both rules, what was wrong, and the verdicts by both on
     the records of profiles, {profile: its words}."""
-    stands = [(_on_record(profile, tuple(CLAIMS))[1], on_record(profile)) for profile in profiles]
-
-    def rules(statistics):
-        said = {where: "; ".join(f"{s.label.format(**Results(PROFILES[profile], {}).words)} {rule(s)}"
-                                 for s in statistics) or "none" for profile, where in profiles.items()}
+    def rules(stands):
+        said = {where: "; ".join(map(" ".join, one.rules)) if one else "none"
+                for where, one in zip(profiles.values(), stands, strict=True)}
         if len(set(said.values())) == 1:
             return next(iter(said.values()))
         return " / ".join(f"{where}: {text}" for where, text in said.items())
 
-    rows = [(claim.id, rules(claim.before), rules(claim.statistics), claim.why, *(
-        f"{marked(before[claim.id].verdict) if claim.id in before else 'new'} → {marked(now[claim.id].verdict)}"
-        for before, now in stands)) for claim in CLAIMS.values() if claim.why]
+    rows = []
+    for claim in (claim for claim in CLAIMS.values() if claim.why):
+        now = [on_record(profile)[claim.id] for profile in profiles]
+        rows.append((claim.id, rules([one.earlier for one in now]), rules(now), claim.why, *(
+            f"{marked(one.earlier.verdict) if one.earlier else 'new'} → {marked(one.verdict)}" for one in now)))
     return table(("claim", "earlier rule", "rule", "why", *profiles.values()), rows,
                  "Rules that changed, and why: verdicts by the earlier rule and by this one")
 

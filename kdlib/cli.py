@@ -185,9 +185,10 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
            )] = None, recorded: bool = True, workers: WorkersOption = None,
            json: Annotated[Path | None, typer.Option(help="write them here too, with every trial")] = None):
     """Every claim with its estimate, interval, n and verdict, from the committed records (or the store: then what it
-    lacks of the runs that they read is trained)."""
-    from kdlib.experiments.profiles import VERDICTS
-    from kdlib.experiments.standings import by_both_rules, claims_of
+    lacks of the runs that they read is trained, and claims that are named are not judged beside all others)."""
+    from kdlib.experiments.claims import claims_at
+    from kdlib.experiments.profiles import PROFILES, VERDICTS
+    from kdlib.experiments.standings import claims_of, standing
     from kdlib.results import check_there, has_records
 
     profile = profile or (VERDICTS if recorded and has_records(VERDICTS) else LIVE)
@@ -196,38 +197,36 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
         check_there()
     else:
         _train_for(asked, profile, workers)
-    found, earlier = by_both_rules(profile, workers=workers, records=recorded, only=asked)
+    stands = standing(profile, workers=workers, records=recorded, only=None if recorded else asked)
+    found = {name: stands[name] for name in asked}  # of recorded ones each beside all others, whichever are named
     if json:
         from kdlib.paths import atomic
         from kdlib.report import as_json
 
         with atomic(json) as file:
             file.write(as_json({profile: found}))
+    declared = claims_at(PROFILES[profile])
     for claim in found.values():
-        if not claim.tested:
-            print(f"{claim.id:3} not tested     paper: {claim.found}\n      {claim.reason}")
-            _earlier(claim.id, earlier)
-            continue
-        beside = f"; beside all others {claim.corrected}" if claim.corrected else ""
-        print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source}){beside}\n      paper: {claim.found}")
+        beside = f"; beside all others {claim.corrected}" * (claim.tested and claim.corrected != "")
+        print(f"{claim.id:3} {claim.verdict:14} {claim.statement} ({claim.source}){beside}\n"
+              f"      paper: {claim.found.removesuffix(f' ({claim.source})')}")
         for row in claim.to_rows():
             excluded = f" (excluded: {row['excluded']})" if row["excluded"] else ""
             print(f"      {row['statistic']}: {row['estimate']} {row['interval']}, n = {row['n']}, "
                   f"{row['rule']}: {row['verdict']}{excluded}")
-        for label, why in claim.absent.items():
-            print(f"      {label}: {why}")
-        _earlier(claim.id, earlier)
+        rules = [] if claim.tested else [f"{label}: {rule}: not tested" for label, rule in claim.rules]
+        for line in (*rules, *claim.reasons, *_changed(claim, declared[claim.id].why)):
+            print(f"      {line}")
     counts = Counter(claim.verdict for claim in found.values())
     print(f"{len(found)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.most_common())}")
 
 
-def _earlier(claim, stands):
-    from kdlib.experiments.claims import CLAIMS
-
-    if claim in stands and stands[claim].tested:
-        rules = "; ".join(f"{row['statistic']} {row['rule']}" for row in stands[claim].to_rows())
-        print(f"      earlier rule: {rules}: {stands[claim].verdict}; changed, since "
-              f"{CLAIMS[claim].why}")
+def _changed(claim, why):
+    """What became of its rule."""
+    if claim.earlier:
+        rules = "; ".join(map(" ".join, claim.earlier.rules))
+        return [f"earlier rule: {rules}: {claim.earlier.verdict}; changed, since {why}"]
+    return [why] if why else []  # "new: ..."
 
 
 def _train_for(asked, profile, workers):

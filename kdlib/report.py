@@ -10,13 +10,13 @@ from typing import NamedTuple
 from kdlib import __version__
 from kdlib.cards import MARK, chip
 from kdlib.experiments import CHAPTERS, so_far
-from kdlib.experiments.claims import CLAIMS, claims_at
-from kdlib.experiments.design import NotRecorded, Results
+from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.figure_map import FIGURES
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
 from kdlib.experiments.standings import standing
 from kdlib.explorer import Source
-from kdlib.stats import Standing, percent, rule
+from kdlib.stats import Standing, percent
 
 WHERE = {p.name: p.where for p in PROFILES.values()}
 PAPER = {"title": "Does Knowledge Distillation Really Work?", "venue": "NeurIPS 2021", "arxiv": "2106.05945"}
@@ -56,7 +56,10 @@ def standings(profiles) -> dict[str, dict[str, Standing]]:
 def plain(stands: dict[str, dict[str, Standing]]) -> dict:
     """The claims with every number behind their verdicts, as JSON has it: what `claims.json` holds. `estimate`, `low`
     and `high`, the ends of the 95 % interval, are shares and nats, unscaled; an end that one trial leaves open is
-    None. `beside_all_others` is the verdict of Holm's procedure over all claims of the profile."""
+    None. `excluded`, of an undecided statistic, are values less than `below` and more than `above`. `reason`: why there
+    is no verdict, or why it is not what those of the statistics alone would say. `beside_all_others` is the verdict of
+    Holm's procedure over all claims of the profile, None where not all were judged; `earlier_verdict` that by the
+    earlier rules, None where the rules are the first ones."""
     ids = [name for name in CLAIMS if any(name in claims for claims in stands.values())]
     return {"paper": PAPER, "kdlib": __version__, "profiles": {name: WHERE[name] for name in stands},
             "claims": [_claim(name, stands) for name in ids]}
@@ -66,17 +69,10 @@ def _claim(name, stands):
     claim = CLAIMS[name]
     return {"id": name, "chapter": claim.chapter, "paper": claim.found,
             **({"changed_since": claim.why} if claim.why else {}),
-            "stands": {profile: _stands(claims[name], _earlier(name, profile))
-                       for profile, claims in stands.items() if name in claims}}
+            "stands": {profile: _stands(claims[name]) for profile, claims in stands.items() if name in claims}}
 
 
-def _earlier(name: str, profile: str) -> list[str]:
-    """The earlier rules of a claim at a profile, in its words."""
-    words = Results(PROFILES[profile], {}).words
-    return [f"{s.label.format(**words)} {rule(s)}" for s in claims_at(PROFILES[profile])[name].before]
-
-
-def _stands(claim: Standing, earlier: list[str]) -> dict:
+def _stands(claim: Standing) -> dict:
     def end(value):
         return float(value) if abs(value) != float("inf") else None
 
@@ -85,10 +81,14 @@ def _stands(claim: Standing, earlier: list[str]) -> dict:
         e = part.estimate
         statistics.append({"statistic": part.label, "estimate": e.mean, "low": end(e.low), "high": end(e.high),
                            "n": e.n, "side": part.side, "threshold": part.threshold, "unit": part.unit,
-                           "verdict": part.verdict, "trials": [float(value) for value in part.values]})
+                           "verdict": part.verdict, "excluded": {"below": end(e.low), "above": end(e.high)}
+                           if part.verdict == "undecided" else None, "trials": [float(value) for value in part.values]})
     return {"statement": claim.statement, "source": claim.source, "verdict": claim.verdict,
-            "beside_all_others": claim.corrected or None, "reason": claim.reason or None,
-            "statistics": statistics, "without_runs": list(claim.absent), "earlier_rules": earlier}
+            "beside_all_others": claim.corrected or None, "reason": " ".join(claim.reasons) or None,
+            "rules": [" ".join(one) for one in claim.rules], "statistics": statistics,
+            "without_runs": list(claim.absent),
+            "earlier_rules": [" ".join(one) for one in claim.earlier.rules] if claim.earlier else [],
+            "earlier_verdict": claim.earlier.verdict if claim.earlier else None}
 
 
 def as_json(stands: dict[str, dict[str, Standing]]) -> bytes:

@@ -5,7 +5,7 @@ A claim is declared (`Claim`, of `Statistic`s); on results it has a `Standing`, 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Estimate:
         return f"[{self.low * scale:z.{digits}f}, {self.high * scale:z.{digits}f}]"
 
 
+MORE_DIGITS = 3  # at most, to show on which side of a limit an end of an interval lies
 LEVEL = 0.05  # of every interval and of every test
 # metrics of 0 to 1, by their names
 SHARE = re.compile(r"(agreement|accuracy|ece|_top(_real|_\d)?|(cka|columns|places)\d)$")
@@ -78,6 +79,21 @@ def bound_of(metric: str) -> float:
 def percent(shares, digits: int = 1) -> str:
     """The estimate of shares, or of differences of shares, as text in percent: none lies beyond 100."""
     return estimate(shares, bound=1.0).text(100, digits)
+
+
+def telling_digits(e: Estimate, limits: Collection[float], scale: float = 1.0, digits: int = 1) -> int:
+    """How many digits show on which side of each limit the ends of an interval lie: `digits`, or as many more (at most
+    MORE_DIGITS) as that takes. `digits`, where none of these show it.
+
+    >>> e = Estimate(-0.0069, -0.0104, -0.0034, 5)
+    >>> e.text(100, telling_digits(e, [-0.01], 100))  # and not [-1.0, -0.3], as if -1 were no part of it
+    '-0.69 [-1.04, -0.34]'
+    """
+    def tell(shown):
+        return all(np.sign(float(f"{end * scale:.{shown}f}") - float(f"{limit * scale:g}")) == np.sign(end - limit)
+                   for end in (e.low, e.high) if math.isfinite(end) for limit in limits)
+
+    return next((shown for shown in range(digits, digits + MORE_DIGITS + 1) if tell(shown)), digits)
 
 
 def _half(values, confidence: float = 1 - LEVEL) -> float:
@@ -146,6 +162,11 @@ class Part:
         return estimate(self.values, bound=self.bound)
 
     @property
+    def limits(self) -> tuple[float, ...]:
+        """What parts the side that is asked for from the others."""
+        return (-self.threshold, self.threshold) if self.side == "within" else (self.threshold,)
+
+    @property
     def verdict(self) -> str:
         """Where the interval lies: on the side that is claimed ("holds"), the other ("does not hold"), both."""
         e, limit = self.estimate, self.threshold
@@ -187,11 +208,12 @@ class Part:
         return self._p(self.threshold, self.side != "above")
 
     def row(self) -> dict:
-        """As a row of a table: shares in points, by their unit."""
+        """As a row of a table: shares in points, by their unit; with as many digits as its verdict takes."""
         scale, digits = (100, 1) if self.unit == "points" else (1, 3)
         if (self.unit == "points" and 0 < abs(self.threshold) < 0.005) or "per " in self.label:
             digits = 2
         e = self.estimate
+        digits = telling_digits(e, self.limits, scale, digits)
         low, high = (f"{value * scale:z.{digits}f}" for value in (e.low, e.high))
         return {"statistic": self.label, "estimate": f"{e.mean * scale:z.{digits}f}",
                 "interval": e.interval(scale, digits), "n": e.n, "rule": rule(self), "verdict": self.verdict,
@@ -245,7 +267,8 @@ class Claim:
                absent: Mapping[str, str] | None = None) -> "Standing":
         """With these parts, or none for a reason; `absent`: the statistics that have no number, and why."""
         statement, source = (text.format(**results.words) for text in (self.statement, self.source))
-        return Standing(self.id, statement, source, self.found, parts, reason, absent or {})
+        rules = tuple((s.label.format(**results.words), rule(s)) for s in self.statistics)
+        return Standing(self.id, statement, source, self.found, parts, reason, absent or {}, rules=rules)
 
 
 @dataclass(frozen=True)
@@ -263,6 +286,8 @@ class Standing:
     reason: str = ""
     absent: Mapping[str, str] = field(default_factory=dict)  # labels of statistics that have no number, and why
     corrected: str = ""  # the verdict beside all other claims (`holm`); "" where they are not all there
+    rules: tuple[tuple[str, str], ...] = ()  # what it asks for, measured or not: (("gap, x33", "> 5 points"),)
+    earlier: "Standing | None" = None  # where it stands by the rule that it had before
 
     @property
     def tested(self) -> bool:
@@ -292,6 +317,20 @@ class Standing:
         if self.p >= LEVEL:
             return "undecided"
         return "holds" if self.p_holds < self.p_fails else "does not hold"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there is no verdict, or why it is not what those of the statistics alone would say."""
+        found = [] if self.tested else [self.reason]
+        if self.absent:
+            without = "; ".join(f"{label} ({why})" for label, why in self.absent.items())
+            found.append(f"Without a number here, so that the claim may fail but not hold: {without}.")
+        n, fail = len(self.parts), sum(part.verdict == "does not hold" for part in self.parts)
+        if fail and self.verdict == "undecided":
+            some = "one fails by itself" if fail == 1 else f"{fail} fail by themselves"
+            found.append(f"Of {n} statistics {some}; but each of the {n} was a chance to fail, and the smallest p "
+                         f"times {n} is not below {100 * LEVEL:g} %.")
+        return found
 
     def to_rows(self) -> list[dict]:
         """A row of a table for each part."""

@@ -1,5 +1,6 @@
 """Claims as cards: what stands in them is what was measured."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from kdlib import cards
+from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.design import Results
+from kdlib.experiments.profiles import PROFILES
 from kdlib.stats import Part, Standing
 
 
@@ -27,6 +31,7 @@ def test_a_card_has_a_chip_and_an_interval_for_every_data_set_or_the_reason():
     one, two = read(cards.cards({"here": HERE, "there": THERE})).select(".claim")
     assert [chip.text for chip in one.select(".chip")] == ["✓ holds", "? undecided"]
     assert [chip.text for chip in two.select(".chip")] == ["✗ does not hold", "– not tested"]
+    assert [n.text.split(",")[-1].split("·")[0].strip() for n in one.select(".number")] == ["n = 3", "n = 3"]
     assert two.select_one(".reason").text == "no runs" and "<found>" in one.select_one(".found").text
     [label] = [svg["aria-label"] for svg in one.select(".stands svg")][:1]
     row = HERE["F1"].to_rows()[0]
@@ -36,19 +41,33 @@ def test_a_card_has_a_chip_and_an_interval_for_every_data_set_or_the_reason():
 
 def test_a_card_says_why_a_verdict_is_not_what_its_intervals_say():
     fails = Part("fails by itself", np.array([-0.26, -0.2, -0.13, -0.07, -0.01]), "above", 0.0, "points")  # p = .04
-    open_ = Part("open", np.array([-0.1, 0.1, 0.2, -0.2, 0.0]), "above", 0.0, "points")
-    several = Standing("F1", "s", "Fig 1", "", (fails, open_))
+    several = Standing("F1", "s", "Fig 1", "", (fails, fails))
     assert (fails.verdict, several.verdict) == ("does not hold", "undecided")
-    assert "of 2 each is a chance to fail" in read(cards.cards({"here": {"F1": several}})).text
+    assert "Of 2 statistics 2 fail by themselves;" in read(cards.cards({"here": {"F1": several}})).text
     lacking = replace(HERE["F1"], absent={"train agreement": "no runs"})
     assert lacking.verdict == "undecided"
-    assert "may fail but not hold: train agreement." in read(cards.cards({"here": {"F1": lacking}})).text
+    assert "may fail but not hold: train agreement (no runs)." in read(cards.cards({"here": {"F1": lacking}})).text
     jointly = {"F1": replace(HERE["F1"], corrected="undecided")}
     [card] = read(cards.cards({"here": jointly})).select(".claim")
     assert "✓ holds with all others undecided" in card.select_one(".chips").text
     assert "(Holm): undecided." in card.select_one(".reason").text
     assert "here: 1 hold; judged all together 1 undecided" in read(cards.tally({"here": jointly})).text
     assert not read(cards.cards({"here": HERE})).select(".reason, small")
+
+
+def test_a_card_shows_the_rule_of_a_claim_before_there_are_runs():
+    untested = replace(THERE["F2"], rules=(("gap", "< 5 points"), ("a", "> 0")))
+    [card] = read(cards.cards({"there": {"F2": untested}})).select(".claim")
+    assert [item.text for item in card.select(".stands li")] == ["gapasked: < 5 points", "aasked: > 0"]
+
+
+def test_a_card_says_where_the_paper_says_it_and_says_it_once():
+    stands = {name: claim.stands(Results(PROFILES["signals"], {})) for name, claim in CLAIMS.items()}
+    stands["X1"] = Standing("X1", "", "Sec 3.2", "half of 5 (or so)", (), "no runs")
+    for card in read(cards.cards({"here": stands})).select(".claim"):
+        said = card.select_one(".found").text
+        first, last = re.match(r"The paper \(", said), re.search(r"\((Fig|Table|Sec|[A-Z]\.\d)[^)]*\)$", said)
+        assert bool(first) != bool(last)
 
 
 def test_a_card_says_what_became_of_its_rule():

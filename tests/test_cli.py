@@ -193,6 +193,38 @@ def test_claims_are_told_by_name_or_chapter(kdlib):
     assert told() == list(CLAIMS)
 
 
+def test_a_claim_that_is_named_stands_as_it_does_among_all(kdlib):
+    def block(out, name):
+        return re.search(rf"^{name} .*\n( .*\n)*", out, re.M)[0]
+
+    whole = kdlib("claims", "--profile", "workstation")[1]
+    for name in ("F2", "F4", "A3"):
+        assert block(kdlib("claims", name, "--profile", "workstation")[1], name) == block(whole, name)
+    assert "(Fig 1); beside all others undecided\n" in block(whole, "F2")
+    assert "\n      Of 6 statistics 2 fail by themselves; but each" in block(whole, "F4")
+
+
+def test_a_claim_without_a_verdict_is_told_with_its_rule_and_the_reason(kdlib):
+    assert kdlib("claims", "F1", "--profile", "halves")[1].startswith(
+        "F1  not tested     On an easy task distillation works (Fig 2, easy MNIST-1D)\n"
+        "      paper: above 99 % agreement, student as accurate as its teacher (Fig 2)\n"
+        "      test agreement, largest set: > 99 points: not tested\n"
+        "      student - teacher accuracy, largest set: within ± 1 points: not tested\n"
+        "      profile halves does not have chapter 01_fidelity_gap\n")
+    assert kdlib("claims", "A3", "--profile", "workstation")[1].startswith(
+        "A3  not tested     Nor does scale: the gap is there in photographs (Table 2, ImageNet)\n"
+        "      paper: ImageNet, ResNet-50: .855 at m = 1, .884 at m = 5 (Table 2)\n"
+        "      share of the room above unseen agreement, ImageNet, m = 5: < 0.5: not tested\n"
+        "      needs ImageNet: only the profile paper has it\n")
+
+
+def test_a_claim_that_was_added_is_called_new_and_names_its_place_in_the_paper_once(kdlib):
+    out = kdlib("claims", "--profile", "signals")[1]
+    assert re.findall(r"^(\S+) .*\n(?: .*\n)*?      new: ", out, re.M) == [
+        name for name, claim in CLAIMS.items() if claim.why.startswith("new: ")]
+    assert out.count("(B.1)") == 1
+
+
 def test_claims_say_what_they_train_and_train_only_that(kdlib, monkeypatch, tmp_path):
     monkeypatch.setattr("kdlib.store.execute", made_up)
     code, out, error = kdlib("claims", "O1", "--no-recorded", "--profile", "smoke", "--workers", 1)

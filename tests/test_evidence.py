@@ -101,6 +101,15 @@ def test_a_word_is_what_its_interval_allows(values, said):
     assert chapter.word(values, "rises by {}", "falls by {}", "open").startswith(said)
 
 
+def test_a_size_in_the_text_shows_on_which_side_its_interval_ends():
+    """-0.69 [-1.04, -0.34] points of a claim that asks for more than -1; 0.4 [0.02, 0.78] that is a rise."""
+    part = Part("x", -0.0069 + 0.0035 / 2.4841 * np.array([-1.0, 0, 1]), "above", -0.01, "points")
+    assert chapter._of_part(part, ("holds", "fails", "open, {}")) == "open, -0.69 [-1.04, -0.34; n = 3]"
+    rise = 0.004 + 0.0038 / 2.4841 * np.array([-1.0, 0, 1])
+    assert chapter.word(rise, "rises by {}", "falls by {}", "open") == "rises by 0.40 [0.02, 0.78; n = 3]"
+    assert chapter.word(-rise, "rises by {}", "falls by {}", "open") == "falls by 0.40 [0.02, 0.78; n = 3]"
+
+
 def test_what_was_trained_here_is_counted_against_the_recorded_intervals(results):
     from dataclasses import replace
 

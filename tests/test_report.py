@@ -2,13 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kdlib import explorer, report
+from kdlib import cards, explorer, report
 from kdlib.cli import claims
 from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.standings import standing
 from kdlib.paths import project_root
 from kdlib.stats import Part, Standing, estimate
 
@@ -66,29 +68,44 @@ def test_the_gap_is_what_is_left_of_agreement(found, stands):
 
 def test_claims_json_has_the_numbers_behind_a_verdict_and_no_infinity():
     values = np.array([0.2, 0.21, 0.24])
+    earlier = Standing("F2", "statement", "Fig 1", "found", (), "no runs", rules=(("gap, x33", "> 5 points"),))
     made_up = {"F1": Standing("F1", "statement", "Fig 2", "found", (
-        Part("of three", values, "above", 0.1, "points"), Part("of one", values[:1], "above", 0.1, "points"))),
-        "F2": Standing("F2", "statement", "Fig 1", "found", reason="no runs")}
+        Part("of three", values, "above", 0.1, "points"), Part("of one", values[:1], "above", 0.1, "points"),
+        Part("open", values, "above", 0.2, "points")), earlier=replace(
+            earlier, parts=(Part("gap, x33", values, "above", 0.5, "points"),))),
+        "F2": replace(earlier, rules=(("share, x33", "< 0.5"),), earlier=earlier)}
     there = json.loads(report.as_json({"laptop": made_up}), parse_constant=pytest.fail)
     one, two = there["claims"]
-    three, single = one["stands"]["laptop"]["statistics"]
+    three, single, undecided = one["stands"]["laptop"]["statistics"]
     e = estimate(values)
     assert (three["estimate"], three["low"], three["high"], three["n"]) == (e.mean, e.low, e.high, 3)
     assert three["trials"] == list(values) and three["verdict"] == "holds"
     assert (single["low"], single["high"], single["verdict"]) == (None, None, "undecided")
+    assert three["excluded"] is None and single["excluded"] == {"below": None, "above": None}
+    assert undecided["excluded"] == {"below": e.low, "above": e.high}
+    assert (one["stands"]["laptop"]["earlier_rules"], one["stands"]["laptop"]["earlier_verdict"]) == (
+        ["gap, x33 > 5 points"], "does not hold")
     assert two["stands"]["laptop"] == {"statement": "statement", "source": "Fig 1", "verdict": "not tested",
-                                       "beside_all_others": None, "reason": "no runs", "statistics": [],
-                                       "without_runs": [], "earlier_rules": two["stands"]["laptop"]["earlier_rules"]}
-    [earlier] = two["stands"]["laptop"]["earlier_rules"]  # in words of the profile
-    assert earlier == "1 - test agreement, m = 1, x33 > 5 points"
+                                       "beside_all_others": None, "reason": "no runs", "rules": ["share, x33 < 0.5"],
+                                       "statistics": [], "without_runs": [], "earlier_rules": ["gap, x33 > 5 points"],
+                                       "earlier_verdict": "not tested"}
 
 
-def test_a_claim_has_the_earlier_rules_of_its_profile():
+def test_a_claim_has_the_earlier_rules_of_its_profile_and_their_verdict(stands):
     """In the paper's own regime every rule is the first one."""
-    made_up = {"F2": Standing("F2", "statement", "Fig 1", "found", reason="no runs")}
-    [claim] = json.loads(report.as_json({"workstation": made_up, "halves": made_up}))["claims"]
-    assert claim["stands"]["workstation"]["earlier_rules"] == ["1 - test agreement, m = 1, x20 > 5 points"]
-    assert claim["stands"]["halves"]["earlier_rules"] == []
+    found = {"workstation": stands["workstation"], "halves": standing("halves")}
+    of = {claim["id"]: claim["stands"] for claim in json.loads(report.as_json(found))["claims"]}
+    f2, o4 = of["F2"]["workstation"], of["O4"]["workstation"]
+    assert (f2["earlier_rules"], f2["earlier_verdict"]) == (["1 - test agreement, m = 1, x20 > 5 points"], "holds")
+    assert (o4["verdict"], o4["earlier_verdict"]) == ("undecided", "does not hold")
+    assert (of["F2"]["halves"]["earlier_rules"], of["F2"]["halves"]["earlier_verdict"]) == ([], None)
+
+
+def test_a_reader_of_claims_json_is_told_why_a_claim_is_open_as_on_its_card(stands):
+    """Two of F4's six statistics fail by themselves."""
+    of = {claim["id"]: claim["stands"]["workstation"] for claim in json.loads(report.as_json(stands))["claims"]}
+    assert of["F4"]["reason"].startswith("Of 6 statistics 2 fail by themselves;")
+    assert of["F4"]["reason"] in cards.cards({"here": {"F4": stands["workstation"]["F4"]}})
 
 
 def test_a_profile_has_one_number_of_trials_wherever_it_is_said(found):
@@ -103,4 +120,5 @@ def test_the_command_writes_the_claims_that_it_prints(tmp_path, capsys):
     assert [claim["id"] for claim in there["claims"]] == ["F2", "P7"]
     for claim in there["claims"]:
         stands = claim["stands"]["workstation"]
+        assert stands["beside_all_others"] and f"beside all others {stands['beside_all_others']}" in printed
         assert f"{claim['id']:3} {stands['verdict']:14} {stands['statement']}" in printed

@@ -1,6 +1,7 @@
 """Intervals against scipy, verdict rules on both sides of every threshold."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -139,12 +140,36 @@ def test_an_undecided_part_says_what_is_excluded():
     assert part([0.5]).row()["excluded"] == "nothing" and part([0.1, 0.11, 0.12]).row()["excluded"] == ""
 
 
+@pytest.mark.parametrize("side, threshold", [("above", 0.0), ("above", -0.01), ("below", 0.9), ("within", 0.01)])
+@pytest.mark.parametrize("off, more", [(5, 0), (0.4, 1), (0.04, 2), (0.004, 3)])
+def test_a_row_shows_on_which_side_of_its_threshold_an_interval_ends(side, threshold, off, more):
+    """An end that is `off` the threshold, in units of the last digit that there usually is, takes so many more."""
+    usually = ("points", 100, 1), ("share", 1, 3), ("nats", 1, 3)
+    for (unit, scale, usual), end, sign in product(usually, ("low", "high"), (-1, 1)):
+        values = np.array([-0.002, 0, 0.002])
+        values += threshold + sign * off * 10.0**-usual / scale - getattr(estimate(values), end)
+        measured = part(values, side, threshold, unit)
+        row, e = measured.row(), measured.estimate
+        shown = row["interval"].strip("[]").split(", ")
+        for told, true in zip(shown, (e.low, e.high), strict=True):
+            assert np.sign(round(float(told) - scale * threshold, 9)) == np.sign(true - threshold)
+        assert {len(number.partition(".")[2]) for number in (*shown, row["estimate"])} == {usual + more}
+        assert row["excluded"] in ("", f"less than {shown[0]} and more than {shown[1]}")
+
+
+def test_no_digit_is_added_that_would_show_nothing():
+    for values, shown in (([0.5] * 3, "0.500 [0.500, 0.500]"), ([0.5 + 1e-9] * 3, "0.500 [0.500, 0.500]")):
+        row = part(values, "above", 0.5, "share").row()
+        assert f"{row['estimate']} {row['interval']}" == shown
+
+
 def test_an_unknown_side_is_an_error():
     with pytest.raises(ValueError, match="sideways"):
         _ = part([1, 2], "sideways").verdict
 
 
 HOLDS, FAILS, OPEN = part([1.0, 1.1, 1.2]), part([-1.0, -1.1, -1.2]), part([-1.0, 1.0])
+FAILS_ALONE = part([-0.26, -0.2, -0.13, -0.07, -0.01])  # p = .04
 
 
 @pytest.mark.parametrize("parts, verdict", [
@@ -161,6 +186,22 @@ def test_of_several_parts_one_that_fails_counts_as_often_as_there_were_chances_t
     alone, among = (Standing("X1", "", "", "", parts) for parts in ((fails,), (fails, HOLDS, HOLDS)))
     assert alone.verdict == "does not hold" and alone.p_fails == fails.p_fails
     assert among.verdict == "undecided" and among.p_fails == pytest.approx(3 * fails.p_fails)
+
+
+@pytest.mark.parametrize("parts, said", [
+    ((FAILS_ALONE, HOLDS), "Of 2 statistics one fails by itself; but each of the 2 was a chance to fail, and the "
+                           "smallest p times 2 is not below 5 %."),
+    ((FAILS_ALONE, HOLDS, FAILS_ALONE, OPEN), "Of 4 statistics 2 fail by themselves; but each of the 4 was a chance to "
+                                              "fail, and the smallest p times 4 is not below 5 %."),
+    ((FAILS, HOLDS), None), ((OPEN, HOLDS), None), ((HOLDS,), None)])
+def test_a_claim_that_is_open_although_statistics_fail_says_how_many_and_why(parts, said):
+    claim = Standing("X1", "", "", "", parts)
+    assert claim.reasons == ([said] if said else []) and (claim.verdict == "undecided" or not said)
+
+
+def test_a_claim_names_the_statistics_without_a_number_and_why():
+    [said] = Standing("X1", "", "", "", (HOLDS,), absent={"a": "no runs", "b": "no room"}).reasons
+    assert said == "Without a number here, so that the claim may fail but not hold: a (no runs); b (no room)."
 
 
 def test_holm_judges_claims_together():
@@ -206,6 +247,7 @@ def test_a_declared_claim_is_measured_on_results_and_worded_by_their_profile():
     assert (claim.statement, claim.source, claim.found) == ("At x33 a gap remains", "Fig 1, x33", "20 points")
     [row] = claim.to_rows()
     assert (row["statistic"], row["rule"], claim.verdict, claim.tested) == ("gap, x33", "> 5 points", "holds", True)
+    assert claim.rules == GAP.stands(Made(), reason="no runs").rules == (("gap, x33", "> 5 points"),)
 
 
 def test_a_claim_without_parts_says_why():

@@ -9,27 +9,26 @@ from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import Asked, Design, DesignError, NotRecorded, Results
 from kdlib.paths import results_dir
 from kdlib.results import Recorded
-from kdlib.stats import Claim, Standing, Statistic, half_intervals, holm
+from kdlib.stats import Claim, Standing, half_intervals, holm
 
 
 def judged(name: str, r: Results) -> list[Standing]:
     """Every claim of a chapter, as its results decide it."""
-    return [_judge(claim, claim.statistics, name, r) for claim in claims_at(r.profile).values()
-            if claim.chapter == CHAPTERS[name].stem]
+    return [_judge(claim, name, r) for claim in claims_at(r.profile).values() if claim.chapter == CHAPTERS[name].stem]
 
 
 def judged_before(name: str, r: Results) -> list[Standing]:
     """The claims of a chapter whose rules were changed, by the earlier ones."""
-    return [_judge(claim, claim.before, name, r) for claim in claims_at(r.profile).values()
+    return [_judge(replace(claim, statistics=claim.before), name, r) for claim in claims_at(r.profile).values()
             if claim.chapter == CHAPTERS[name].stem and claim.before]
 
 
-def _judge(claim: Claim, statistics: tuple[Statistic, ...], chapter: str, r: Results) -> Standing:
+def _judge(claim: Claim, chapter: str, r: Results) -> Standing:
     """By those statistics of which there are results; the others are named."""
     if not r.planned:
         return claim.stands(r, reason=f"profile {r.profile.name} does not have chapter {chapter}")
     parts, absent = [], {}
-    for statistic in statistics:
+    for statistic in claim.statistics:
         try:
             measured = statistic.on(r)
             if np.isfinite(measured.values).all():
@@ -90,26 +89,18 @@ def standing(profile: str, seeds: int | None = None, workers: int | None = None,
              only=None, few: bool = False) -> dict[str, Standing]:
     """Every claim of the paper by id (or `only` some), in the order of its argument, as it stands at a profile. From
     the committed records, or others, or from the store, training what it does not have of the runs that they read;
-    `few`: as the runs decide it that pages train beside records. Where all claims are known, `corrected` is the verdict
-    beside all others."""
-    return by_both_rules(profile, seeds, workers, records, only, few)[0]
-
-
-def by_both_rules(profile: str, seeds: int | None = None, workers: int | None = None, records: bool | Recorded = True,
-                  only=None, few: bool = False) -> tuple[dict[str, Standing], dict[str, Standing]]:
-    """(`standing`; the same of those claims whose rules were changed, by the earlier ones)."""
+    `few`: as the runs decide it that pages train beside records. `earlier` is where a claim stands by the rule that it
+    had before; where all claims are known, `corrected` is the verdict beside all others."""
     asked = CLAIMS if only is None else only
     now: dict[str, Standing] = {}
-    earlier: dict[str, Standing] = {}
     design = Design(profile, seeds)
     for name, results in _read_by(asked, design.few() if few else design, workers, records):
-        now |= {claim.id: claim for claim in judged(name, results)}
-        earlier |= {claim.id: claim for claim in judged_before(name, results)}
+        before = {claim.id: claim for claim in judged_before(name, results)}
+        now |= {claim.id: replace(claim, earlier=before.get(claim.id)) for claim in judged(name, results)}
     if set(now) == set(CLAIMS):
         beside_others = holm(now.values())
         now = {name: replace(claim, corrected=beside_others[name]) for name, claim in now.items()}
-    return ({name: now[name] for name in CLAIMS if name in asked},
-            {name: earlier[name] for name in CLAIMS if name in asked and name in earlier})
+    return {name: now[name] for name in CLAIMS if name in asked}
 
 
 ELSEWHERE = "avx2"  # the folder in results/ of runs that were trained again, with fewer of the processor's instructions
