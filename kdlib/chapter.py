@@ -329,7 +329,7 @@ def folded(title: str, what: HTML) -> HTML:
 
 
 def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verdicts") -> HTML:
-    """The numbers of the cards as a table to open: a row per statistic, with why it has none where it has none. Of an
+    """The numbers of the cards as a table to open: a row per statistic, with its number or why there is none. Of an
     undecided one the last column says what its interval excludes; where all claims of a profile are there, another the
     verdict beside all others (Holm)."""
     claims = list(claims)
@@ -339,8 +339,9 @@ def claim_table(claims: Iterable[Standing], caption="Claims, statistics and verd
         beside = (marked(claim.corrected or "not tested"),) * together
         rules = dict(claim.rules)
         if not claim.tested:
-            for label, rule in (rules or {"": ""}).items():
-                yield label, claim.reason, "", rule, marked(claim.verdict), *beside, ""
+            for i, (label, rule) in enumerate((rules or {"": ""}).items()):
+                yield (label, claim.reason, "", rule, marked(claim.verdict),
+                       *(beside if i == 0 else ("",) * together), "")
         for i, row in enumerate(claim.to_rows()):
             yield (row["statistic"], f"{row['estimate']} {row['interval']}", row["n"], row["rule"],
                    marked(row["verdict"]), *(beside if i == 0 else ("",) * together), row["excluded"])
