@@ -358,7 +358,9 @@ def surface(ax, grid_x, grid_y, values, points: dict, low: float, high: float) -
     bar.ax.yaxis.set_major_formatter("{x:g}")
     for (name, (a, b)), marker in zip(points.items(), MARKS, strict=False):
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=7)
-        ax.annotate(name, (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9,
+        inward = a > (grid_x[0] + 2 * grid_x[-1]) / 3  # a name beside a point at the right edge would leave the surface
+        ax.annotate(name, (a, b), xytext=(-7 if inward else 7, 5), ha="right" if inward else "left",
+                    textcoords="offset points", fontsize=9,
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8})
 
 
