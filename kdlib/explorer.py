@@ -102,15 +102,20 @@ def values(record: Record) -> list[int]:
 
 
 def students(found: dict[str, Source]) -> dict:
-    """Every recorded student: {"usual": fields, "conditions": [fields], "files": [names], "runs": [[condition, file,
-    trial, key, values of METRICS]]}, the first two as places in these lists. A condition's fields are those that differ
-    from the usual, None where it has none: most are the same in most."""
+    """Every recorded student, once however often it was measured: {"usual": fields, "conditions": [fields],
+    "files": [names], "runs": [[condition, file, trial, key, values of METRICS]]}, the first two as places in these
+    lists. A condition's fields are those that differ from the usual, None where it has none: most are alike in most."""
     conditions: dict[str, int] = {}
     files: dict[str, int] = {}
-    runs = []
+    runs: list = []
+    seen: set = set()
     for profile, source in found.items():
         for record in source.records:
             if record.spec["kind"] == "student":
+                student = tuple(value for name, value in record.planned if name != "measures")
+                if student in seen:
+                    continue
+                seen.add(student)
                 fields = json.dumps(condition(profile, record))
                 place = conditions.setdefault(fields, len(conditions))
                 file = files.setdefault(f"results/{profile}/{source.files[record.key]}", len(files))

@@ -28,7 +28,7 @@ workers = None
 import matplotlib.pyplot as plt
 
 from kdlib import figures
-from kdlib.chapter import STAYS, follows, glue, on_record, open_page, say, states, tally, trials_of
+from kdlib.chapter import STAYS, follows, glue, on_record, open_page, place, say, states, tally, trials_of
 from kdlib.evidence import evidence
 from kdlib.experiments import so_far
 from kdlib.experiments.profiles import LIVE, REAL, VERDICTS
@@ -37,22 +37,20 @@ open_page()
 on_signals = VERDICTS if trials_of(VERDICTS) else LIVE
 signals, images = so_far("01_fidelity_gap", on_signals), so_far("01_fidelity_gap", REAL)
 columns = {f"MNIST-1D, {trials_of(on_signals)} trials": on_record(on_signals), "real data, small": on_record(REAL)}
-NAMES, fits = {"signals": "signals", "images": "photographs"}, {}
 for name, r in (("signals", signals), ("images", images)):
     large = ("size", 1, r.profile.fidelity_gap.factors[-1])
     glue(f"{name}-factor", f"{r.profile.fidelity_gap.factors[-1]:g}", display=False)
     say(f"{name}-gap", r.gap(large))
     say(f"{name}-own", r(large, "agreement"))
     say(f"{name}-unseen", r.unseen(large))
-    optimized = so_far("02_optimization", r.profile.name)
-    longest = optimized.profile.optimization.lengths[-1]
-    for key, row in (("patient", ("patient", "SGD", longest)), ("near", ("near", 0.375))):
-        for metric in ("train_agreement", "agreement"):
-            say(f"{name}-{key}-{metric}", lambda r=optimized, row=row, metric=metric: r(row, metric))
-    fits[f"on {NAMES[name]}"] = lambda r=optimized, longest=longest: (
-        r(("near", 0.375), "train_agreement") - r(("patient", "SGD", longest), "train_agreement"))
-follows("fits", fits, "better", "worse", "neither clearly better nor worse")
-glue("longest", f"{longest:g}", display=False)
+optimized = [so_far("02_optimization", r.profile.name) for r in (signals, images)]
+patient, near, ahead = ("patient", "SGD", optimized[0].profile.optimization.lengths[-1]), ("near", 0.375), {}
+for metric in ("train_agreement", "agreement"):
+    say(f"patient-{metric}", lambda metric=metric: optimized[1](patient, metric))
+    ahead[metric] = {place(r): lambda r=r, metric=metric: r(near, metric) - r(patient, metric) for r in optimized}
+glue("longest", f"{patient[2]:g}", display=False)
+follows("fits", ahead["train_agreement"], "better", "worse", "neither clearly better nor worse")
+follows("ahead", ahead["agreement"], "{} points more often", "{} points less often", "as often, as far as these trials tell,")
 say("signals-longer", lambda: signals.most(lambda r: r.gap("longer")))
 say("images-right", images(("size", 1, 1), "teacher_accuracy"))
 states("01_fidelity_gap", signals, {"fills": ("F2", 0, "less than half, {} %,", "more than half, {} %,",
@@ -69,10 +67,9 @@ states("01_fidelity_gap", signals, {"fills": ("F2", 0, "less than half, {} %,", 
 #    trained ten times longer. On photographs (small ones: their teacher is right on {glue:text}`images-right` %) it is **{glue:text}`images-gap` %**.
 # 2. **Agreement alone misleads.** A teacher that the student never saw agrees with it on {glue:text}`signals-unseen` % of the
 #    signals, its own on {glue:text}`signals-own` %. Of the room above the first the student fills {glue:text}`fills`.
-# 3. **Optimization is one reason, not all.** After {glue:text}`longest` times the steps a student agrees with its teacher on
-#    {glue:text}`signals-patient-train_agreement` % of the signals that it learned from, on {glue:text}`signals-patient-agreement` % of new ones; of photographs on
-#    {glue:text}`images-patient-train_agreement` and {glue:text}`images-patient-agreement` %. One that *starts* near its teacher fits {glue:text}`fits`,
-#    and agrees on {glue:text}`signals-near-agreement` and {glue:text}`images-near-agreement` % of new ones.
+# 3. **Optimization is one reason, not all.** Trained {glue:text}`longest` times as long, a student agrees with its teacher on
+#    {glue:text}`patient-train_agreement` % of the photographs that it learned from, on {glue:text}`patient-agreement` % of new ones.
+#    One that *starts* near its teacher fits {glue:text}`fits`. On new ones it agrees {glue:text}`ahead`.
 # 4. **Fidelity and accuracy are two things.** As data grow, agreement {glue:text}`agreement`. The
 #    student's lead over its teacher in accuracy {glue:text}`accuracy`.
 

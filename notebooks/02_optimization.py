@@ -211,7 +211,7 @@ evidence("fig-optimizers-cifar", cifar)
 # With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs, where only the long runs are without weight decay, as in the paper, it {glue:text}`cifar-moves`.
 #
 # How much of the {term}`room` above an unseen teacher's train agreement do {glue:text}`longest` times the steps without weight decay fill? With SGD
-# {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. (Claim O3 calls nine tenths closed; a start *as the teacher*, with weight decay, fills {glue:text}`start-closes` % and {glue:text}`cifar-start-closes` %.) On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
+# {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. Claim O3 calls nine tenths closed. A start *as the teacher*, with weight decay, fills {glue:text}`start-closes` % on signals, {glue:text}`cifar-start-closes` % on photographs. On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
 # they were fitted to. Is what is left out of reach? In train agreement a start as the teacher
 # is, beside a random one, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #
@@ -250,7 +250,7 @@ evidence("fig-lambda-cifar", cifar)
 # {glue:text}`near-fits`, its test agreement {glue:text}`near-ahead`.
 #
 # In the paper agreement jumps to about 100 % between λ = .25 and .375. (λ is the paper's; PyTorch's draw is smaller.) Of the train KL that a start as the teacher saves, the eighth of the way that takes most in the other trials
-# (from λ = {glue:text}`steepest` on signals, {glue:text}`cifar-steepest` on photographs) takes {glue:text}`step`. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
+# takes {glue:text}`step`. It is λ = {glue:text}`steepest` on signals, {glue:text}`cifar-steepest` on photographs. In train agreement a student that starts at λ = .375 ends, beside one that starts as the teacher, {glue:text}`short`.
 #
 # ## Basins
 

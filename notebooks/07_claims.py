@@ -117,7 +117,7 @@ other_processor(judge)
 # ## Rules that changed, and why
 #
 # Thresholds were written down before the first run, but for the rules that were changed later, or added, before trials 100 to 129 ran: each was held against
-# the paper's words. Of these the verdicts on five trials and, but for O3, O4, O5 and O7, on real data are on trials that had been seen, and only fresh ones can confirm them. Of O4 one detail was settled later: where a start as the teacher saves no train KL, the share counts as 0.
+# the paper's words. Of these the verdicts on five trials and, but for O3, O4, O5 and O7, on real data are on trials that had been seen, and only fresh ones can confirm them. Of O4 one detail was decided later: a start as the teacher that saves no train KL counts as a share of 0.
 
 # %% tags=["remove-input"]
 folded("Both rules of each, and the verdicts by both", changed_rules({"signals": "MNIST-1D (recorded)", "workstation": "real data (recorded)"}))

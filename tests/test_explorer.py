@@ -24,10 +24,16 @@ def data(found):
 
 @pytest.fixture(scope="module")
 def recorded(found):
-    return {r.key[:explorer.KEY]: r for r in found["workstation"].records if r.spec["kind"] == "student"}
+    """The students by the beginning of their keys; of one that was measured twice, the first."""
+    first = {}
+    for record in found["workstation"].records:
+        if record.spec["kind"] == "student":
+            first.setdefault(json.dumps(record.spec | {"measures": ""}, sort_keys=True), record)
+    return {record.key[:explorer.KEY]: record for record in first.values()}
 
 
-def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(data, recorded):
+def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(found, data, recorded):
+    assert len(recorded) < sum(r.spec["kind"] == "student" for r in found["workstation"].records)  # some are twice
     assert sorted(run[3] for run in data["runs"]) == sorted(recorded)  # a beginning of a key is of one run alone
     for place, file, trial, key, *numbers in data["runs"]:
         record, fields = recorded[key], explorer.setting(data, [place])

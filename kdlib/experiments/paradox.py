@@ -32,7 +32,7 @@ def runs(d: "Design") -> dict:
                   for name, t in d.profile.distillation_data.recipes}
 
 
-CHAPTER = Chapter(4, "paradox", "The paradox", runs, ("paradox",))
+CHAPTER = Chapter(4, "paradox", "The paradox", runs, ("paradox",), reads=("optimization",))
 
 
 def members(d: "Design") -> dict:
