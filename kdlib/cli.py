@@ -193,6 +193,7 @@ def claims(names: Annotated[list[str] | None, typer.Argument(help="claims or cha
 
     profile = profile or (VERDICTS if recorded and has_records(VERDICTS) else LIVE)
     asked = claims_of(names or (), profile)
+    _spare([], [json] if json else [])
     if recorded:
         check_there()
     else:
@@ -364,11 +365,14 @@ def compare(
 
 
 def _spare(inputs, outputs) -> None:
-    """Refuse to write over what is read, or over one another, or where a folder is."""
+    """Refuse to write over what is read, or over one another, or where something else than a file is: it would be
+    replaced by one."""
     there = {path.resolve(): "an input" for path in inputs}
     for path in outputs:
         if path.is_dir():
             raise KdlibError(f"{path} is a folder: name a file to write")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise KdlibError(f"{path} is a link or a device: name a file to write")
         taken = there.setdefault(path.resolve(), "")
         if taken:
             raise KdlibError(f"{path} is {taken}, which would be written over: name another file")

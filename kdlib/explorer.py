@@ -103,19 +103,22 @@ def values(record: Record) -> list[int]:
 
 def students(found: dict[str, Source]) -> dict:
     """Every recorded student, once however often it was measured: {"usual": fields, "conditions": [fields],
-    "files": [names], "runs": [[condition, file, trial, key, values of METRICS]]}, the first two as places in these
-    lists. A condition's fields are those that differ from the usual, None where it has none: most are alike in most."""
+    "files": [names], "runs": [[condition, file, trial, key, values of METRICS]], "twins": {key: the key that it has
+    here}}, condition and file as places in these lists. A condition's fields are those that differ from the usual,
+    None where it has none: most are alike in most."""
     conditions: dict[str, int] = {}
     files: dict[str, int] = {}
     runs: list = []
-    seen: set = set()
+    seen: dict = {}
+    twins = {}
     for profile, source in found.items():
         for record in source.records:
             if record.spec["kind"] == "student":
                 student = tuple(value for name, value in record.planned if name != "measures")
                 if student in seen:
+                    twins[record.key[:KEY]] = seen[student]
                     continue
-                seen.add(student)
+                seen[student] = record.key[:KEY]
                 fields = json.dumps(condition(profile, record))
                 place = conditions.setdefault(fields, len(conditions))
                 file = files.setdefault(f"results/{profile}/{source.files[record.key]}", len(files))
@@ -124,7 +127,7 @@ def students(found: dict[str, Source]) -> dict:
     whole = [json.loads(fields) for fields in conditions]
     names = dict.fromkeys(name for fields in whole for name in fields)
     usual = {name: Counter(fields.get(name) for fields in whole).most_common(1)[0][0] for name in names}
-    return {"usual": usual, "files": list(files), "runs": runs, "conditions": [
+    return {"usual": usual, "files": list(files), "runs": runs, "twins": twins, "conditions": [
         {name: fields.get(name) for name in names if fields.get(name) != usual[name]} for fields in whole]}
 
 

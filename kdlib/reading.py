@@ -147,7 +147,7 @@ def records(profile: str = LIVE, chapter: str = "all", complete: bool = True) ->
 
     >>> table = records("laptop", chapter="04_paradox")
     >>> len(table), table.kind.nunique()
-    (380, 2)
+    (350, 2)
     """
     try:
         import pandas

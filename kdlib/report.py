@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kdlib import __version__
 from kdlib.cards import MARK, chip
 from kdlib.experiments import CHAPTERS, so_far
-from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.claims import CLAIMS, claims_at
 from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.figure_map import FIGURES
 from kdlib.experiments.profiles import LIVE, PROFILES, REAL, REGIME, VERDICTS
@@ -66,7 +66,8 @@ def plain(stands: dict[str, dict[str, Standing]]) -> dict:
 
 
 def _claim(name, stands):
-    claim = CLAIMS[name]
+    [profile, *others] = stands
+    claim = (CLAIMS if others else claims_at(PROFILES[profile]))[name]
     return {"id": name, "chapter": claim.chapter, "paper": claim.found,
             **({"changed_since": claim.why} if claim.why else {}),
             "stands": {profile: _stands(claims[name]) for profile, claims in stands.items() if name in claims}}

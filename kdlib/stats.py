@@ -83,17 +83,19 @@ def percent(shares, digits: int = 1) -> str:
 
 def telling_digits(e: Estimate, limits: Collection[float], scale: float = 1.0, digits: int = 1) -> int:
     """How many digits show on which side of each limit the ends of an interval lie: `digits`, or as many more (at most
-    MORE_DIGITS) as that takes. `digits`, where none of these show it.
+    MORE_DIGITS) as that takes. An end that none of these tell from a limit does not count.
 
     >>> e = Estimate(-0.0069, -0.0104, -0.0034, 5)
     >>> e.text(100, telling_digits(e, [-0.01], 100))  # and not [-1.0, -0.3], as if -1 were no part of it
     '-0.69 [-1.04, -0.34]'
     """
-    def tell(shown):
-        return all(np.sign(float(f"{end * scale:.{shown}f}") - float(f"{limit * scale:g}")) == np.sign(end - limit)
-                   for end in (e.low, e.high) if math.isfinite(end) for limit in limits)
+    def tells(shown, end, limit):
+        return np.sign(float(f"{end * scale:.{shown}f}") - float(f"{limit * scale:g}")) == np.sign(end - limit)
 
-    return next((shown for shown in range(digits, digits + MORE_DIGITS + 1) if tell(shown)), digits)
+    allowed = range(digits, digits + MORE_DIGITS + 1)
+    pairs = [(end, limit) for end in (e.low, e.high) if math.isfinite(end) for limit in limits
+             if tells(allowed[-1], end, limit)]
+    return next(shown for shown in allowed if all(tells(shown, *pair) for pair in pairs))
 
 
 def _half(values, confidence: float = 1 - LEVEL) -> float:

@@ -369,3 +369,13 @@ def test_a_wrong_command_line_is_one_sentence(kdlib, args, says):
 def test_options_that_take_several_may_be_given_again(kdlib, tmp_path):
     code, _, error = kdlib("export", tmp_path / "x", "--profile", "laptop", "--profile", "nosuch")
     assert code == 2 and "unknown profile 'nosuch'" in error
+
+
+@pytest.mark.parametrize("named", [".", "", "link.json", "/dev/null"])
+def test_claims_are_written_to_files_alone(kdlib, tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text("mine")
+    (tmp_path / "link.json").symlink_to("mine.json")
+    code, _, error = kdlib("claims", "F2", "--json", named)
+    assert code == 2 and "name a file to write" in error and error.count("\n") == 1
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "mine.json").read_text() == "mine"

@@ -1,6 +1,7 @@
 """The explorer: what it draws and lists is what is recorded, by mouse and by keyboard, with nothing from elsewhere."""
 
 import json
+import re
 from dataclasses import replace
 
 import pages
@@ -46,6 +47,14 @@ def test_every_recorded_student_is_there_once_with_its_own_numbers_and_setting(f
             record.spec["teachers"][0]["data"]["trial"])
         assert fields["amount"] == pytest.approx(record.metrics["inputs"] / fields["train"], rel=0.01)
         assert f'"{record.key}"' in (project_root() / data["files"][file]).read_text()
+
+
+def test_every_link_to_a_run_from_a_page_finds_it():
+    data = explorer.students(explorer.sources())
+    keys = {run[3] for run in data["runs"]}
+    linked = {key for page in (project_root() / "notebooks").glob("*.ipynb")
+              for key in re.findall(r"explorer\.html\?run=(\w+)", page.read_text(encoding="utf8"))}
+    assert {data["twins"].get(key, key) for key in linked} <= keys and linked & set(data["twins"])
 
 
 def test_a_condition_has_every_trial_once_at_the_most(data):

@@ -9,7 +9,8 @@ import pytest
 
 from kdlib import cards, explorer, report
 from kdlib.cli import claims
-from kdlib.experiments.claims import CLAIMS
+from kdlib.experiments.claims import CLAIMS, claims_at
+from kdlib.experiments.profiles import PROFILES
 from kdlib.experiments.standings import standing
 from kdlib.paths import project_root
 from kdlib.stats import Part, Standing, estimate
@@ -48,6 +49,13 @@ def test_the_live_trials_are_an_example_beside_those_that_verdicts_rest_on():
     for part in (report.verdicts, report.claims):
         assert "the book's live trials" not in part({}, made_up) and "MNIST-1D" in part({}, made_up)
         assert "the book's live trials" in part({}, {"laptop": made_up["laptop"]})
+
+
+def test_the_claims_of_the_regime_have_its_words_and_not_those_of_another_profile():
+    regime = {"F2": Standing("F2", "halves", "Fig 9", "found", reason="no runs")}
+    [alone] = json.loads(report.as_json({"halves": regime}))["claims"]
+    assert "changed_since" not in alone and alone["stands"]["halves"]["earlier_verdict"] is None
+    assert claims_at(PROFILES["halves"])["F2"].chapter == alone["chapter"]
 
 
 def test_the_gap_is_what_is_left_of_agreement(found, stands):

@@ -20,6 +20,7 @@ from kdlib.stats import (
     leave_one_out_best,
     rank_correlation,
     slope,
+    telling_digits,
 )
 
 VALUES = np.array([0.60, 0.62, 0.59, 0.65, 0.61])
@@ -155,6 +156,11 @@ def test_a_row_shows_on_which_side_of_its_threshold_an_interval_ends(side, thres
             assert np.sign(round(float(told) - scale * threshold, 9)) == np.sign(true - threshold)
         assert {len(number.partition(".")[2]) for number in (*shown, row["estimate"])} == {usual + more}
         assert row["excluded"] in ("", f"less than {shown[0]} and more than {shown[1]}")
+
+
+def test_an_end_too_near_to_its_limit_for_any_digit_does_not_hide_on_which_side_the_other_lies():
+    e = Estimate(0.0, -0.0104, 0.0099999999, 5)
+    assert e.text(100, telling_digits(e, [-0.01, 0.01], 100)) == "0.00 [-1.04, 1.00]"
 
 
 def test_no_digit_is_added_that_would_show_nothing():

@@ -10,7 +10,7 @@
   const told = (run, name) => data.shares.includes(name) ? `${value(run, name).toFixed(1)} %` : value(run, name).toFixed(3);
   const words = name => data.words[name] || name.replaceAll("_", " ");
   const kept = new URLSearchParams(location.search), names = Object.keys(data.choices);
-  let shown = runs, selected = runs.find(run => run.key === kept.get("run")), first = 0, order = ["", 1], unfolded = false, drawn;
+  let shown = runs, selected = runs.find(run => run.key === (data.twins[kept.get("run")] ?? kept.get("run"))), first = 0, order = ["", 1], unfolded = false, drawn;
 
   // Elements are made, never parsed from text.
   const make = (tag, text = "", more = {}) => Object.assign(document.createElement(tag), {textContent: text}, more);
