@@ -212,7 +212,7 @@ evidence("fig-optimizers-cifar", cifar)
 # With {glue:text}`longest` times the steps train agreement on signals {glue:text}`moves`. On photographs, where only the long runs are without weight decay, as in the paper, it {glue:text}`cifar-moves`.
 #
 # How much of the {term}`room` above an unseen teacher's train agreement do {glue:text}`longest` times the steps without weight decay fill? With SGD
-# {glue:text}`closed-sgd`; with Adam {glue:text}`closed-adam`. Claim O3 calls nine tenths closed. A start *as the teacher*, with weight decay, fills {glue:text}`start-closes` % on signals, {glue:text}`cifar-start-closes` % on photographs. On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
+# {glue:text}`closed-sgd`; with Adam (on signals AdamW) {glue:text}`closed-adam`. Claim O3 calls nine tenths closed. A start *as the teacher*, with weight decay, fills {glue:text}`start-closes` % on signals, {glue:text}`cifar-start-closes` % on photographs. On photographs SGD ends at {glue:text}`cifar-patient` %, with an unseen teacher at {glue:text}`cifar-patient-unseen` %: nets share what
 # they were fitted to. Is what is left out of reach? In train agreement a start as the teacher
 # is, beside a random one, {glue:text}`reachable`. Beside one with {glue:text}`longest` times the steps it is {glue:text}`reachable-long`.
 #

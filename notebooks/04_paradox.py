@@ -292,6 +292,7 @@ your_run("04_paradox", r)
 # ```{dropdown} Limits
 # The teacher's accuracy is bounded by its thousand signals; fresh data could lift a student above it if it had labels, and it has only the
 # teacher's. One architecture, one recipe. The correlations of P6a and P6b are over recipes, not over students of one recipe.
+# On CIFAR-100 the number of members was not varied at τ = 4, so that P4 cannot hold there.
 # ```
 #
 # ```{dropdown} Change this and predict
