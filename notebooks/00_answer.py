@@ -25,13 +25,15 @@ workers = None
 # %config InteractiveShell.ast_node_interactivity = "last_expr"
 
 # %% tags=["remove-input"]
+from functools import partial
+
 import matplotlib.pyplot as plt
 
 from kdlib import figures
 from kdlib.chapter import STAYS, follows, glue, on_record, open_page, place, say, states, tally, trials_of
 from kdlib.evidence import evidence
 from kdlib.experiments import so_far
-from kdlib.experiments.claims import without_decay
+from kdlib.experiments.claims import near_over_longest, without_decay
 from kdlib.experiments.profiles import LIVE, REAL, VERDICTS
 
 open_page()
@@ -45,10 +47,10 @@ for name, r in (("signals", signals), ("images", images)):
     say(f"{name}-own", r(large, "agreement"))
     say(f"{name}-unseen", r.unseen(large))
 optimized = [so_far("02_optimization", r.profile.name) for r in (signals, images)]
-patient, near, ahead = without_decay(0), ("near", 0.375), {}
+patient, ahead = without_decay(0), {}
 for metric in ("train_agreement", "agreement"):
     say(f"patient-{metric}", lambda metric=metric: optimized[1](patient(optimized[1]), metric))
-    ahead[metric] = {place(r): lambda r=r, metric=metric: r(near, metric) - r(patient(r), metric) for r in optimized}
+    ahead[metric] = {place(r): partial(near_over_longest(metric), r) for r in optimized}
 glue("longest", f"{patient(optimized[1])[-1]:g}", display=False)
 follows("fits", ahead["train_agreement"], "better", "worse", "neither clearly better nor worse")
 follows("ahead", ahead["agreement"], "{} points more often", "{} points less often", "as often, as far as these trials tell,")

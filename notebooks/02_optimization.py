@@ -57,7 +57,7 @@ from kdlib.chapter import (
 from kdlib.evidence import evidence, measured
 from kdlib.experiments import optimization as opt
 from kdlib.experiments import so_far
-from kdlib.experiments.claims import without_decay
+from kdlib.experiments.claims import near_over_longest
 from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.distillation_data import HALVES
 from kdlib.experiments.profiles import VERDICTS
@@ -121,11 +121,9 @@ def tell(name, where, of, row=()):
             both[f"{name}{key}"][f"with {optimizer}"] = lambda o=optimizer, metric=metric: of.most(
                 lambda r: r((*row, o, longest), metric) - r((*row, o, 1), metric))
     say(f"{name}patient", lambda: of.most(lambda r: r(("patient", "SGD", longest), "train_agreement")))
-    say(f"{name}patient-test", lambda: of.most(lambda r: r(("patient", "SGD", longest), "agreement")))
     say(f"{name}start-closes", lambda: of.most(lambda r: r.room(("near", 1.0), "train_agreement")))
     for key, metric in (("fits", "train_agreement"), ("ahead", "agreement")):
-        beside[f"near-{key}"][where] = lambda metric=metric: of.most(
-            lambda r: r(("near", 0.375), metric) - r(without_decay(0)(r), metric))
+        beside[f"near-{key}"][where] = lambda metric=metric: of.most(near_over_longest(metric))
     say(f"{name}patient-unseen", lambda: of.most(lambda r: r.unseen(("patient", "SGD", longest), "train_agreement")))
     moves(f"{name}sgd-moves-unseen", lambda: of.most(lambda r: r.unseen((*row, "SGD", longest)) - r.unseen((*row, "SGD", 1))))
     both["data-own"][where] = lambda: of.most(lambda r: r.specific(last, "train_agreement") - r.specific(first, "train_agreement"))
@@ -278,7 +276,7 @@ evidence("fig-barrier-cifar", cifar)
 # The {term}`barrier` is how far the loss on 2,000 of the student's inputs, on the straight way from its end to its teacher, lies above the line between the two {cite:p}`frankle2020`.
 # There is, at λ = 0, {glue:text}`barrier-far`, and at .375 {glue:text}`barrier-near`.
 
-# %% mystnb={"figure": {"caption": "Signals: the distillation loss on 500 inputs, above its optimum, on the plane through teacher, start and end, for three \u03bb (the first trial). Axes are distances in weight space.", "name": "fig-planes"}, "image": {"alt": "Three contour maps on MNIST-1D of the loss on the plane through teacher, start and end of a student, for lambda 0, .45 and .59.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
+# %% mystnb={"figure": {"caption": "Signals: the distillation loss on 500 inputs, above its optimum, on the plane through teacher, start and end, for three \u03bb (the first trial). Axes are distances in weight space.", "name": "fig-planes"}, "image": {"alt": "Three contour maps on MNIST-1D of the loss on the plane through teacher, start and end of a student, for lambda 0, .45 and .6.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output", "signals"]
 def planes(r, axes):
     planes = {x: r.curves(name, "plane", 1)[0] for x, name in opt.starts(r, "basin", "surface").items()
               if name[1] in opt.PLANES}

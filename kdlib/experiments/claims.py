@@ -260,6 +260,11 @@ def without_decay(i: int) -> Callable:
     return condition
 
 
+def near_over_longest(metric: str) -> Callable:
+    """How far a start at lambda = .375, trained as long as usual, is ahead of a random one trained longest."""
+    return lambda r: r(("near", 0.375), metric) - r(without_decay(0)(r), metric)
+
+
 def train_room(condition: Callable) -> Callable:
     """The share of the room above unseen agreement that is filled on the inputs it was trained on."""
     return lambda r: r.room(condition(r), "train_agreement")
