@@ -12,7 +12,7 @@ from kdlib.paths import project_root
 from kdlib.results import Record, Recorded, StoreError
 from kdlib.runs import teacher
 from kdlib.stats import estimate
-from kdlib.store import check_data, committed_weights, run_now
+from kdlib.store import check_data, committed_weights, run_now, with_committed_weights
 from kdlib.train import steady_process
 
 # what made the records that do not say so: some of Intel's with AVX-512, of which another model gives other bits
@@ -22,8 +22,9 @@ ROUNDING = 2e-3
 
 
 def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, key: str | None = None) -> bool:
-    """Train `sample` of the recorded runs again, with what they need, and print how far each lies from its record; and
-    ask as many of the teachers whose weights are committed what their records say of them. With a `key`, only that run.
+    """Train `sample` of the recorded runs again, with what they need (`retrained`), and print how far each lies from
+    its record; and ask as many of the teachers whose weights are committed what their records say of them. With a
+    `key`, only that run.
 
     True if all agree by at most `tolerance`; of those that another processor, device or version made, also if the short
     reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
@@ -35,7 +36,7 @@ def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, 
     agree, moved = bool(key) or weights_agree(source, sample, seed), False
     for key in random.Random(seed).sample(keys, min(sample, len(keys))):
         record = source.records[key]
-        print(f"{key} {record.spec['kind']:9} with what it needs is trained again (alone it took "
+        print(f"{key} {record.spec['kind']:9} is trained again, with what it needs and is not committed (alone it took "
               f"{record.seconds:.0f} s when it was recorded)", file=sys.stderr, flush=True)
         again = retrained(record)
         metrics, curves = record.difference(again)
@@ -118,13 +119,15 @@ def references() -> str:
 
 
 def retrained(record: Record) -> Record:
-    """The same run trained again from nothing, with all that it needs."""
+    """The same run trained again from nothing, with all that it needs; but teachers whose weights are committed are
+    taken as they are: the recorded run had these, and another processor would make others."""
     steady_process()
     made = {}
 
     def weights_of(spec):
         if spec.key not in made:
-            made[spec.key] = run_now([spec], weights_of)[0][1]
+            source = next((source for source, _ in with_committed_weights([spec])), None)
+            made[spec.key] = committed_weights(source, spec) if source else run_now([spec], weights_of)[0][1]
         return made[spec.key]
 
     spec = record.planned

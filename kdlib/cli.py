@@ -285,8 +285,8 @@ def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOpti
           seed: Annotated[int, typer.Option(help="which sample")] = 0,
           key: Annotated[str, typer.Option(help="this run alone, by the beginning of its key, of any profile")] = "",
           tolerance: Annotated[float, typer.Option(min=0, help=TOLERANCE)] = 0.0):
-    """Train SAMPLE recorded runs (or the one of KEY) again, with what they need, and compare metrics and curves; exit 1
-    on a difference.
+    """Train SAMPLE recorded runs (or the one of KEY) again, with what they need (but teachers whose weights are
+    committed), and compare metrics and curves; exit 1 on a difference.
 
     Where another processor made the records, bits cannot be the same: compared are the code's short reference runs, and
     whether each condition's estimate stays within its interval when the new run takes the recorded one's place."""

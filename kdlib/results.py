@@ -106,8 +106,9 @@ class Record:
         return _spec.validate_json(json.dumps(self.spec))
 
     def rerun(self) -> "Record":
-        """The same run now, trained again from nothing with all that it needs, here: minutes or hours, as `seconds` of
-        both say. The store neither gives nor gets anything; `difference` says how far apart the two are."""
+        """The same run now, trained again from nothing with all that it needs (but teachers whose weights are
+        committed), here: minutes or hours, as `seconds` of both say. The store neither gives nor gets anything;
+        `difference` says how far apart the two are."""
         from kdlib.audit import retrained  # which trains, where all else here reads
 
         return retrained(self)

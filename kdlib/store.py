@@ -12,6 +12,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -30,6 +31,7 @@ from kdlib.processes import locked
 from kdlib.results import Damaged, Record, Recorded, StoreError, parse
 from kdlib.runs import execute, place
 from kdlib.settings import settings
+from kdlib.spec import Run
 
 # The only names that the store makes and, where nobody needs the file any more, removes: other programs too keep their
 # files in folders called runs and weights.
@@ -289,21 +291,16 @@ class Store:
     def adopt(self, specs) -> int:
         """Take over those of these runs whose weights are committed beside their records (`commit_weights`),
         each checked against its record; how many there were. What is damaged is named, and nothing of it is taken."""
-        wanted, count = {spec.key: spec for spec in specs}, 0
-        for folder in sorted({path.parent.parent for path in results_dir().glob("*/weights/*.safetensors")
-                              if path.stem in wanted}):
-            source = Recorded(folder.name)
-            for key in sorted(wanted.keys() & source.records.keys()):
-                if not source.weights_path(key).exists():
-                    continue
-                record, tensors = source.records[key], committed_weights(source, wanted[key])
-                self.prepare()
-                with locked(self._lock(key), f"{wanted[key].kind} {key}"):
-                    with atomic(self.weights_path(key)) as file:
-                        file.write(pack(tensors, key, data=json.dumps(record.made_on)))
-                    with atomic(self.record_path(key)) as file:
-                        file.write(record.line().encode())
-                count += 1
+        count = 0
+        for source, spec in with_committed_weights(specs):
+            record, tensors, key = source.records[spec.key], committed_weights(source, spec), spec.key
+            self.prepare()
+            with locked(self._lock(key), f"{record.spec['kind']} {key}"):
+                with atomic(self.weights_path(key)) as file:
+                    file.write(pack(tensors, key, data=json.dumps(record.made_on)))
+                with atomic(self.record_path(key)) as file:
+                    file.write(record.line().encode())
+            count += 1
         return count
 
     def check_weights(self, specs) -> None:
@@ -375,6 +372,17 @@ def _kept_so_far():
     except OSError as error:  # a full disk, say
         error.add_note("finished runs are kept, and the same command goes on from there")
         raise
+
+
+def with_committed_weights(specs) -> Iterator[tuple[Recorded, Run]]:
+    """Those of these runs whose weights are committed, each with the records that they lie beside."""
+    wanted = {spec.key: spec for spec in specs}
+    for folder in sorted({path.parent.parent for path in results_dir().glob("*/weights/*.safetensors")
+                          if path.stem in wanted}):
+        source = Recorded(folder.name)
+        for key in sorted(wanted.keys() & source.records.keys()):
+            if source.weights_path(key).exists():
+                yield source, wanted[key]
 
 
 def committed_weights(source: Recorded, spec) -> dict[str, torch.Tensor]:

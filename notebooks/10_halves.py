@@ -38,7 +38,7 @@ from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.distillation_data import HALVES
 from kdlib.experiments.standings import judged
 from kdlib.results import Recorded
-from kdlib.stats import estimate
+from kdlib.stats import estimate, telling_digits
 
 open_page()
 r = so_far("10_halves", "halves")
@@ -91,7 +91,7 @@ def target(one, other, metric, printed):
         e = estimate(100 * (r(("tau", *one), metric) - r(("tau", *other), metric)))
     except NotRecorded:
         return WAIT, "waits"
-    return e.text(), halves.comes_out(e, printed)
+    return e.text(digits=telling_digits(e, (printed, 0))), halves.comes_out(e, printed)
 
 
 found = [(what, printed, *target(one, other, metric, printed)) for what, one, other, metric, printed in halves.TARGETS]

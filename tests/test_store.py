@@ -223,6 +223,21 @@ def test_an_audit_asks_committed_weights_what_their_records_say(committed, capsy
     assert not audit.weights_agree(committed, 2)
 
 
+def test_an_audited_student_has_the_committed_teachers_and_an_audited_teacher_is_trained(committed, tmp_path):
+    spec = SPECS[0]  # as if another processor had trained it
+    tensors = {name: value * 1.25 if value.is_floating_point() else value
+               for name, value in committed_weights(committed, spec).items()}
+    path, theirs = committed.weights_path(spec.key), committed.records[spec.key]
+    path.write_bytes(pack(tensors, spec.key, data=json.dumps(theirs.made_on)))
+    theirs = dataclasses.replace(theirs, weights=digest(tensors)[:16])
+    committed.write("x.jsonl", [theirs, committed.records[SPECS[1].key]])
+    recorded = compute([student()], workers=1)[student()]
+    assert recorded.difference(recorded.rerun()) == (0, 0)
+    assert theirs.rerun().weights != theirs.weights
+    path.unlink()  # the student of a teacher that is trained here is another
+    assert recorded.difference(recorded.rerun())[0] > 0
+
+
 def sharing(trial=0, policy="mixup", **options):
     return student(trial=trial, model="resnet1d-bn", policy=policy, training=Training(steps=4, batch=10), **options)
 
