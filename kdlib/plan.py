@@ -10,7 +10,7 @@ from kdlib.results import Recorded
 from kdlib.runs.cost import Cost
 from kdlib.settings import settings
 from kdlib.spec import levels
-from kdlib.store import Store
+from kdlib.store import Store, with_committed_weights
 from kdlib.train import steady_process
 
 # Dense peak throughput in FLOP/s as the makers state it, of the arithmetic that training here would use, and memory in
@@ -39,6 +39,11 @@ def given(specs) -> set:
     return {s for s in specs if runs.cohort(s) and not runs.divides(s) and first.setdefault(runs.cohort(s), s) != s}
 
 
+def taken_over(specs) -> set:
+    """Those of the runs that a store which lacks them takes from committed weights, and does not train."""
+    return {spec for _, spec in with_committed_weights(specs)}
+
+
 def duration(seconds: float) -> str:
     """In the largest unit of which there are two: "90 s", "58.0 h", "3.4 days"."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
@@ -58,7 +63,8 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
     steady_process()
     needed = {name: {s for layer in levels(specs) for s in layer} for name, specs in chapters.items()}
     uses = Counter(s for specs in needed.values() for s in specs)
-    missing = set(uses) - set(Store().look(uses)[0])
+    found, taken = Store().look(uses)[0], taken_over(uses)
+    missing = uses.keys() - found.keys() - taken
     lines, todo, total_seconds = [], {}, 0.0
     labelled = given(s for s in uses if s in missing)
     groups, large = {}, []
@@ -82,8 +88,9 @@ def plan(chapters: dict[str, list], workers: int | None = None, gpu: str | None 
                      f"{1e3 * second:9.3f}")
     shared, total_flops = sum(n > 1 for n in uses.values()), sum(todo.values())
     lines += [
-        f"{len(uses)} runs ({shared} of them shared by several chapters): {len(uses) - len(missing)} in the store, "
-        f"{len(missing)} missing",
+        f"{len(uses)} runs ({shared} of them shared by several chapters): {len(found)} in the store, "
+        + f"{len(taken - found.keys())} committed with their weights, " * bool(taken - found.keys())
+        + f"{len(missing)} missing",
         f"missing: {total_flops / 1e12:.2f} TFLOP; about {duration(total_seconds / workers)} here on {workers} "
         "one-thread workers with a core each, by the processor time of the steps just measured (evaluation and data "
         "not counted)"]
@@ -112,7 +119,7 @@ def lacking(specs, which: str, profile: str | None, workers: int | None = None) 
     if settings().from_records:
         return [], ""
     specs, count = [s for layer in levels(specs) for s in layer], worker_count(workers)
-    found = Store().look(specs)[0]
+    found = Store().look(specs)[0].keys() | taken_over(specs)
     missing = [s for s in specs if s not in found]
     line = (f"kdlib: {len(missing)} of the {len(specs)} runs {which} are not in the store and are trained now, by "
             f"{count} workers")

@@ -40,7 +40,7 @@ from kdlib.data.stored import read_by
 from kdlib.experiments import CHAPTERS
 from kdlib.experiments.design import Design
 from kdlib.paths import atomic, project_root
-from kdlib.plan import plan
+from kdlib.plan import lacking, plan
 from kdlib.results import Recorded, StoreError
 from kdlib.runs import cohort, labeller
 from kdlib.spec import RESULTS_VERSION, Defects, Labels, Student, Training
@@ -195,6 +195,14 @@ def test_a_store_takes_over_committed_teachers_and_trains_from_them(committed, m
         assert Store().get(spec) == committed.records[spec.key]
         there = committed_weights(committed, spec)
         assert all(torch.equal(value, there[name]) for name, value in Store().weights(spec).items())
+
+
+def test_committed_teachers_are_neither_planned_nor_announced_as_training(committed):
+    report = plan({"a": [student()]}, workers=1, source=committed)
+    assert ": 0 in the store, 2 committed with their weights, 1 missing" in report and "of the missing" not in report
+    assert lacking([student()], "of a", "mine")[0] == [student()]
+    compute([student()], workers=1)
+    assert ": 3 in the store, 0 missing" in plan({"a": [student()]}, workers=1)
 
 
 def test_weights_that_are_not_their_records_are_named_and_not_taken(committed):
