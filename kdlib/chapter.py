@@ -223,6 +223,11 @@ def trials_of(profile: str) -> int:
     return max((len(part.values) for claim in on_record(profile).values() for part in claim.parts), default=0)
 
 
+def judging() -> str:
+    """The profile that verdicts on signals rest on: the many trials, or where none is recorded those of the pages."""
+    return VERDICTS if trials_of(VERDICTS) else LIVE
+
+
 def word(values, up: str, down: str, undecided: str, scale: float = 100, digits: int = 1) -> str:
     """The words that a difference's interval allows: above 0, below 0, both. {} stands for its size and interval."""
     if not np.isfinite(values).all():
@@ -504,6 +509,14 @@ def _changed(name: str) -> str:
     claim = CLAIMS[name]
     said = f"its rule was changed: {claim.why}" if claim.before else claim.why  # "new: ..." of one that was added
     return said and f"{said[0].upper()}{said[1:]}."
+
+
+def everywhere() -> dict[str, dict[str, Standing]]:
+    """Where all claims stand by the committed records: on signals, on real data and, those that it decides, in the
+    paper's own regime."""
+    signals = judging()
+    return {f"MNIST-1D, {trials_of(signals)} trials": on_record(signals), PROFILES[REAL].where: on_record(REAL),
+            PROFILES[REGIME].where: {claim: on_record(REGIME)[claim] for claim in IN_THE_REGIME}}
 
 
 def tally(columns: dict[str, dict[str, Standing]]) -> HTML:

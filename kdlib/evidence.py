@@ -28,11 +28,13 @@ def evidence(cell: str, *results: Results) -> HTML:
     is made of, as a table and as CSV, with every run behind them; what plans these and trains them again; commit,
     device, seconds. Of what was read since the last such account, of the results that the page shows: rings, which are
     this machine's own runs, are not among it."""
-    parts = list({id(r): (r, dict(r.numbers), dict(r.read)) for r in (r.accounted for r in results)}.values())
+    accounts = {id(r): (r, dict(r.numbers), dict(r.read)) for r in (r.accounted for r in results)}
+    parts = [part for part in accounts.values() if part[2]]
     records = list({key: record for _, _, read in parts for key, record in read.items()}.values())
     if not records:
         return HTML('<p class="provenance">none of its runs is recorded yet</p>')
     name, address = slug(cell), _as_csv(csv_of(parts))
+    *others, last = [str(len({_trial(run) for run in read.values()})) for _, _, read in parts]
     tables = "".join(_table(name, r, numbers) for r, numbers, _ in parts if numbers)
     for r in results:
         r.forget()
@@ -42,7 +44,7 @@ def evidence(cell: str, *results: Results) -> HTML:
              if all(map(_recorded, (r.profile for r, _, _ in parts))) else "")
     return HTML(
         f'<details class="evidence" id="evidence-{name}"><summary>Numbers, CSV and the {len(records)} runs behind '
-        f'this, of {" and ".join(str(len({_trial(run) for run in read.values()})) for _, _, read in parts)} trials'
+        f'this, of {", ".join(others)}{" and " if others else ""}{last} trials'
         f'</summary><p><a download="{name}.csv" href="{address}">The numbers as CSV</a>, a line a run.</p>{tables}'
         f"<p>Planned by {plans}. Trained again, with the rest of its chapter, by {again}{alone}.</p>"
         f"{provenance(records)}</details>")

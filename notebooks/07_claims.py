@@ -32,23 +32,21 @@ from kdlib.chapter import (
     changed_rules,
     claim_table,
     cost,
+    everywhere,
     folded,
     glue,
+    judging,
     on_record,
     open_page,
     other_processor,
     tally,
-    trials_of,
     your_verdicts,
 )
 from kdlib.experiments import CHAPTERS, so_far
-from kdlib.experiments.claims import IN_THE_REGIME
 
 open_page()
-judge = "signals" if trials_of("signals") else "laptop"
-signals, real = on_record(judge), on_record("workstation")
-columns = {f"MNIST-1D, {trials_of(judge)} trials": signals, "real data, small": real}
-regime = {name: claim for name, claim in on_record("halves").items() if name in IN_THE_REGIME}
+columns = everywhere()
+signals, real, _ = columns.values()
 tally(columns)
 
 # %% tags=["remove-input"]
@@ -72,7 +70,7 @@ _ = glue("untested", listed(lambda a, b: not a.tested or not b.tested), display=
 # as the claim has statistics); else it is *undecided*. *With all others* is the verdict when all claims are judged together (Holm).
 
 # %% tags=["remove-input"]
-all_claims(columns | {"the paper's regime": regime})
+all_claims(columns)
 
 # %% tags=["remove-input"]
 your_verdicts(profile, seeds, workers)
@@ -111,7 +109,7 @@ claim_table(on_record("laptop").values(), "MNIST-1D, the recorded five trials of
 # Processors round differently, and training amplifies it until runs differ like trials. Do verdicts?
 
 # %% tags=["remove-input"]
-other_processor(judge)
+other_processor(judging())
 
 # %% [markdown]
 # ## Rules that changed, and why
