@@ -18,7 +18,7 @@ def _declared():
 
 # pages without runs of their own
 SHOWN = (
-    Chapter(0, "answer", "Does Knowledge Distillation Really Work?", reads=("fidelity_gap", "optimization")),
+    Chapter(0, "answer", "Does Knowledge Distillation Really Work?", reads=("fidelity_gap", "optimization", "halves")),
     Chapter(6, "generator", "The generator", reads=("fidelity_gap", "distillation_data")),
     Chapter(7, "claims", "What replicated", reads=tuple(page.stem for page in _declared())),
     Chapter(9, "speed", "How fast it is"),
