@@ -67,7 +67,7 @@ states("01_fidelity_gap", signals, {"fills": ("F2", 0, "less than half, {} %,", 
 #
 # 1. **Not wholly: a gap stays.** A student of its teacher's own architecture could copy it exactly. With {glue:text}`signals-factor`
 #    times the teacher's data it still answers otherwise on **{glue:text}`signals-gap` %** of new signals, and on {glue:text}`signals-longer` % when
-#    trained ten times longer. On photographs, with the paper's net, set and recipe ({doc}`ResNet-20 on halves of CIFAR-100 <10_halves>`: the teacher
+#    trained ten times longer. On photographs, with the paper's net and set and fewer epochs ({doc}`ResNet-20 on halves of CIFAR-100 <10_halves>`: the teacher
 #    is right on {glue:text}`regime-right` %), it is **{glue:text}`regime-gap` %**; on small photographs (right on {glue:text}`images-right` %) {glue:text}`images-gap` %.
 # 2. **Agreement alone misleads.** A teacher that the student never saw agrees with it on {glue:text}`signals-unseen` % of the
 #    signals, its own on {glue:text}`signals-own` %. Of the room above the first the student fills {glue:text}`fills`.
