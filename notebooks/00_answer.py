@@ -67,11 +67,11 @@ states("01_fidelity_gap", signals, {"fills": ("F2", 0, "less than half, {} %,", 
 #
 # 1. **Not wholly: a gap stays.** A student of its teacher's own architecture could copy it exactly. With {glue:text}`signals-factor`
 #    times the teacher's data it still answers otherwise on **{glue:text}`signals-gap` %** of new signals, and on {glue:text}`signals-longer` % when
-#    trained ten times longer. On photographs, with the paper's net and set and fewer epochs ({doc}`ResNet-20 on halves of CIFAR-100 <10_halves>`: the teacher
-#    is right on {glue:text}`regime-right` %), it is **{glue:text}`regime-gap` %**; on small photographs (right on {glue:text}`images-right` %) {glue:text}`images-gap` %.
+#    trained ten times longer. On photographs, with the paper's net and set and fewer epochs ({doc}`10_halves`), its teacher is right on {glue:text}`regime-right` %
+#    and the gap **{glue:text}`regime-gap` %**. On small ones (the teacher is right on {glue:text}`images-right` %) it is {glue:text}`images-gap` %.
 # 2. **Agreement alone misleads.** A teacher that the student never saw agrees with it on {glue:text}`signals-unseen` % of the
 #    signals, its own on {glue:text}`signals-own` %. Of the room above the first the student fills {glue:text}`fills`.
-#    In the paper's regime: {glue:text}`regime-unseen` and {glue:text}`regime-own` %, and {glue:text}`regime-room` % of the room.
+#    In the paper's regime these are {glue:text}`regime-unseen` and {glue:text}`regime-own` %. That is {glue:text}`regime-room` % of the room.
 # 3. **Optimization is one reason, not all.** Trained {glue:text}`longest` times as long, without weight decay, a student agrees with its teacher on
 #    {glue:text}`patient-train_agreement` % of the photographs that it learned from, on {glue:text}`patient-agreement` % of new ones.
 #    One that *starts* near its teacher, and is trained no longer than usual, fits {glue:text}`fits`. On new ones it agrees {glue:text}`ahead`.

@@ -130,7 +130,7 @@ table(("difference, points", "paper", "ours", "comes out?"),
 
 # %% [markdown]
 # What differs most from the paper is how long nets are trained. After 30 epochs instead of 200 a teacher answers {glue:text}`fits` % of its own half rightly, with an
-# {term}`ECE` of {glue:text}`overconfident` %. One that is less sure is soft already at τ = 1, so that a higher temperature may have less to add: the same cells
+# {term}`ECE` of {glue:text}`overconfident` %. One that is less sure is soft already at τ = 1, so that τ = 4 may have less to add: the same cells
 # with teachers of 200 epochs, and nothing else changed, would decide whether that is why.
 #
 # ## Which half the student sees
