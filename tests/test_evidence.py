@@ -79,6 +79,15 @@ def test_of_what_is_shown_of_one_trial_one_run_is_accounted():
     assert "the 1 runs behind this, of 1 trials" in soup.get_text(" ")
 
 
+def test_an_account_lists_the_trials_of_each_result_that_something_was_read_of(results):
+    small, regime, unread = (so_far(*of) for of in (
+        ("01_fidelity_gap", "workstation"), ("10_halves", "halves"), ("08_errata", "workstation")))
+    trials = [len(values) for values in (results(SMALL, "agreement"), small(("size", 1, 1), "agreement"),
+                                         regime(("teacher", 0), "accuracy"))]
+    text = evidence.evidence("fig-answer", results, unread, small, regime).data
+    assert "of {}, {} and {} trials".format(*trials) in text
+
+
 def test_what_is_asked_of_runs_that_are_not_there_is_no_number_of_an_account(results):
     results(SMALL, "agreement")
     with pytest.raises(NotRecorded):

@@ -231,7 +231,7 @@ def test_an_audit_asks_committed_weights_what_their_records_say(committed, capsy
     assert not audit.weights_agree(committed, 2)
 
 
-def test_an_audited_student_has_the_committed_teachers_and_an_audited_teacher_is_trained(committed, tmp_path):
+def test_an_audited_student_has_the_committed_teachers_and_an_audited_teacher_is_trained(committed):
     spec = SPECS[0]  # as if another processor had trained it
     tensors = {name: value * 1.25 if value.is_floating_point() else value
                for name, value in committed_weights(committed, spec).items()}
