@@ -6,7 +6,7 @@ import html
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -417,9 +417,14 @@ def verdicts(name: str, r: Results) -> HTML:
     columns = {where: here}
     columns[PROFILES[REAL].where] = {claim: real[claim] for claim in here}
     columns[PROFILES[REGIME].where] = {claim: regime[claim] for claim in here if claim in IN_THE_REGIME}
-    columns = {place: found for place, found in columns.items() if found}
+    return claim_cards({place: found for place, found in columns.items() if found}, _changed)
+
+
+def claim_cards(columns: dict[str, dict[str, Standing]], changed: Callable[[str], str] = lambda _: "") -> HTML:
+    """A card for each claim of `columns`, {data set: {id: where it stands}}, and below them every number, to open;
+    `changed` says what became of a claim's rule."""
     tables = "".join(claim_table(found.values(), place).data for place, found in columns.items())
-    return HTML(cards.cards(columns, _shown, changed=_changed) + tables)
+    return HTML(cards.cards(columns, _shown, changed=changed) + tables)
 
 
 def _count(standings: dict[str, Standing]) -> int:

@@ -31,7 +31,7 @@ workers = None
 import numpy as np
 
 from kdlib import figures
-from kdlib.chapter import claim_table, drawn, folded, glue, open_page, say, table
+from kdlib.chapter import claim_cards, drawn, folded, glue, open_page, say, table
 from kdlib.evidence import evidence
 from kdlib.experiments import CHAPTERS, Design, halves, so_far
 from kdlib.experiments.design import NotRecorded
@@ -157,7 +157,7 @@ evidence("Figure 4 and the middle of Figure 5", r)
 # ## The claims that this decides
 
 # %% tags=["remove-input"]
-claim_table(judged("10_halves", r), "The claims of the paper's own regime")
+claim_cards({"The paper's own regime": {claim.id: claim for claim in judged("10_halves", r)}})
 
 # %% [markdown]
 # ## How this regime was set up
