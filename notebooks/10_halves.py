@@ -101,8 +101,8 @@ for name, n in (count | {"elsewhere": len(found) - sum(count.values()), "targets
 say("fits", lambda: r(("teacher", 0), "train_accuracy"))
 say("overconfident", lambda: r(("teacher", 0), "ece"))
 for name, measure in (("matched", lambda row: r(row, "agreement")), ("owned", r.specific)):
-    _ = follows(name, lambda measure=measure: measure(("tau", 3, 4.0)) - measure(("tau", 1, 4.0)),
-                "{} points more", "{} points less", "neither clearly more nor less")
+    follows(name, lambda measure=measure: measure(("tau", 3, 4.0)) - measure(("tau", 1, 4.0)),
+            "{} points more", "{} points less", "neither clearly more nor less")
 
 # %% [markdown]
 # These runs take days: {glue:text}`recorded` of the planned ones are recorded so far, and a dash waits for its runs. Of the paper's **{glue:text}`targets`** differences between
@@ -136,8 +136,8 @@ table(("difference, points", "paper", "ours", "comes out?"),
 # {term}`ECE` of {glue:text}`overconfident` %. One that is less sure is soft already at τ = 1, so that τ = 4 may have less to add: the same cells
 # with teachers of 200 epochs, and nothing else changed, would decide whether that is why.
 #
-# A student of three agrees with its teacher {glue:text}`matched` than one of one, at τ = 4. Of that agreement, {glue:text}`owned` is specific: the rest
-# is what an ensemble that it never saw has too.
+# At τ = 4 a student of three agrees with its teacher {glue:text}`matched` than a student of one. Of its agreement {glue:text}`owned` is specific. The rest is
+# what it shares with ensembles that it never saw.
 #
 # ## Which half the student sees
 #
@@ -163,7 +163,7 @@ evidence("Figure 4 and the middle of Figure 5", r)
 # ## The claims that this decides
 
 # %% tags=["remove-input"]
-claim_cards({"The paper's own regime": {claim.id: claim for claim in judged("10_halves", r)}})
+claim_cards({p.where: {claim.id: claim for claim in judged("10_halves", r)}})
 
 # %% [markdown]
 # ## How this regime was set up
