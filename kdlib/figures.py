@@ -179,7 +179,7 @@ def shade_gap(ax) -> None:
             ax.text(x[-1], 99, "fidelity gap", ha="right", va="top", fontsize=9, color="#7A3B20")
     elif kinds == {"row"}:
         rows = np.unique(np.concatenate([rows for _, rows, _ in ax._kdlib_own]))
-        far = np.nanmax([mean for _, _, mean in ax._kdlib_own], axis=0)
+        far = np.fmax.reduce([mean for _, _, mean in ax._kdlib_own])  # NaN where a row is not recorded
         left, _ = ax.get_xlim()  # before the bars, which would end the axes where they begin
         ax.barh(rows, 100 - far, left=far, height=0.8, color=GAP, linewidth=0, zorder=0.5)
         ax.set_xlim(left, 100)

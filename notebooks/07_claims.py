@@ -129,7 +129,7 @@ folded("Both rules of each, and the verdicts by both", changed_rules({"signals":
 # | Fig 1 | fidelity and accuracy over the amount of data | {numref}`fig-gap`, {numref}`fig-gap-ensembles`, {numref}`fig-paradox` | {numref}`fig-gap-cifar`, {numref}`fig-gap-ensembles-cifar`, {numref}`fig-paradox-cifar`; generated images: {numref}`fig-generated` |
 # | Fig 2 | an easy task, MNIST | {numref}`fig-easy` | {numref}`fig-easy-mnist` |
 # | Fig 3 | augmentation policies, m = 5 | {numref}`fig-policies` | {numref}`fig-policies-cifar` |
-# | Fig 4 | recycled data over m and τ | {numref}`fig-recycling`, {numref}`fig-recycling-tau` | {numref}`fig-recycling-cifar`, {numref}`fig-recycling-tau-cifar` |
+# | Fig 4 | recycled data over m and τ | {numref}`fig-recycling`, {numref}`fig-recycling-tau` | {numref}`fig-recycling-cifar`, {numref}`fig-recycling-tau-cifar`, {numref}`fig-halves-recycled` in {doc}`the paper's own regime <10_halves>` |
 # | Fig 5 | agreement on the distillation data | {numref}`fig-train-agreement` | {numref}`fig-train-cifar` |
 # | Fig 6a | longer training, SGD and Adam | {numref}`fig-optimizers` | {numref}`fig-optimizers-cifar` |
 # | Fig 6b | starts near the teacher | {numref}`fig-lambda`; what moves a student {numref}`fig-moves`; with the rate scaled {numref}`fig-errata-lambda` | {numref}`fig-lambda-cifar`; {numref}`fig-errata-lambda-cifar` |

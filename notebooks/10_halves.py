@@ -34,6 +34,7 @@ from kdlib import figures
 from kdlib.chapter import claim_cards, drawn, folded, follows, glue, open_page, say, table
 from kdlib.evidence import evidence
 from kdlib.experiments import CHAPTERS, Design, halves, so_far
+from kdlib.experiments.claims import difference, specific_difference
 from kdlib.experiments.design import NotRecorded
 from kdlib.experiments.distillation_data import HALVES
 from kdlib.experiments.standings import judged
@@ -54,12 +55,12 @@ def shown(values, scale=100, digits=1):
         return WAIT
 
 
-def column(values):
-    """[trials, cells], NaN where a cell is not recorded."""
+def column(values, rows):
+    """[trials, rows] in percent, NaN where a row is not recorded."""
     out = []
-    for m, t in cells:
+    for row in rows:
         try:
-            out.append(100 * values(("tau", m, t)))
+            out.append(100 * values(row))
         except NotRecorded:
             out.append(np.full(p.seeds, np.nan))
     return np.stack(out, 1)
@@ -68,9 +69,10 @@ def column(values):
 # %% mystnb={"figure": {"caption": "Figure 9 of the paper and this book's runs: test agreement with the own teacher, and with unseen ones trained on the same half. Diamonds are the paper's cells; ours are means over three trials, where they are recorded. Shaded: what is left to 100 %.", "name": "fig-halves"}, "image": {"alt": "Dot plot for four conditions, one and three teachers at temperature 1 and 4, on an axis of agreement to 100 percent: the paper's cells as diamonds and, where recorded, own and unseen agreement.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def cell_by_cell(r, axes):
     [ax] = axes
+    rows = [("tau", m, t) for m, t in cells]
     figures.points(ax, [f"{m} teacher{'s' * (m > 1)}, τ = {t:g}" for m, t in cells], {
         "paper": np.array([[halves.PAPER[cell][1] for cell in cells]]),
-        "own teacher": column(lambda name: r(name, "agreement")), "unseen": column(r.unseen)})
+        "own teacher": column(lambda row: r(row, "agreement"), rows), "unseen": column(r.unseen, rows)})
     ax.set_xlabel("test agreement (%)")
     figures.shade_gap(ax)
 
@@ -100,13 +102,22 @@ for name, n in (count | {"elsewhere": len(found) - sum(count.values()), "targets
     glue(name.replace(" ", "-"), str(n), display=False)
 say("fits", lambda: r(("teacher", 0), "train_accuracy"))
 say("overconfident", lambda: r(("teacher", 0), "ece"))
-for name, measure in (("matched", lambda row: r(row, "agreement")), ("owned", r.specific)):
-    follows(name, lambda measure=measure: measure(("tau", 3, 4.0)) - measure(("tau", 1, 4.0)),
-            "{} points more", "{} points less", "neither clearly more nor less")
+three, one = ("tau", 3, 4.0), ("tau", 1, 4.0)
+half_a, half_b, _ = (("recycle", name, 1, 4.0) for name in HALVES)
+more = "{} points more", "{} points less", "neither clearly more nor less ({} points)"
+often = "{} points more often", "{} points less often", "neither clearly more nor less often ({} points)"
+size = "{} points larger", "{} points smaller", "neither clearly larger nor smaller ({} points)"
+for name, values, words in (
+        ("matched", difference(three, one, "agreement"), more), ("owned", specific_difference(three, one), more),
+        ("b-matched", difference(half_b, half_a, "agreement"), often),
+        ("b-right", difference(half_b, half_a, "accuracy"), often),
+        ("b-owned", specific_difference(half_b, half_a), size)):
+    follows(name, lambda values=values: values(r), *words)
 
 # %% [markdown]
-# These runs take days: {glue:text}`recorded` of the planned ones are recorded so far, and a dash waits for its runs. Of the paper's **{glue:text}`targets`** differences between
-# its cells {glue:text}`comes-out` come out here, {glue:text}`elsewhere` are larger or smaller, {glue:text}`open` are open, and {glue:text}`waits` wait. A difference comes out if our interval contains the
+# These runs take days: {glue:text}`recorded` of the planned ones are recorded so far, and a dash waits for its runs. The paper's
+# **{glue:text}`targets`** differences between its cells are the targets. Those that come out here: {glue:text}`comes-out`. Larger or smaller here:
+# {glue:text}`elsewhere`. Open: {glue:text}`open`. Waiting for runs: {glue:text}`waits`. A difference comes out if our interval contains the
 # printed one and not 0; if it contains both, three trials cannot tell.
 #
 # ## Figure 9, cell by cell
@@ -143,6 +154,29 @@ table(("difference, points", "paper", "ours", "comes out?"),
 #
 # A student distilled on *half A* (the paper's D0) sees what its teacher was trained on, one on *half B* (D1) as many images that the teacher never saw,
 # one on both twice as many, for twice the steps.
+#
+# Beside a student of half A, one of half B agrees with its teacher {glue:text}`b-matched`, and is right {glue:text}`b-right`. Its
+# {term}`specific agreement` is {glue:text}`b-owned`.
+
+# %% mystnb={"figure": {"caption": "Figure 4 of the paper in this regime, one teacher, τ = 4: agreement of students distilled on half A, on half B and on both with the own teacher and with unseen ones, accuracy, and calibration error. Means over three trials with 95 % intervals.", "name": "fig-halves-recycled"}, "image": {"alt": "Three dot plots with a row for each set, half A, half B and both halves: test agreement with the own and an unseen teacher, accuracy of student and teacher, and calibration error.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
+def recycled(r, axes):
+    rows = [("recycle", name, 1, 4.0) for name in HALVES]
+    agreement, *others = axes
+    figures.points(agreement, list(HALVES.values()), {
+        "own teacher": column(lambda row: r(row, "agreement"), rows), "unseen": column(r.unseen, rows)})
+    figures.shade_gap(agreement)
+    for ax, metric in zip(others, ("accuracy", "ece"), strict=True):
+        figures.points(ax, list(HALVES.values()), {
+            who: column(lambda row, name=name: r(row, name), rows)
+            for who, name in (("student", metric), ("teacher", f"teacher_{metric}"))})
+    for ax, label in zip(axes, ("test agreement (%)", "test accuracy (%)", "calibration error (points)"), strict=True):
+        ax.set_xlabel(label)
+
+
+_ = drawn(recycled, r, 3, (2.4, 1.9, 1.9))
+
+# %% tags=["remove-input"]
+evidence("fig-halves-recycled", r)
 
 # %% tags=["remove-input"]
 r.forget()

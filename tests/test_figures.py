@@ -133,6 +133,13 @@ def test_the_gap_reaches_from_the_mean_agreement_to_all_of_the_inputs():
     assert (bar.get_x(), bar.get_width()) == (71, 29) and "gap 29" in [text.get_text() for text in shown.texts]
 
 
+def test_a_row_that_waits_for_its_runs_has_no_gap_and_raises_no_warning(recwarn):
+    _, [ax] = figures.panels()
+    figures.points(ax, ["a", "b"], {"m=1": np.array([[60.0, np.nan]]), "m=3": np.array([[70.0, np.nan]])})
+    figures.shade_gap(ax)
+    assert ax.patches[0].get_x() == 70 and np.isnan(ax.patches[1].get_width()) and not recwarn.list
+
+
 def test_another_machines_runs_are_rings_over_what_is_drawn_and_nothing_else():
     _, [ax] = figures.panels()
     figures.line(ax, [1, 2], np.array([[60.0, 70.0]]), "own teacher")
