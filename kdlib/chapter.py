@@ -24,7 +24,7 @@ from kdlib.cards import MARK
 from kdlib.catalog import data_set
 from kdlib.errors import KdlibError
 from kdlib.evidence import EXPLORER, provenance
-from kdlib.experiments import CHAPTERS, few_trials, published, so_far, trained
+from kdlib.experiments import CHAPTERS, few_trials, halves, published, so_far, trained
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import BRIEF, Beside, Design, NotRecorded, Results
 from kdlib.experiments.figure_map import FIGURES, page_of
@@ -513,6 +513,8 @@ def _changed(name: str) -> str:
     """What became of a claim's rule, and why; "" where it is the first one."""
     claim = CLAIMS[name]
     said = f"its rule was changed: {claim.why}" if claim.before else claim.why  # "new: ..." of one that was added
+    if said and name in IN_THE_REGIME:
+        said = f"but for {PROFILES[REGIME].where}, {said}"
     return said and f"{said[0].upper()}{said[1:]}."
 
 
@@ -530,16 +532,18 @@ def tally(columns: dict[str, dict[str, Standing]]) -> HTML:
 
 
 def _shown(name: str) -> list[tuple[str, str]]:
-    """(address, text) of the figures that show what a claim is about."""
-    found = {}
-    for wanted in cards.figures_of(CLAIMS[name].source):
+    """(address, text) of the figures that show what a claim is about, the first of each place."""
+    sources = [claims[name].source for claims in (CLAIMS, IN_THE_REGIME) if name in claims]
+    found: dict[str, str] = {}
+    for wanted in (figure for source in sources for figure in cards.figures_of(source)):
         for shown in FIGURES:
             if wanted in (shown.id, shown.id.rstrip("abc")) or wanted.rstrip("abc") == shown.id:
-                for cells, where in ((shown.signals, "MNIST-1D"), (shown.real, "real data")):
-                    cell = next((cell for cell in cells if cell.startswith("fig-")), None)
-                    if cell:
-                        found[f"{page_of(cell)}.html#{cell}"] = f"figure: {shown.shows}, {where}"
-    return list(found.items())
+                for cell in (cell for cell in (*shown.signals, *shown.real) if cell.startswith("fig-")):
+                    page = page_of(cell)
+                    where = ("MNIST-1D" if cell in shown.signals else
+                             PROFILES[REGIME].where if page == halves.CHAPTER.name else "real data")
+                    found.setdefault(f"figure: {shown.shows}, {where}", f"{page}.html#{cell}")
+    return [(address, text) for text, address in found.items()]
 
 
 def marked(verdict: str) -> str:

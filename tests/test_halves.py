@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdlib.chapter import all_claims, claim_cards, on_record
 from kdlib.experiments import CHAPTERS, Design, halves
 from kdlib.experiments.claims import CLAIMS, IN_THE_REGIME
 from kdlib.experiments.design import PROFILES, Results
@@ -127,3 +128,10 @@ def test_nobody_reads_one_of_several_unseen_ensembles_as_if_it_were_all():
 def test_every_claim_stands_somewhere_at_every_profile(profile):
     assert list(standing(profile)) == list(CLAIMS)
     assert list(standing("halves", only=("F2", "O4"))) == ["F2", "O4"]
+
+
+def test_a_card_leads_to_the_regimes_chart_and_quotes_what_the_paper_prints_of_its_cells():
+    column = {D.profile.where: {"F2": on_record("halves")["F2"]}}
+    card = claim_cards(column).data
+    assert 'href="10_halves.html#fig-halves"' in card and "65.31 % at m = 1, tau = 4: a gap of 34.69 points" in card
+    assert "But for the paper&#x27;s regime, its rule was changed" in all_claims(column).data
