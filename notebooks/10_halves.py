@@ -99,7 +99,7 @@ found = [(what, printed, *target(one, other, metric, printed)) for what, one, ot
 count = {verdict: sum(line[3] == verdict for line in found) for verdict in ("comes out", "open", "waits")}
 
 
-def printed(i, metric):
+def beside_the_paper(i, metric):
     """Where ours lie beside what the paper prints, a cell a word; the i-th number of its cells."""
     for cell in cells:
         try:
@@ -109,7 +109,7 @@ def printed(i, metric):
         yield "inside" if e.low <= halves.PAPER[cell][i] <= e.high else "above" if e.low > halves.PAPER[cell][i] else "below"
 
 
-agreements, accuracies = list(printed(1, "agreement")), list(printed(0, "accuracy"))
+agreements, accuracies = list(beside_the_paper(1, "agreement")), list(beside_the_paper(0, "accuracy"))
 for name, n in (count | {
         "targets": len(found), "smaller": sum(line[3] == "lower here" for line in found),
         "larger": sum(line[3] == "higher here" for line in found), "cells": len(agreements + accuracies),
@@ -149,7 +149,7 @@ for name, values, words in (
 # {glue:text}`below` of as many accuracies. At τ = 1 our students of one agree with teachers that they *never saw* {glue:text}`unseen-one` than the paper's with
 # their own, and our students of three {glue:text}`unseen-three`.
 #
-# So the targets are the paper's **{glue:text}`targets`** differences between its cells. Those that come out here: {glue:text}`comes-out`. Smaller here:
+# The targets, written down before the first student, are the paper's **{glue:text}`targets`** differences between its cells. Those that come out here: {glue:text}`comes-out`. Smaller here:
 # {glue:text}`smaller`. Larger: {glue:text}`larger`. Open: {glue:text}`open`. Waiting for runs: {glue:text}`waits`. A difference comes out if our interval contains the
 # printed one and not 0; if it contains both, three trials cannot tell.
 #
@@ -201,9 +201,9 @@ evidence("More of the cells of Figure 9", r)
 # The same cells with longer teachers, and with longer students, would tell the two apart.
 #
 # At τ = 4 a student of three agrees with its teacher {glue:text}`matched` than a student of one, and with unseen teachers {glue:text}`generic`.
-# Its {term}`specific agreement` is {glue:text}`owned`. Claim F5 has three parts here. Three teachers are matched more often than one:
-# {glue:text}`more-agreement`. A gap remains: {glue:text}`gap-stays`. Three are matched in more of the room: {glue:text}`more-room`; this part is the book's and
-# not the paper's.
+# Its {term}`specific agreement` is {glue:text}`owned`. Claim F5 has three parts here. Students of three agree with their teacher more often
+# than students of one: {glue:text}`more-agreement`. A gap remains: {glue:text}`gap-stays`. Students of three fill more of the room: {glue:text}`more-room`;
+# this part is the book's and not the paper's.
 #
 # ## Which half the student sees
 #
