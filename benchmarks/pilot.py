@@ -20,7 +20,7 @@ from kdlib.train import logits_of
 
 def main():
     d = Design("halves")
-    spec = halves.teacher(d, halves.PILOT, 0)
+    [spec] = d.members(halves.PILOT, 0, 1)
     record = compute([spec], workers=1)[spec]
     net = build(spec.model, spec.data.name)
     net.load_state_dict(Store().weights(spec))

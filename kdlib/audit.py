@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +24,8 @@ ROUNDING = 2e-3
 
 def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, key: str | None = None) -> bool:
     """Train `sample` of the recorded runs again, with what they need (`retrained`), and print how far each lies from
-    its record; and ask as many of the teachers whose weights are committed what their records say of them. With a
-    `key`, only that run.
+    its record; and before, ask as many of the teachers whose weights are committed what their records say of them.
+    With a `key`, only that run.
 
     True if all agree by at most `tolerance`; of those that another processor, device or version made, also if the short
     reference runs agree (`tests/reference.py`) and every estimate stays within its recorded 95 % interval when the new
@@ -33,8 +34,10 @@ def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, 
     if not source.records:
         raise StoreError(f"there are no records in {source.folder}")
     keys = [key] if key else sorted(source.records)
-    agree, moved = bool(key) or weights_agree(source, sample, seed), False
-    for key in random.Random(seed).sample(keys, min(sample, len(keys))):
+    keys, committed = (random.Random(seed).sample(some, min(sample, len(some)))
+                       for some in (keys, [k for k in teachers_with_weights(source) if key in (None, k)]))
+    agree, moved = weights_agree(source, committed), False
+    for key in keys:
         record = source.records[key]
         print(f"{key} {record.spec['kind']:9} is trained again, with what it needs and is not committed (alone it took "
               f"{record.seconds:.0f} s when it was recorded)", file=sys.stderr, flush=True)
@@ -62,10 +65,18 @@ def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, 
     return agree
 
 
-def weights_agree(source: Recorded, sample: int, seed: int = 0) -> bool:
-    """Whether committed weights of teachers, `sample` of them, give the metrics of their records."""
-    keys, agree = sorted(key for key in source.records if source.weights_path(key).exists()), True
-    for key in random.Random(seed).sample(keys, min(sample, len(keys))):
+def teachers_with_weights(source: Recorded) -> list[str]:
+    """The keys of recorded teachers whose weights lie beside their records, or belong there."""
+    if not (source.folder / "weights").is_dir():
+        return []
+    specs = [record.planned for record in source.records.values()]
+    return sorted(spec.key for there, spec in with_committed_weights(specs) if there.folder == source.folder)
+
+
+def weights_agree(source: Recorded, keys: Iterable[str]) -> bool:
+    """Whether these teachers' committed weights give the metrics of their records. Nothing is trained."""
+    agree = True
+    for key in keys:
         record = source.records[key]
         spec = record.planned
         prepared = teacher.prepare(spec)

@@ -45,7 +45,6 @@ from kdlib.compute import compute, processes, worker_count
 from kdlib.devices import processor
 from kdlib.distillation import distil
 from kdlib.errors import KdlibError
-from kdlib.experiments import halves
 from kdlib.experiments.design import Design
 from kdlib.experiments.profiles import LIVE, PROFILES
 from kdlib.metrics import NotFinite
@@ -147,13 +146,14 @@ def task(profile: str, trials: int | None = None) -> list[Student]:
     where it is no task."""
     if profile not in TASKS:
         raise BenchmarkError(f"there is no benchmark on {profile!r}; there are {', '.join(TASKS)}")
-    design = Design(profile)
-    if not design.profile.weights:
-        return [*Design(profile, TRIALS if trials is None else trials).students()]
-    students, source = halves.students(design.with_seeds(trials or design.seeds), 1, 1.0), Recorded(profile)
-    missing = [t for s in students for t in s.needs if not source.weights_path(t.key).exists()]
+    given = PROFILES[profile].weights  # of its teachers: there are as many trials as it has, and none is trained
+    usual = None if given else TRIALS
+    design, source = Design(profile, usual if trials is None else trials), Recorded(profile)
+    students = [*design.students()]
+    missing = {t for s in students for t in s.needs if not source.weights_path(t.key).exists()} if given else ()
     if missing:
-        raise BenchmarkError(f"{len(missing)} teachers of {profile} are not recorded yet, with their weights")
+        raise BenchmarkError(f"{profile} has {PROFILES[profile].seeds} trials; of the teachers of {len(students)} "
+                             f"{len(missing)} are not committed with their weights")
     return students
 
 

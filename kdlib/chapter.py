@@ -86,15 +86,19 @@ def _announce(name, design, workers):
         print(line, file=sys.stderr, flush=True)
 
 
-def open_page(*more: str) -> None:
+def open_page(*more: str, shows: str = "") -> None:
     """Check what a page was given and where it runs, and set what its cells show: the first call of every page. `more`
-    are its parameters besides profile, seeds and workers."""
-    check_parameters(("profile", "seeds", "workers", *more))
+    are its parameters besides profile, seeds and workers; `shows`: what it shows whatever they are, which it says where
+    they were given."""
+    given = check_parameters(("profile", "seeds", "workers", *more))
     check_checkout()
     figures.style()
     shell = get_ipython()
     if hasattr(shell, "kernel"):  # a notebook's, not a terminal's
         show_as_written(shell)
+    if shows and (given.get("profile", LIVE), given.get("seeds")) != (LIVE, None):
+        display(HTML('<div class="admonition note"><p class="admonition-title">Parameters change nothing here</p>'
+                     f"<p>This page shows {html.escape(shows)}, whatever profile and seeds are.</p></div>"))
 
 
 def check_checkout() -> None:
@@ -141,15 +145,18 @@ def notice(design: Design) -> None:
                      f"{usual.seeds}, and need not be true here.</p></div>"))
 
 
-def check_parameters(known=("profile", "seeds", "workers")) -> None:
-    """Make a misspelt `papermill -p` name an error: papermill itself only warns, and the default would run."""
-    shell = get_ipython()
+def check_parameters(known=("profile", "seeds", "workers")) -> dict:
+    """Make a misspelt `papermill -p` name an error: papermill itself only warns, and the default would run. The
+    parameters that were given."""
+    shell, given = get_ipython(), {}
     for source in shell.user_ns.get("In", ()) if shell else ():
         if source.startswith("# Parameters\n"):  # the cell that papermill injects
-            given = [t.id for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
-            unknown = sorted(set(given) - set(known))
+            given = {t.id: shell.user_ns.get(t.id) for node in ast.parse(source).body if isinstance(node, ast.Assign)
+                     for t in node.targets}
+            unknown = sorted(given.keys() - set(known))
             if unknown:
                 raise PageError(f"unknown parameter {unknown[0]!r}; a chapter has {', '.join(known)}")
+    return given
 
 
 def drawn(draw, r: Results, n: int = 1, height: float | tuple[float, ...] = 3.3):

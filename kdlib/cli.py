@@ -284,22 +284,32 @@ def runs(key: Annotated[str, typer.Argument(help="the beginning of a key: show t
 def audit_(sample: Annotated[int, typer.Option(min=1)] = 3, profile: ProfileOption = LIVE,
           seed: Annotated[int, typer.Option(help="which sample")] = 0,
           key: Annotated[str, typer.Option(help="this run alone, by the beginning of its key, of any profile")] = "",
-          tolerance: Annotated[float, typer.Option(min=0, help=TOLERANCE)] = 0.0):
+          tolerance: Annotated[float, typer.Option(min=0, help=TOLERANCE)] = 0.0,
+          weights: Annotated[bool, typer.Option("--weights", help="train nothing: ask all teachers whose weights are "
+                                                "committed (or that of KEY) what their records say")] = False):
     """Train SAMPLE recorded runs (or the one of KEY) again, with what they need (but teachers whose weights are
     committed), and compare metrics and curves; exit 1 on a difference.
 
     Where another processor made the records, bits cannot be the same: compared are the code's short reference runs, and
     whether each condition's estimate stays within its interval when the new run takes the recorded one's place."""
-    from kdlib.audit import audit
+    from kdlib.audit import audit, teachers_with_weights, weights_agree
     from kdlib.experiments.design import Design
-    from kdlib.results import Recorded
+    from kdlib.results import Recorded, StoreError
 
     only = None
     if key:
         from kdlib.reading import find
 
         profile, only = find(key)
-    if not audit(Recorded(Design(profile).profile.name), sample, seed, tolerance, only and only.key):
+    source = Recorded(Design(profile).profile.name)
+    if weights:
+        teachers = [there for there in teachers_with_weights(source) if there.startswith(key)]
+        if not teachers:
+            raise StoreError(f"no weights of {f'run {key}' if key else 'teachers'} are committed in {source.folder}")
+        agree = weights_agree(source, teachers)
+    else:
+        agree = audit(source, sample, seed, tolerance, only and only.key)
+    if not agree:
         raise typer.Exit(1)
 
 
@@ -564,7 +574,7 @@ def main():
     with stoppable():
         try:
             try:
-                sys.exit(app(standalone_mode=False) or 0)
+                sys.exit(app(prog_name="kdlib", standalone_mode=False) or 0)
             finally:
                 sys.stdout.flush()
         except KdlibError as error:

@@ -113,6 +113,10 @@ class Record:
 
         return retrained(self)
 
+    def made(self, digest: str) -> bool:
+        """Whether weights of this digest are those that it speaks of; the earliest records speak of none."""
+        return self.weights in (None, digest[:16])
+
     @property
     def made_on(self) -> dict[str, str | None]:
         """The content of the data that it read, by name, as far as it is said."""

@@ -29,7 +29,7 @@ from kdlib.devices import processor
 from kdlib.paths import atomic, results_dir, store_dir
 from kdlib.processes import locked
 from kdlib.results import Damaged, Record, Recorded, StoreError, parse
-from kdlib.runs import execute, place
+from kdlib.runs import execute, kind_of, place
 from kdlib.settings import settings
 from kdlib.spec import Run
 
@@ -105,9 +105,11 @@ def check_data(records: dict) -> None:
 OTHER_DATA = "import or install that one again, or set KDLIB_STORE to another folder"
 
 
-def unpack(path: Path, key: str, specs=()) -> dict[str, torch.Tensor]:
+def unpack(path: Path, key: str, specs=(), other: str = "move it away, and its run's record runs/*.json too"
+           ) -> dict[str, torch.Tensor]:
     """What `pack` wrote for `key`, in the runs `specs`; Damaged names a file that is damaged or edited, StoreError
-    another run's, one made on other data than is here, and one that cannot be read."""
+    another run's (and what to do about it, `other`), one made on other data than is here, and one that cannot be
+    read."""
     raw = read(path)  # not mapped into memory: there a failing disk kills the process
     try:
         note, tensors = _note(io.BytesIO(raw)), load(raw)
@@ -116,11 +118,10 @@ def unpack(path: Path, key: str, specs=()) -> dict[str, torch.Tensor]:
     if note.get("digest") != digest(tensors, note.get("data", "")):
         raise Damaged(f"the checkpoint {path} was changed after it was written, or is not one of kdlib's")
     if note.get("key") != key:
-        raise StoreError(f"the checkpoint {path} belongs to another run: move it away, and its run's record "
-                         "runs/*.json too")
+        raise StoreError(f"the checkpoint {path} belongs to another run: {other}")
     for spec in specs:
-        if other := other_data(spec, json.loads(note.get("data") or "{}"), data_here([spec])):
-            raise StoreError(f"the checkpoint {path} was made on {other}: {OTHER_DATA}")
+        if made_on := other_data(spec, json.loads(note.get("data") or "{}"), data_here([spec])):
+            raise StoreError(f"the checkpoint {path} was made on {made_on}: {OTHER_DATA}")
     return tensors
 
 
@@ -375,36 +376,45 @@ def _kept_so_far():
 
 
 def with_committed_weights(specs) -> Iterator[tuple[Recorded, Run]]:
-    """Those of these runs whose weights are committed, each with the records that they lie beside."""
-    wanted = {spec.key: spec for spec in specs}
-    for folder in sorted({path.parent.parent for path in results_dir().glob("*/weights/*.safetensors")
-                          if path.stem in wanted}):
+    """Those of these runs whose weights are committed, each with the records that they lie beside. Where records have
+    a folder of weights, those of every teacher belong into it: one that is missing is asked for too, and named then,
+    since another in its place would be another net under the same key."""
+    wanted = {spec.key: spec for spec in specs if kind_of(spec).starts_others}
+    for folder in sorted(path.parent for path in results_dir().glob("*/weights")) if wanted else ():
         source = Recorded(folder.name)
         for key in sorted(wanted.keys() & source.records.keys()):
-            if source.weights_path(key).exists():
-                yield source, wanted[key]
+            yield source, wanted[key]
 
 
 def committed_weights(source: Recorded, spec) -> dict[str, torch.Tensor]:
-    """The committed weights of a recorded run; StoreError if they are not those that its record speaks of."""
-    path, record = source.weights_path(spec.key), source.records[spec.key]
+    """The committed weights of a recorded run; StoreError if they are missing, or not those that its record speaks
+    of."""
+    path = source.weights_path(spec.key)
     try:
-        tensors = unpack(path, spec.key, [spec])
+        tensors = unpack(path, spec.key, [spec], other="restore it")
+    except FileNotFoundError:
+        raise StoreError(f"the checkpoint {path} is missing beside its record: restore it") from None
     except Damaged as error:
         raise StoreError(f"{error}: restore it") from None
-    if record.weights not in (None, digest(tensors)[:16]):
+    if not source.records[spec.key].made(digest(tensors)):
         raise StoreError(f"the checkpoint {path} is not the one that its record speaks of: restore it")
     return tensors
 
 
 def commit_weights(source: Recorded, specs, store: Store) -> None:
-    """Put the final weights of recorded runs beside their records, where they are not yet."""
+    """Put the final weights of recorded runs beside their records, where they are not yet; StoreError where the store
+    has others than the record speaks of, as of the same run on another machine."""
     for spec in specs:
-        path = source.weights_path(spec.key)
+        path, record = source.weights_path(spec.key), source.records[spec.key]
         if not path.exists() and store.weights_path(spec.key).exists():
+            tensors = store.weights(spec)
+            if not record.made(digest(tensors)):
+                raise StoreError(f"the checkpoint {store.weights_path(spec.key)} is not the one that the record in "
+                                 f"{source.folder} speaks of: restore {path}, or set KDLIB_STORE to the store in which "
+                                 "it was trained")
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic(path) as file:
-                file.write(pack(store.weights(spec), spec.key, data=json.dumps(source.records[spec.key].made_on)))
+                file.write(pack(tensors, spec.key, data=json.dumps(record.made_on)))
 
 
 def summary(wrong) -> str:

@@ -36,7 +36,7 @@ from kdlib.experiments import so_far
 from kdlib.experiments.claims import near_over_longest, without_decay
 from kdlib.experiments.profiles import REAL, REGIME
 
-open_page()
+open_page(shows="committed records")
 signals, images = so_far("01_fidelity_gap", judging()), so_far("01_fidelity_gap", REAL)
 regime, faithful = so_far("10_halves", REGIME), ("tau", 1, 4.0)  # the most faithful of the paper's students of one teacher
 largest = signals.profile.fidelity_gap.factors[-1]

@@ -40,7 +40,7 @@ from kdlib.experiments import so_far
 from kdlib.experiments.claims import CLAIMS, P2_GENERATED
 from kdlib.stats import estimate, percent
 
-open_page()
+open_page(shows="records of profile workstation")
 r = so_far("01_fidelity_gap", "workstation")
 policies = so_far("03_distillation_data", "workstation")
 p = r.profile

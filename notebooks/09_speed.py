@@ -37,7 +37,7 @@ from kdlib.chapter import folded, glue, open_page, table
 from kdlib.evidence import measured
 from kdlib.paths import results_dir
 
-open_page()
+open_page(shows="a recorded benchmark")
 bench = json.loads((results_dir() / "benchmark.json").read_text())
 rows = bench["rows"]
 

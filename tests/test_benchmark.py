@@ -13,7 +13,9 @@ from kdlib import benchmark, catalog, own
 from kdlib import compute as compute_module
 from kdlib.benchmark import BenchmarkError, Meter, Refused, budget, entry_of, judge, ranked, table, task
 from kdlib.compute import compute
+from kdlib.experiments.design import Design, Results
 from kdlib.paths import project_root
+from kdlib.results import Recorded
 from kdlib.runs import cost
 from kdlib.stats import estimate
 
@@ -205,6 +207,8 @@ def test_of_several_one_must_be_named(tmp_path):
         entry_of(file, "three")
     with pytest.raises(BenchmarkError, match="no benchmark on 'paper'; there are smoke, laptop, halves"):
         task("paper")
+    with pytest.raises(BenchmarkError, match="halves has 3 trials; of the teachers of 4 1 are not committed"):
+        task("halves", 4)
 
 
 def test_the_command_writes_a_card_that_the_page_can_trust(kdlib, tmp_path):
@@ -298,6 +302,27 @@ def test_the_leaderboard_is_what_the_cards_in_the_repository_say():
     assert all(len(card["trials"]) >= 10 for card in cards if card["task"] == "laptop")
 
 
+def test_students_of_a_method_on_the_papers_ground_have_the_recorded_teachers_and_differ_in_the_method_alone(
+        tmp_path, monkeypatch, capsys):
+    page = (project_root() / "book" / "own_method.md").read_text()
+    _, mine, _, ground, _, _ = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(mine)
+    source, asked = Recorded("halves"), []
+
+    def train(self, runs):  # would take hours: the usual students' records stand for those of the others
+        asked.extend(runs["mine"])
+        usual = [spec.but(objective="kd") for spec in asked]
+        return Results(self.profile, {"mine": [source.get(spec) for spec in usual]})
+
+    monkeypatch.setattr(Design, "train", train)
+    exec(ground, {})
+    assert capsys.readouterr().out == "[0. 0. 0.]\n"
+    assert all(spec.objective.startswith("huber@") for spec in asked)
+    needed = {teacher for spec in asked for teacher in spec.needs}
+    assert len(needed) == 3 and all(source.weights_path(teacher.key).exists() for teacher in needed)
+
+
 def test_the_page_of_ones_own_method_does_what_it_says(tmp_path, monkeypatch, kdlib, capsys):
     from torchvision.models import resnet18
     from torchvision.transforms.functional import to_pil_image
@@ -315,7 +340,7 @@ def test_the_page_of_ones_own_method_does_what_it_says(tmp_path, monkeypatch, kd
     assert all(text in page for text in few)
     for text, less in few.items():
         page = page.replace(text, less)
-    nets, mine, runs, two_halves = re.findall(r"```python\n(.*?)```", page, re.S)
+    nets, mine, runs, _, _, two_halves = re.findall(r"```python\n(.*?)```", page, re.S)
     names = {}
     exec(nets, names)
     assert (tmp_path / "student.pt").exists() and not names["student"].training

@@ -45,8 +45,20 @@ def test_the_unseen_teachers_are_the_other_trials_ensembles_of_the_same_size():
         assert s.measures == "all"
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_a_trial_is_the_same_run_whatever_the_number_of_trials(seeds):
+    """So that records stay of use, and one trial alone has its unseen teachers."""
+    for name, row in CHAPTERS["10_halves"].runs(Design("halves", seeds)).items():
+        assert [*row[:3]] == [*ROWS[name][:seeds]]
+
+
+def test_the_usual_students_of_the_profile_are_those_of_the_page():
+    """`book/own_method.md` begins from them."""
+    assert [*D.students()] == [*ROWS["tau", 1, 1.0]]
+
+
 def test_the_pilot_is_none_of_the_recorded_runs():
-    pilot = halves.teacher(D, halves.PILOT, 0)
+    [pilot] = D.members(halves.PILOT, 0, 1)
     assert pilot not in {t for s in STUDENTS for t in (*s.teachers, *s.unseen)}
 
 

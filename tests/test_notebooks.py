@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jupytext
 import matplotlib.pyplot as plt
@@ -63,6 +64,21 @@ def test_a_kernel_that_would_run_another_checkouts_code_says_so(tmp_path, monkey
         chapter.open_page()
     monkeypatch.chdir(project_root() / "notebooks")
     chapter.open_page()
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ("", False), ("profile = 'laptop'\nworkers = 3", False), ("profile = 'smoke'", True), ("seeds = 2", True)])
+def test_a_page_that_shows_the_same_records_whatever_it_is_given_says_so(given, says, monkeypatch):
+    values, shown = {}, []
+    exec(given, values)
+    monkeypatch.setattr(chapter, "get_ipython", lambda: SimpleNamespace(user_ns=values | {
+        "In": ["", f"# Parameters\n{given}\n"]}))
+    monkeypatch.setattr(chapter, "display", lambda html: shown.append(html.data))
+    chapter.open_page(shows="records of profile halves")
+    assert [("This page shows records of profile halves" in text) for text in shown] == [True] * says
+    shown.clear()
+    chapter.open_page()
+    assert not shown
 
 
 class MadeUp(dict):

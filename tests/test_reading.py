@@ -185,9 +185,15 @@ def test_recorded_runs_are_listed_and_shown_and_audited_by_key(kdlib, recorded):
         f"{spec.data.name} trial {spec.data.trial}" for spec in recorded]
     key = recorded[2].key
     assert kdlib("runs", "--recorded", key[:12])[1] == package.record(key).line() + "\n"
+    code, out, error = kdlib("audit", "--key", key[:12])
+    assert code == 2 and f"{key}.safetensors is missing beside its record: restore it" in error
+    key = recorded[0].key
+    code, out, _ = kdlib("audit", "--key", key[:12], "--weights")
+    assert code == 0 and out == f"{key} teacher   its committed weights differ from its record by 0\n"
     code, out, _ = kdlib("audit", "--key", key[:12])
-    assert code == 0 and out.startswith(f"{key} teacher") and "largest difference of metrics 0, of curves 0" in out
-    assert out.count("\n") == 1
+    weights, trained = out.splitlines()
+    assert code == 0 and weights.endswith("its committed weights differ from its record by 0")
+    assert trained.startswith(f"{key} teacher") and "largest difference of metrics 0, of curves 0" in trained
     assert kdlib("runs", "--recorded", "zzz")[2] == "kdlib: no run recorded has a key that begins with 'zzz'\n"
 
 

@@ -222,13 +222,44 @@ def test_weights_that_are_not_their_records_are_named_and_not_taken(committed):
     assert Store().get(spec) is None
 
 
+def test_weights_that_are_missing_beside_their_record_are_named_and_no_teacher_is_trained_in_their_place(committed):
+    committed.weights_path(SPECS[1].key).unlink()
+    for ask in (lambda: compute([student()], workers=1), lambda: Store().adopt(SPECS)):
+        with pytest.raises(StoreError, match=f"{SPECS[1].key}.safetensors is missing beside its record: restore it"):
+            ask()
+    assert Store().get(SPECS[1]) is None
+
+
+def test_two_teachers_files_that_were_swapped_are_to_be_restored(committed):
+    one, other = (committed.weights_path(spec.key) for spec in SPECS)
+    one.rename(aside := one.with_name("aside"))
+    other.rename(one)
+    aside.rename(other)
+    with pytest.raises(StoreError, match=r"belongs to another run: restore it$"):
+        compute([student()], workers=1)
+
+
+def test_weights_of_the_same_run_on_another_machine_are_not_committed(committed, store_here, tmp_path):
+    (tmp_path / "elsewhere").rename(store_here)
+    spec, store = SPECS[0], Store()
+    path = committed.weights_path(spec.key)
+    path.unlink()
+    tensors = {name: value * 1.25 if value.is_floating_point() else value
+               for name, value in store.weights(spec).items()}
+    store.weights_path(spec.key).write_bytes(pack(tensors, spec.key, data=json.dumps(store.get(spec).made_on)))
+    with pytest.raises(StoreError, match="is not the one that the record in .* speaks of: restore .*, or set KDLIB_"):
+        commit_weights(committed, SPECS, store)
+    assert not path.exists()
+
+
 def test_an_audit_asks_committed_weights_what_their_records_say(committed, capsys):
-    assert audit.weights_agree(committed, 2)
+    keys = audit.teachers_with_weights(committed)
+    assert keys == sorted(spec.key for spec in SPECS) and audit.weights_agree(committed, keys)
     assert capsys.readouterr().out.count("differ from its record by 0\n") == 2
     spec = SPECS[0]
     record = committed.records[spec.key]
     committed.records[spec.key] = dataclasses.replace(record, metrics=record.metrics | {"nll": 9.0})
-    assert not audit.weights_agree(committed, 2)
+    assert not audit.weights_agree(committed, keys)
 
 
 def test_an_audited_student_has_the_committed_teachers_and_an_audited_teacher_is_trained(committed):
@@ -242,8 +273,9 @@ def test_an_audited_student_has_the_committed_teachers_and_an_audited_teacher_is
     recorded = compute([student()], workers=1)[student()]
     assert recorded.difference(recorded.rerun()) == (0, 0)
     assert theirs.rerun().weights != theirs.weights
-    path.unlink()  # the student of a teacher that is trained here is another
-    assert recorded.difference(recorded.rerun())[0] > 0
+    path.unlink()  # the student of a teacher that is trained here would be another
+    with pytest.raises(StoreError, match="is missing beside its record: restore it"):
+        recorded.rerun()
 
 
 def sharing(trial=0, policy="mixup", **options):

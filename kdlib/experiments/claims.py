@@ -590,7 +590,7 @@ RULES = {
     # Three members are matched more often than one; that this is more than generic, by share of room; and a gap stays.
     "F5": (Statistic("agreement, m = 3 minus 1, tau = 4", difference(CELL[3, 4.0], CELL[1, 4.0], "agreement"),
                      "above", 0, "points"),
-           Statistic("share of the room, m = 3 minus 1, tau = 4",
+           Statistic("share of the room, m = 3 minus 1, tau = 4 (the book's part, not the paper's)",
                      lambda r: r.room(CELL[3, 4.0]) - r.room(CELL[1, 4.0]), "above", 0, "share"),
            Statistic("share of the room, m = 3, tau = 4", lambda r: r.room(CELL[3, 4.0]), "below", HALF, "share")),
     "P1": tuple(Statistic(f"student - teacher accuracy, m = 1, tau = {t:g}", lead(CELL[1, t]), "above", 0, "points")

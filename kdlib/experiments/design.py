@@ -2,7 +2,7 @@
 
 A trial draws its own training and fresh data (of signals its own test data too) and trains its own pool of teachers:
 members 0 ... 11 teach, members 12 ... 23 are foils that no student of the trial ever sees. Trials share nothing. (Of
-profile halves they share a split, and a foil is another trial's teacher: `experiments.halves`.)
+profile halves they share a split, and foils are the ensembles of the profile's other trials: `experiments.halves`.)
 """
 
 import copy
@@ -114,17 +114,22 @@ class Design:
                 draw: Initialization | None = None) -> tuple[Teacher, ...]:
         """`count` teachers of a trial's pool, from member `first` on; the profile's net and recipe if none is given."""
         p = self.profile
-        return _pool(_data(p.data_set, trial, p.train, p.test), net or p.net, teaching or self.teaching,
-                     draw or p.draw)[first : first + count]
+        data = _data(p.data_set, trial, p.train, p.test, p.halves.split if p.halves else None)
+        return _pool(data, net or p.net, teaching or self.teaching, draw or p.draw)[first : first + count]
 
     def foils(self, trial: int, m: int, pool) -> dict:
-        """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool
+        """The ensembles of m that a student is compared with and never sees: one, or all of the trial's pool; where
+        trials share their data, those of the profile's other trials, however many trials are asked for
         (`pool`: all but the first two arguments of `members`)."""
         p = self.profile
-        usual = pool[0] in (None, p.net) and pool[1] in (None, p.teaching) and pool[2] == p.draw
-        count = POOL // m if p.every_foil and usual else 1  # of other nets no more are trained than needed
-        teachers = self.members(trial, POOL, count * m, *pool)
-        foil, *foils = (teachers[i : i + m] for i in range(0, count * m, m))
+        if p.halves:
+            foil, *foils = (self.members(other, 0, m, *pool) for other in range(p.first, p.first + p.seeds)
+                            if other != trial)
+        else:
+            usual = pool[0] in (None, p.net) and pool[1] in (None, p.teaching) and pool[2] == p.draw
+            count = POOL // m if p.every_foil and usual else 1  # of other nets no more are trained than needed
+            teachers = self.members(trial, POOL, count * m, *pool)
+            foil, *foils = (teachers[i : i + m] for i in range(0, count * m, m))
         return {"foil": foil} | ({"foils": tuple(foils)} if foils else {})
 
     def student(self, trial: int, m: int = 1, factor: float = 1, teacher: str | None = None,
@@ -138,8 +143,7 @@ class Design:
             options |= {"generator": self.generator(trial), "anew": p.anew}
         options.setdefault("model", teacher or p.net)
         options["training"] = self.lasting(options.get("training", self.training), p.train + extra, times)
-        if p.every_foil:
-            options.setdefault("measures", "function")
+        options.setdefault("measures", p.measures)
         pool = teacher, teaching, options.setdefault("draw", p.draw)
         return _student(teachers=self.members(trial, 0, m, *pool), **self.foils(trial, m, pool), **options)
 
@@ -190,8 +194,8 @@ class Design:
 
 
 @functools.lru_cache(10_000)  # a trial's students share teachers: made once, they are cheap to compare
-def _data(name: str, trial: int, train: int, test: int) -> Data:
-    return Data(name=name, trial=trial, train=train, test=test)
+def _data(name: str, trial: int, train: int, test: int, split: int | None = None) -> Data:
+    return Data(name=name, trial=trial, train=train, test=test, split=split)
 
 
 @functools.lru_cache(10_000)

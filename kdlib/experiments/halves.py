@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdlib.experiments.page import Chapter
-from kdlib.spec import Data, Student, Teacher
 from kdlib.stats import Estimate
 
 if TYPE_CHECKING:
@@ -30,34 +29,12 @@ class Settings:
     enough: float  # accuracy of the pilot on D1: it is trained long enough
 
 
-def teacher(d: "Design", trial: int, member: int) -> Teacher:
-    """One member of a trial's ensemble, trained on D0."""
-    p, s = d.profile, d.profile.halves
-    return Teacher(data=Data(name=p.data_set, trial=trial, train=p.train, test=p.test, split=s.split), model=p.net,
-                   draw=p.draw, training=d.teaching, member=member)
-
-
-def student(d: "Design", trial: int, m: int, temperature: float, **options) -> Student:
-    """A student of the trial's first m members, beside the other trials' first m as unseen teachers; on D0 unless
-    `options` say otherwise, for as many steps an image whatever its set."""
-    foil, *foils = (tuple(teacher(d, other, i) for i in range(m)) for other in d.trials if other != trial)
-    training = d.lasting(d.training, d.profile.train + options.get("fresh", 0))
-    return Student(teachers=tuple(teacher(d, trial, i) for i in range(m)), foil=foil, foils=tuple(foils),
-                   model=d.profile.net, draw=d.profile.draw, measures="all", temperature=temperature,
-                   training=training, **options)
-
-
-def students(d: "Design", m: int, temperature: float, **options) -> list[Student]:
-    """One a trial."""
-    return [student(d, trial, m, temperature, **options) for trial in d.trials]
-
-
 def runs(d: "Design") -> dict:
     """In the order in which they are trained; a part is recorded as soon as it is there."""
-    teachers: dict = {("teacher", i): [teacher(d, trial, i) for trial in d.trials]
+    teachers: dict = {("teacher", i): [d.members(trial, i, 1)[0] for trial in d.trials]
                       for i in range(d.profile.halves.members)}
     return (teachers | temperatures(d) | recycling(d, 1)
-            | {("policy", 1, "mixup", 4.0): students(d, 1, 4.0, policy="mixup")} | recycling(d, 3))
+            | {("policy", 1, "mixup", 4.0): d.students(temperature=4.0, policy="mixup")} | recycling(d, 3))
 
 
 CHAPTER = Chapter(10, "halves", "The paper's own regime", runs, ("halves",))
@@ -65,13 +42,12 @@ CHAPTER = Chapter(10, "halves", "The paper's own regime", runs, ("halves",))
 
 def temperatures(d: "Design") -> dict:
     """Fig 9."""
-    return {("tau", m, t): students(d, m, t) for m, t in d.profile.halves.cells}
+    return {("tau", m, t): d.students(m, temperature=t) for m, t in d.profile.halves.cells}
 
 
 def recycling(d: "Design", m: int = 1) -> dict:
     """Fig 4 and the middle of Fig 5, at temperature 4; D0 is a cell of Fig 9 too."""
-    sets: dict[str, dict] = {"D1": {"inputs": "D1"}, "D0+D1": {"fresh": d.profile.train}, "D0": {}}
-    return {("recycle", name, m, 4.0): students(d, m, 4.0, **options) for name, options in sets.items()}
+    return {("recycle", name, m, 4.0): d.recycled(name, m, 4.0) for name in ("D1", "D0+D1", "D0")}
 
 
 # The paper's differences as targets, in points: (what, ours, printed).

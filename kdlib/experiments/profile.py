@@ -60,6 +60,7 @@ class Profile:
     demonstrates: bool = True  # what figures show; else it has only what claims rest on, and nothing live
     compact: bool = False  # its records are one compressed file of metrics alone
     every_foil: bool = False  # a student is compared with all ensembles of its trial's pool that it never sees
+    measures: Literal["function", "paper", "all"] = "paper"  # which metrics a student has (`spec.Student`)
     extra: Literal["fresh", "generated"] = "fresh"  # what more distillation inputs than the teacher's are
     epochs: int = 0  # of a student, over its own set; 0: as many steps whatever the set
     weights: bool = False  # of teachers are committed with their records

@@ -31,6 +31,7 @@ PROFILE = Profile(
                       steps=round(STUDENT_EPOCHS * HALF / BATCH)),
     draw="he-fan-out",
     epochs=STUDENT_EPOCHS,
+    measures="all",
     weights=True,
     halves=halves.Settings(
         split=0,

@@ -9,4 +9,5 @@ takes it by its name.
 from kdlib.experiments.profiles.mnist1d import mnist1d
 
 PROFILE = mnist1d("signals", role="verdicts", where="MNIST-1D", seeds=30, train=1000, test=2000, steps=800, grid=0,
-                  easy=200, for_claims=True, first=100, demonstrates=False, compact=True, every_foil=True)
+                  easy=200, for_claims=True, first=100, demonstrates=False, compact=True, every_foil=True,
+                  measures="function")
