@@ -128,7 +128,7 @@ verdicts = {part.label: part.verdict for part in ensembles.parts}
 for name, (label, _) in zip(("more-agreement", "more-room", "gap-stays"), ensembles.rules, strict=True):
     glue(name, verdicts.get(label, "not tested"), display=False)
 three, one = ("tau", 3, 4.0), ("tau", 1, 4.0)
-half_a, half_b, _ = (("recycle", name, 1, 4.0) for name in HALVES)
+half_a, half_b, both_halves = (("recycle", name, 1, 4.0) for name in HALVES)
 more = "{} points more", "{} points less", "neither clearly more nor less ({} points)"
 often = "{} points more often", "{} points less often", "neither clearly more nor less often ({} points)"
 size = "{} points larger", "{} points smaller", "neither clearly larger nor smaller ({} points)"
@@ -145,7 +145,10 @@ for name, values, words in (
         ("generic", lambda r: r.unseen(three) - r.unseen(one), often),
         ("b-matched", difference(half_b, half_a, "agreement"), often),
         ("b-right", difference(half_b, half_a, "accuracy"), often),
-        ("b-owned", specific_difference(half_b, half_a), size)):
+        ("b-owned", specific_difference(half_b, half_a), size),
+        ("both-matched", difference(both_halves, half_b, "agreement"), often),
+        ("both-right", difference(both_halves, half_a, "accuracy"), often),
+        ("both-owned", specific_difference(both_halves, half_b), size)):
     follows(name, lambda values=values: values(r), *words)
 
 # %% [markdown]
@@ -217,7 +220,8 @@ evidence("More of the cells of Figure 9", r)
 # the more accurate one.
 #
 # Beside a student of half A, one of half B agrees with its teacher {glue:text}`b-matched`, and is right {glue:text}`b-right`. Its
-# {term}`specific agreement` is {glue:text}`b-owned`.
+# {term}`specific agreement` is {glue:text}`b-owned`. A student of both agrees {glue:text}`both-matched` than one of half B, with a specific
+# agreement that is {glue:text}`both-owned`. It is right {glue:text}`both-right` than one of half A.
 
 # %% mystnb={"figure": {"caption": "What Figure 4 of the paper varies, with ResNet-20, one teacher, τ = 4: agreement of students distilled on half A, on half B and on both with the own teacher and with unseen ones, and accuracy and calibration error of student and teacher. Means over three trials with 95 % intervals.", "name": "fig-halves-recycled"}, "image": {"alt": "Three dot plots with a row for each set, half A, half B and both halves: test agreement with the own and an unseen teacher, accuracy of student and teacher, and calibration error.", "width": "100%"}} tags=["hide-input", "nbval-ignore-output"]
 def recycled(r, axes):
