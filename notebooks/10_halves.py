@@ -152,7 +152,7 @@ for name, values, words in (
     follows(name, lambda values=values: values(r), *words)
 
 # %% [markdown]
-# So far {glue:text}`recorded` of the planned runs are recorded, and a dash waits for its runs. Of the paper's **{glue:text}`cells`** numbers, an agreement
+# Recorded are {glue:text}`recorded` of the planned runs, all of Figure 9 and what Figure 4 needs with one teacher; a dash waits for its runs. Of the paper's **{glue:text}`cells`** numbers, an agreement
 # and an accuracy in each cell, {glue:text}`inside` lie within our intervals. Ours lies above in {glue:text}`above` of {glue:text}`agreements` agreements, and below in
 # {glue:text}`below` of as many accuracies. At τ = 1 our students of one agree with teachers that they *never saw* {glue:text}`unseen-one` than the paper's with
 # their own, and our students of three {glue:text}`unseen-three`.
