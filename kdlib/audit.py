@@ -33,10 +33,11 @@ def audit(source: Recorded, sample: int, seed: int = 0, tolerance: float = 0.0, 
     """
     if not source.records:
         raise StoreError(f"there are no records in {source.folder}")
-    keys = [key] if key else sorted(source.records)
-    keys, committed = (random.Random(seed).sample(some, min(sample, len(some)))
-                       for some in (keys, [k for k in teachers_with_weights(source) if key in (None, k)]))
-    agree, moved = weights_agree(source, committed), False
+    def drawn(keys):
+        return random.Random(seed).sample(keys, min(sample, len(keys)))
+
+    committed, keys = teachers_with_weights(source), [key] if key else drawn(sorted(source.records))
+    agree, moved = weights_agree(source, {key}.intersection(committed) if key else drawn(committed)), False
     for key in keys:
         record = source.records[key]
         print(f"{key} {record.spec['kind']:9} is trained again, with what it needs and is not committed (alone it took "

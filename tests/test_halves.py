@@ -64,7 +64,8 @@ def test_the_pilot_is_none_of_the_recorded_runs():
 
 @pytest.mark.parametrize("low, high, printed, said", [
     (4.0, 9.0, 7.3, "comes out"), (-20.0, 23.0, 7.3, "open"), (-2.0, 1.0, 0.3, "open"), (0.1, 0.5, 0.3, "comes out"),
-    (8.0, 9.0, 7.3, "higher here"), (-1.0, 2.0, 7.3, "lower here"), (-9.0, -2.0, -7.3, "comes out")])
+    (8.0, 9.0, 7.3, "higher here"), (-1.0, 2.0, 7.3, "lower here"), (-9.0, -2.0, -7.3, "comes out"),
+    (-3.0, -0.1, 7.3, "opposite sign"), (0.1, 3.0, -7.3, "opposite sign"), (-3.0, 0.1, 7.3, "lower here")])
 def test_a_difference_comes_out_only_where_its_interval_could_also_have_missed_it(low, high, printed, said):
     assert halves.comes_out(Estimate((low + high) / 2, low, high, 3), printed) == said
 

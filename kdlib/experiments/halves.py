@@ -62,7 +62,9 @@ TARGETS = tuple(
 
 def comes_out(ours: Estimate, printed: float) -> str:
     """Whether a difference of the paper comes out: if our interval contains it and not 0. One that contains both is too
-    wide to tell; one that does not contain it lies above or below."""
+    wide to tell; one that does not contain it lies above or below, or beyond 0."""
+    if max(printed * ours.low, printed * ours.high) < 0:
+        return "opposite sign"
     if not ours.low <= printed <= ours.high:
         return "higher here" if ours.low > printed else "lower here"
     return "open" if ours.low <= 0 <= ours.high else "comes out"
