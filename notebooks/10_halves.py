@@ -203,8 +203,9 @@ evidence("More of the cells of Figure 9", r)
 #
 # At τ = 4 instead of 1 a student of one is right {glue:text}`accurate-one`, a student of three {glue:text}`accurate-three`. On the images that
 # they learned from they agree with their teachers {glue:text}`fits-one` and {glue:text}`fits-three`. Their calibration errors are
-# {glue:text}`ece-one` and {glue:text}`ece-three`. Two things could make τ = 4 matter less here: labels of short-trained teachers that are soft already, and students
-# that are trained too short to gain from softer ones. Longer teachers would show the one and longer students the other; a loss of accuracy neither would explain.
+# {glue:text}`ece-one` and {glue:text}`ece-three`. Two things could make τ = 4 matter less here. Labels of short-trained teachers may be soft already: that
+# could explain a smaller gain, but no loss of accuracy. Or students may be trained too short for softer labels, which could explain both. Longer teachers would show the one, longer
+# students the other.
 #
 # At τ = 4 a student of three agrees with its teacher {glue:text}`matched` than a student of one, and with unseen teachers {glue:text}`generic`.
 # Its {term}`specific agreement` is {glue:text}`owned`. Claim F5 has three parts here. Students of three agree with their teacher more often
